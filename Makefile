@@ -1,0 +1,59 @@
+# Every command a person types. With DVC activated (`. .venv/bin/activate`) the plain ones work as well: see README.md.
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+help:  ## list these commands
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
+
+install: .venv/installed  ## make .venv with the locked packages
+
+repro: .venv/installed  ## run what has changed; show scores, baselines, gate
+	@python -m src.core.params && dvc repro && echo && python -m src.review scores
+
+plots: .venv/installed  ## draw the pictures, into dvc_plots/index.html
+	@dvc plots show --out dvc_plots $(PICTURES)
+
+gate: .venv/installed  ## what must hold before merging [BASE=main]
+	@python -m src.review gate $(if $(BASE),--base "$(BASE)")
+
+reproduce: .venv/installed  ## make the commit again elsewhere; compare each byte
+	@python -m src.review reproduce
+
+undo: .venv/installed  ## the committed results back; code and params stay
+	git restore --source=HEAD --staged --worktree dvc.lock metrics && git clean -dfq metrics
+	dvc checkout --force --allow-missing
+
+test: .venv/installed  ## check everything that is quick to check
+	ruff check && ruff format --check && mypy && pytest -m "not slow"
+
+test-all: .venv/installed  ## check everything
+	ruff check && ruff format --check && mypy && pytest
+
+bench: .venv/installed  ## measure what the pipeline costs
+	python -m tests.bench
+
+lock: .venv/installed  ## renew requirements.txt and requirements-dev.txt
+	uv pip compile $(COMPILE) requirements.in -o requirements.txt
+	uv pip compile $(COMPILE) requirements-dev.in -o requirements-dev.txt
+
+clean:  ## delete outputs and pictures; caches and .venv stay
+	rm -rf data/raw data/prepared.parquet data/split models dvc_plots
+
+COMPILE = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+PICTURES = "What each feature tells alone" "Learning curve" "ROC curve" "Precision and recall" "Calibration"
+
+# The hashes hold for the two packages that are built here, too: what builds them is installed first.
+.venv/installed: requirements.txt requirements-dev.txt
+	@if command -v uv >/dev/null; then \
+		uv venv --quiet --allow-existing --python '>=3.11,<3.14' .venv && \
+		echo "Installing packages" && uv pip sync --quiet --python .venv --require-hashes --compile-bytecode --build-constraints requirements-dev.txt $^; \
+	else \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")' && \
+		{ $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python lacks its venv module: on Debian, apt install python3-venv" >&2; exit 1; }; } && \
+		$(PYTHON) -m venv .venv && echo "Installing packages; this takes a minute or two" && \
+		.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt && \
+		.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements.txt; \
+	fi
+	@touch $@
+
+.PHONY: help install repro plots gate reproduce undo test test-all bench lock clean

@@ -1,0 +1,349 @@
+"""params.yaml, read and checked as a whole.
+
+`python -m src.core.params` says whether the file in this folder is in order.
+Types are strict but for one thing: YAML 1.1 reads `1e-05` as text, so text that is a number counts as one.
+"""
+
+from collections.abc import Hashable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from src.core.errors import UserError
+
+FILE = Path("params.yaml")
+
+
+def _number(value: object) -> object:
+    """Text such as `1e-05` as the number it is; anything else as it was."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _moment(value: object) -> object:
+    """A number, or a date such as `2013-09-01` as the moment it names, in UTC where it names a zone."""
+    try:
+        if not isinstance(value, date):
+            number = _number(value)
+            if not isinstance(number, str):
+                return number
+        moment = datetime.fromisoformat(str(value))
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except ValueError:
+        raise ValueError('must be a date such as "2013-09-01", or a number') from None
+
+
+def _not_empty(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty")
+    return value
+
+
+def _distinct(values: list[str]) -> list[str]:
+    if twice := sorted({value for value in values if values.count(value) > 1}):
+        raise ValueError(f"names {', '.join(twice)} twice")
+    return values
+
+
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Share = Annotated[Number, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Text = Annotated[str, AfterValidator(_not_empty)]
+Columns = Annotated[list[Text], AfterValidator(_distinct)]
+Moment = Annotated[float | datetime, BeforeValidator(_moment)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: every key is asked for, and no other is taken."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Costs(Section):
+    false_positive: Positive
+    false_negative: Positive
+
+    @property
+    def threshold(self) -> float:
+        """The probability from which acting costs less than not acting (Elkan, 2001)."""
+        return self.false_positive / (self.false_positive + self.false_negative)
+
+
+class Problem(Section):
+    question: Text
+    decision: Text
+    costs: Costs | None
+
+
+class Data(Section):
+    set: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    source: Text
+    read: dict[str, Any]
+    target: Text
+    task: Literal["classification", "regression"]
+    positive: str | int | bool | None
+    id: Text | None
+    time: Text | None
+    group: Text | None
+    drop: Columns
+    private: Columns
+
+    @model_validator(mode="after")
+    def _one_role_each(self) -> Self:
+        roles = {"target": self.target, "id": self.id, "time": self.time, "group": self.group}
+        for role, column in roles.items():
+            if column is not None and column in self.drop:
+                raise ValueError(f"{role} names a column that drop leaves out")
+            if column is not None and role != "target" and column == self.target:
+                raise ValueError(f"{role} and target name the same column")
+        if self.id is not None and self.id in (self.time, self.group):
+            raise ValueError("id names the column of another role")
+        return self
+
+    @property
+    def id_column(self) -> str:
+        """The prepared table's column of ids: the one that `id` names, else `row_id`, which prepare makes."""
+        return self.id or "row_id"
+
+
+class SplitByTime(Section):
+    by: Literal["time"]
+    valid_from: Moment
+    test_from: Moment
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if type(self.valid_from) is not type(self.test_from):
+            raise ValueError("valid_from and test_from must both be dates or both be numbers")
+        if not self.valid_from < self.test_from:  # type: ignore[operator]  # they are of one type
+            raise ValueError("valid_from must come before test_from")
+        return self
+
+
+class SplitByShare(Section):
+    by: Literal["group", "random"]
+    valid: Share
+    test: Share
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> Self:
+        if self.valid + self.test >= 1:
+            raise ValueError("valid and test together must be less than 1")
+        return self
+
+
+class Train(Section):
+    """What every model takes besides its own arguments, which are scikit-learn's, by its names."""
+
+    seed: Seed
+    refits: Annotated[int, Field(ge=2)]
+
+
+class HistGradientBoosting(Train):
+    model: Literal["HistGradientBoosting"]
+    learning_rate: Positive
+    max_iter: Count
+    max_leaf_nodes: Annotated[int, Field(ge=2)]
+    min_samples_leaf: Count
+    l2_regularization: NotNegative
+    early_stopping: bool
+
+
+class RandomForest(Train):
+    model: Literal["RandomForest"]
+    n_estimators: Count
+    max_depth: Count | None
+    min_samples_leaf: Count
+    max_features: Share | Literal["sqrt", "log2"] | None
+
+
+class LogisticRegression(Train):
+    model: Literal["LogisticRegression"]
+    C: Positive
+
+
+class Ridge(Train):
+    model: Literal["Ridge"]
+    alpha: Positive
+
+
+class Evaluate(Section):
+    resamples: Annotated[int, Field(ge=100)]
+    slices: Columns
+
+
+Metric = Literal[
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "calibration_error",
+    "cost",
+    "accuracy",
+    "balanced_accuracy",
+    "f1_macro",
+    "roc_auc_macro",
+    "r2",
+    "rmse",
+    "mae",
+]
+
+REGRESSION_METRICS = ("r2", "rmse", "mae")
+
+
+class Gate(Section):
+    metric: Metric
+    floor: Number | None
+    slice_floor: Number | None
+    smallest_difference: dict[Metric, NotNegative]
+
+    @model_validator(mode="after")
+    def _metric_has_a_smallest_difference(self) -> Self:
+        if self.metric not in self.smallest_difference:
+            raise ValueError(f"smallest_difference must name the metric {self.metric}")
+        return self
+
+
+class Params(Section):
+    problem: Problem
+    data: Data
+    split: Annotated[SplitByTime | SplitByShare, Field(discriminator="by")]
+    train: Annotated[
+        HistGradientBoosting | RandomForest | LogisticRegression | Ridge,
+        Field(discriminator="model"),
+    ]
+    evaluate: Evaluate
+    gate: Gate
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Self:
+        task, model = self.data.task, self.train.model
+        if self.split.by != "random" and getattr(self.data, self.split.by) is None:
+            raise ValueError(f"split.by is {self.split.by}, but data.{self.split.by} is null")
+        if {"LogisticRegression": "classification", "Ridge": "regression"}.get(model, task) != task:
+            raise ValueError(f"train.model {model} is not for {task} (data.task)")
+        if (task == "regression") != (self.gate.metric in REGRESSION_METRICS):
+            raise ValueError(f"gate.metric {self.gate.metric} is not for {task} (data.task)")
+        if shown := sorted(set(self.evaluate.slices) & set(self.data.private)):
+            raise ValueError(f"evaluate.slices would show the values of the private column {shown[0]}")
+        if self.problem.costs is not None and task != "classification":
+            raise ValueError("problem.costs are for two classes: null for regression")
+        if self.problem.costs is not None and self.data.positive is None:
+            raise ValueError("problem.costs need data.positive, the class that is acted on; else make them null")
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be a word", problem_mark=key.start_mark)
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value} stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def complain(error: ValidationError, content: Any, file: Path, *section: str) -> UserError:
+    """What pydantic found wrong with a section's content, as one line that names the keys.
+
+    Unknown and missing keys come together, since the one is often the other mistyped; then the first other mistake.
+    """
+    names: dict[str, list[str]] = {"unknown": [], "missing": []}
+    others: dict[str, str] = {}
+    for detail in error.errors():
+        missing = detail["type"].startswith("missing")
+        key = ".".join([*section, *_key(detail["loc"], content, missing)])
+        if missing or detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            names["missing" if missing else "unknown"].append(key)
+        else:
+            others.setdefault(key, detail["msg"].removeprefix("Value error, "))
+    told = [f"{', '.join(keys)}: {kind} key{'s' if len(keys) > 1 else ''}" for kind, keys in names.items() if keys]
+    if not told:
+        key, what = next(iter(others.items()))
+        more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
+        told = [f"{key}: {what}{more}" if key else what]
+    return UserError(f"{file}: {'; '.join(told)}")
+
+
+def _key(location: tuple[int | str, ...], content: Any, missing: bool) -> list[str]:
+    """Where pydantic found an error, without what isn't a key of the file: the names of a union's members."""
+    key = []
+    for part in location[: len(location) - missing]:
+        if (isinstance(content, dict) and part in content) or (isinstance(content, list) and isinstance(part, int)):
+            content = content[part]  # type: ignore[index]  # a list's part is an int, as the line above says
+            key.append(str(part))
+    return [*key, str(location[-1])] if missing else key
+
+
+def read_yaml(file: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        UserError: it's missing, not UTF-8, not YAML, or has a key twice.
+    """
+    try:
+        return read_yaml_text(file.read_text(encoding="utf-8"), str(file))
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file; run from the project's folder, or `git restore {file}`") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{file}: not text in UTF-8; save it as such") from None
+
+
+def read_yaml_text(text: str, name: str) -> Any:
+    """The content of YAML text that comes from `name`.
+
+    Raises:
+        UserError: it isn't YAML, or has a key twice.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{name}{line}: not valid YAML, here or just before: {error.problem}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def read_params(file: Path = FILE) -> Params:
+    """The parameters of the project.
+
+    Raises:
+        UserError: the file can't be read, or a key is unknown, missing, of the wrong type or impossible.
+    """
+    content = read_yaml(file)
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: holds no sections; `git restore {file}` brings the committed one back")
+    try:
+        params = Params.model_validate(content)
+    except ValidationError as error:
+        raise complain(error, content, file) from None
+    module = Path(f"src/datasets/{params.data.set}.py")
+    if not module.exists():
+        raise UserError(f"{file}: data.set: there is no {module}")
+    return params
+
+
+if __name__ == "__main__":
+    read_params()
+    print(f"{FILE} is in order")

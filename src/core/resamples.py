@@ -1,0 +1,48 @@
+"""Which rows are drawn when luck is measured: bootstrap resamples of the validation rows, halves of the training rows.
+
+Both follow from the rows' ids and a constant, never from `train.seed`: the same rows are drawn in every commit that
+has them, so that two commits can be compared draw by draw. Draw r doesn't depend on how many draws there are.
+Rows of one group (`data.group`) are drawn together, since they share their luck (Field and Welsh, 2007, on the
+cluster bootstrap); without a group column each row is a group of its own.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.core.params import Data
+
+SEED = 20130101
+
+
+def _groups(table: pd.DataFrame, data: Data) -> tuple[NDArray[np.intp], int]:
+    """The group of each row as a number, groups in the order of their names, and how many there are."""
+    codes, names = pd.factorize(table[data.group or data.id_column].astype(str), sort=True)
+    return codes, len(names)
+
+
+def bootstrap(table: pd.DataFrame, data: Data, draws: int) -> Iterator[NDArray[np.int64]]:
+    """For each draw: how often each row is in it, shape (rows,). Groups are drawn with replacement (Efron, 1979)."""
+    codes, count = _groups(table, data)
+    for draw in range(draws):
+        rng = np.random.default_rng([SEED, 0, draw])
+        yield np.bincount(rng.integers(0, count, count), minlength=count)[codes]
+
+
+def half(table: pd.DataFrame, data: Data, draw: int) -> NDArray[np.bool_]:
+    """Whether each row is in the draw's half, shape (rows,). Groups are drawn without replacement."""
+    codes, count = _groups(table, data)
+    rng = np.random.default_rng([SEED, 1, draw])
+    chosen = np.zeros(count, dtype=bool)
+    chosen[rng.permutation(count)[: (count + 1) // 2]] = True
+    return chosen[codes]
+
+
+def fingerprint(table: pd.DataFrame, data: Data) -> str:
+    """A hash of every row's id, target and group, in the order of the ids: equal where the draws are the same."""
+    columns = [column for column in (data.id_column, data.target, data.group) if column]
+    rows = table[columns].sort_values(columns[0], kind="stable").astype(str)
+    return hashlib.sha256(rows.to_csv(index=False, header=False, lineterminator="\n").encode()).hexdigest()[:16]

@@ -1,0 +1,125 @@
+"""data/schema.yaml: what each raw table must be, as pandera writes its schemas, one per table.
+
+The schema is strict (no column more, no column less) and coerces nothing. `infer` writes a first one, to be read and
+corrected by hand. It shows no value that fewer than 10 rows hold, and none of a private column.
+"""
+
+import math
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+import yaml
+from pandera.extensions import register_check_method
+from pandera.io.pandas_io import from_yaml, to_yaml
+
+from src.core.errors import UserError
+from src.core.files import KEPT_FROM, replacing
+from src.core.params import read_yaml
+
+FILE = Path("data/schema.yaml")
+MOST_VALUES = 50
+HEADER = """\
+# What each raw table must be. `python -m src.stages.validate --freeze` writes this file anew from data/raw/.
+# Ranges are the data's, a quarter wider at either end (never across zero) and rounded outwards to two digits; where
+# values are missing, their share may double and gain a hundredth; values are listed where there are at most 50.
+"""
+
+
+@register_check_method(statistics=["share"])  # type: ignore[untyped-decorator]  # pandera's decorator has no types
+def missing_at_most(column: pd.Series, *, share: float) -> bool:
+    """Whether no more than this share of the column is missing."""
+    return bool(column.isna().mean() <= share)
+
+
+def infer(table: pd.DataFrame, private: list[str]) -> pa.DataFrameSchema:
+    """A first schema that the table meets, by the rules in HEADER."""
+    return pa.DataFrameSchema(
+        {name: _infer_column(values, name in private) for name, values in table.items()}, strict=True, coerce=False
+    )
+
+
+def _infer_column(values: pd.Series, private: bool) -> pa.Column:
+    checks, missing = [], values.isna().mean()
+    if missing:
+        share = min(1.0, math.ceil(100 * (2 * missing + 0.01)) / 100)
+        checks.append(pa.Check.missing_at_most(share=share, ignore_na=False))
+    there = values.replace([np.inf, -np.inf], np.nan).dropna()
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values) or private or there.empty:
+        pass
+    elif pd.api.types.is_numeric_dtype(values):
+        checks.append(pa.Check.in_range(*_widened(float(there.min()), float(there.max()))))
+    elif there.nunique() <= MOST_VALUES and there.value_counts().min() >= KEPT_FROM:
+        checks.append(pa.Check.isin(sorted(there.unique())))
+    return pa.Column(str(values.dtype), checks, nullable=bool(missing))
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    margin = (high - low) / 4 or abs(high) / 4
+    if not margin:
+        return -1.0, 1.0
+    wide_low = 0.0 if low >= 0 > low - margin else low - margin
+    wide_high = 0.0 if high <= 0 < high + margin else high + margin
+    place = math.floor(math.log10(max(abs(wide_low), abs(wide_high)))) - 1
+    low_units, high_units = math.floor(wide_low / 10.0**place), math.ceil(wide_high / 10.0**place)
+    return float(f"{low_units}e{place}"), float(f"{high_units}e{place}")
+
+
+def write_schema(schemas: dict[str, pa.DataFrameSchema], file: Path = FILE) -> None:
+    """Write the schemas of the tables, by name."""
+    content = {}
+    for name, schema in schemas.items():
+        content[name] = yaml.safe_load(cast(str, to_yaml(schema)))
+        for column in content[name]["columns"].values():
+            column.get("missing_at_most", {}).pop("error", None)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    with replacing(file) as part:
+        part.write_bytes((HEADER + text).encode())
+
+
+def read_schema(file: Path = FILE) -> dict[str, pa.DataFrameSchema]:
+    """The schemas of the tables, by name.
+
+    Raises:
+        UserError: the file is missing, or isn't what pandera reads.
+    """
+    content = read_yaml(file)
+    try:
+        return {name: from_yaml(yaml.safe_dump(schema, sort_keys=False)) for name, schema in content.items()}
+    except Exception as error:  # whatever pandera trips over is a mistake in the file
+        why = " ".join(str(error).split())[:200]
+        raise UserError(f"{file}: not a schema that pandera reads: {why}; `--freeze` writes a new one") from None
+
+
+def breaches(table: pd.DataFrame, schema: pa.DataFrameSchema) -> list[str]:
+    """What the table doesn't keep of the schema, a line for each, with counts in place of values."""
+    try:
+        schema.validate(table, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        cases: Any = errors.failure_cases
+        names = cases["check"].str.startswith("column_in_")
+        retyped = set(cases.loc[cases["check"].str.startswith("dtype"), "column"])
+        values = cases[~names & (~cases["column"].isin(retyped) | cases["check"].str.startswith("dtype"))]
+        found = [_breach("", check, cases[cases.index == index]) for index, check in cases.loc[names, "check"].items()]
+        return found + [
+            _breach(str(column), str(check), group)
+            for (column, check), group in values.groupby(["column", "check"], sort=False, dropna=False)
+        ]
+    return []
+
+
+def _breach(column: str, check: str, cases: pd.DataFrame) -> str:
+    count = f"{len(cases):,} value{'s' if len(cases) > 1 else ''}"
+    first = cases["failure_case"].iloc[0]
+    name, _, bound = check.partition("(")
+    return {
+        "column_in_schema": f"column {first}: not in the schema",
+        "column_in_dataframe": f"column {first}: missing",
+        "dtype": f"column {column}: is of type {first}, not {bound.strip(chr(39) + ')')}",
+        "not_nullable": f"column {column}: {count} missing, where none may be",
+        "missing_at_most": f"column {column}: more missing than the {bound.strip(')')}",
+        "in_range": f"column {column}: {count} outside ({bound}",
+        "isin": f"column {column}: {count} not among those listed",
+    }.get(name, f"column {column}: {count} against {name}")

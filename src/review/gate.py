@@ -1,0 +1,87 @@
+"""What must hold before a change is merged, whether it does, and by how much.
+
+A number that is missing fails its rule. A rule that nothing can be held against (no base, no floor) isn't judged.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from src.core.params import Gate
+from src.core.scores import BASELINES, HIGHER_IS_BETTER
+from src.review.noise import Difference, beyond, compare
+from src.review.results import Results
+
+
+class Verdict(NamedTuple):
+    """One rule: what must hold, whether it does (None: not judged), and what was found."""
+
+    rule: str
+    holds: bool | None
+    found: str
+
+
+def judge(gate: Gate, here: Results, base: Results | None) -> list[Verdict]:
+    """Every rule of the gate, in the order in which a reader wants them."""
+    return [*_floors(gate, here, base), *_baselines(gate, here), _no_loss(gate, here, base)]
+
+
+def _floors(gate: Gate, here: Results, base: Results | None) -> Iterator[Verdict]:
+    up = HIGHER_IS_BETTER[gate.metric]
+    most = "at least" if up else "at most"
+    if gate.floor is not None:
+        score = here.scores["model"].get(gate.metric, {}).get("score")
+        yield _floor(f"{gate.metric} {most} {gate.floor:g}", score, gate.floor, up)
+    if gate.slice_floor is not None:
+        scored = [
+            (slice_.get(gate.metric), f"{column} {value}")
+            for column, values in here.slices.items()
+            for value, slice_ in values.items()
+            if not slice_["small"]
+        ]
+        worst = min(
+            scored, key=lambda item: -math.inf if item[0] is None else item[0] if up else -item[0], default=None
+        )
+        rule = f"{gate.metric} of each slice {most} {gate.slice_floor:g}"
+        if gone := sorted(base.slices.keys() - here.slices.keys()) if base else []:
+            yield Verdict(rule, False, f"{gone[0]} is no longer scored")
+        elif not worst:
+            yield Verdict(rule, None, "not judged: no slice that isn't small")
+        else:
+            yield _floor(rule, worst[0], gate.slice_floor, up, f"lowest: {worst[1]}" if up else f"highest: {worst[1]}")
+
+
+def _floor(rule: str, score: float | None, bound: float, up: bool, note: str = "") -> Verdict:
+    if score is None or math.isnan(score):
+        return Verdict(rule, False, " ".join(["no score", note]).strip())
+    margin = score - bound if up else bound - score
+    return Verdict(rule, margin >= 0, f"{score:.4g} ({margin:+.2g}) {note}".strip())
+
+
+def _baselines(gate: Gate, here: Results) -> Iterator[Verdict]:
+    for name in BASELINES:
+        ahead = _gain(beyond(here, name, gate.metric), gate.metric)
+        yield Verdict(f"better than the baseline {name}", ahead.low > 0, _interval(ahead))
+
+
+def _no_loss(gate: Gate, here: Results, base: Results | None) -> Verdict:
+    rule = f"no loss beyond noise and {gate.smallest_difference[gate.metric]:g}"
+    if base is None:
+        return Verdict(rule, None, "not judged: no base")
+    gain = _gain(compare(here, base, gate.metric), gate.metric)
+    lost = gain.high < 0 and -gain.value > gate.smallest_difference[gate.metric]
+    return Verdict(rule, not math.isnan(gain.low + gain.high) and not lost, _interval(gain))
+
+
+def _gain(difference: Difference, metric: str) -> Difference:
+    """The difference with more as better, whichever way the metric goes."""
+    if HIGHER_IS_BETTER[metric]:
+        return difference
+    return Difference(0 - difference.value, 0 - difference.high, 0 - difference.low, difference.paired)
+
+
+def _interval(difference: Difference) -> str:
+    if math.isnan(difference.low + difference.high):
+        return "no score"
+    paired = "" if difference.paired else ", other rows"
+    return f"{difference.value:+.2g} ({difference.low:+.2g} to {difference.high:+.2g}{paired})"

@@ -1,0 +1,195 @@
+"""How good is the model, for whom, and how sure is that? Nothing is fitted here.
+
+    python -m src.stages.evaluate
+
+Scores the model and its baselines on `valid`, and the same resamples of its rows for all of them, so that their
+differences can be judged resample by resample. An interval is the middle 95 % of the resampled scores (Efron, 1979).
+Slices are resampled on the gate's metric alone.
+
+- `metrics/scores.json`: the model's scores, and nothing else, for `dvc metrics` and `dvc exp`;
+- `metrics/evaluation.json`: the same and the baselines' scores with their intervals, the decision, the platform;
+- `metrics/slices.json`: each slice's rows, scores and interval (of the gate's metric); those too small to say much are
+  marked;
+- `metrics/bootstrap.csv`, `metrics/refits.csv`: the score of each resample and of each refit;
+- `metrics/curves/`: ROC, precision-recall and calibration, or a regression's calibration and residuals, to be drawn.
+"""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from src.core.errors import UserError
+from src.core.examples import Target, equal_bins, features, slices
+from src.core.files import KEPT_FROM, read_table, write_csv, write_json
+from src.core.models import load_model
+from src.core.params import Params, read_params
+from src.core.resamples import bootstrap, fingerprint
+from src.core.scores import BASELINES, Array, Metric, draws_table, metrics_of, score_draws
+
+SMALL_SLICE = 100
+CURVE_POINTS = 200
+
+Slices = dict[tuple[str, str], NDArray[np.bool_]]
+
+
+def intervals(draws: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """The middle 95 % of each metric's draws; draws without a score count for nothing."""
+    low, high = draws.quantile(0.025, axis=1), draws.quantile(0.975, axis=1)
+    return {str(metric): {"low": low[metric], "high": high[metric]} for metric in draws.index}
+
+
+def score_slices(
+    metrics: dict[str, Metric], truth: NDArray[Any], guess: Array, cut: Slices, weights: NDArray[np.integer]
+) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """The model's scores of each slice and of each draw, as `draws_table` takes them."""
+    return {
+        ("model", *name): score_draws(metrics, truth[rows], guess[rows], weights[:, rows]) for name, rows in cut.items()
+    }
+
+
+def score_refits(
+    metrics: dict[str, Metric], main_metric: str, truth: NDArray[Any], guesses: pd.DataFrame, cut: Slices
+) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """Each refit's scores, of the whole and of the slices, as `draws_table` takes them: a column for each refit."""
+    every = np.ones((1, len(truth)), dtype=np.int64)
+    one = {main_metric: metrics[main_metric]}
+    found: dict[tuple[str, str, str], list[pd.DataFrame]] = {}
+    for _, columns in guesses.T.groupby(guesses.columns.str.split(".").str[0], sort=False):
+        guess = columns.T.to_numpy()
+        guess = guess[:, 0] if guess.shape[1] == 1 else guess
+        scores = {("model", "", ""): score_draws(metrics, truth, guess, every)}
+        for name, frame in (scores | score_slices(one, truth, guess, cut, every)).items():
+            found.setdefault(name, []).append(frame)
+    return {name: pd.concat(frames, axis=1, ignore_index=True) for name, frames in found.items()}
+
+
+def curves(target: Target, truth: NDArray[Any], guess: Array) -> dict[str, pd.DataFrame]:
+    """What is drawn, by name. More classes are pooled: each row counts once for each class."""
+    if target.kind == "regression":
+        edges = np.quantile(truth - guess, np.linspace(0, 1, 41)[1:-1])
+        residuals = pd.DataFrame({"residual": edges, "share": np.linspace(0, 1, 41)[1:-1]})
+        return {"calibration": calibration(truth, guess), "residuals": residuals}
+    if target.kind == "more classes":
+        truth, guess = np.eye(len(target.classes))[truth].astype(bool).ravel(), guess.ravel()
+    false, true, _ = roc_curve(truth, guess)
+    precision, recall, _ = precision_recall_curve(truth, guess)
+    return {
+        "roc": thinned(pd.DataFrame({"false_positive_rate": false, "true_positive_rate": true})),
+        "precision_recall": thinned(pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]})),
+        "calibration": calibration(truth, guess),
+    }
+
+
+def thinned(curve: pd.DataFrame) -> pd.DataFrame:
+    """About CURVE_POINTS of a curve's points, evenly spread along its first column, its ends among them."""
+    first = curve.iloc[:, 0].to_numpy()
+    keep = np.searchsorted(first, np.linspace(first[0], first[-1], CURVE_POINTS), side="left")
+    return curve.iloc[np.unique(np.append(keep, [0, len(curve) - 1]))]
+
+
+def calibration(truth: NDArray[Any], guess: Array) -> pd.DataFrame:
+    """The mean prediction and the mean of what happened in ten bins of equal count."""
+    table = pd.DataFrame({"predicted": guess, "observed": truth.astype(float), "bin": equal_bins(guess)})
+    grouped = table.groupby("bin")
+    means = grouped[["predicted", "observed"]].mean()
+    return means.assign(rows=grouped.size())[grouped.size() >= KEPT_FROM]
+
+
+def confusion(threshold: float, truth: NDArray[Any], guess: Array) -> dict[str, float]:
+    """The decision that the costs imply: the threshold, and how many rows fall where."""
+    acted = guess >= threshold
+    return {
+        "threshold": threshold,
+        "true_positives": int((acted & truth).sum()),
+        "false_positives": int((acted & ~truth).sum()),
+        "false_negatives": int((~acted & truth).sum()),
+        "true_negatives": int((~acted & ~truth).sum()),
+    }
+
+
+def is_small(target: Target, truth: NDArray[Any]) -> bool:
+    """Whether a slice's score says little: fewer than 100 rows, or fewer than 10 of a class where there are two."""
+    of_a_class = min(truth.sum(), (~truth).sum()) if target.kind == "two classes" else KEPT_FROM
+    return bool(len(truth) < SMALL_SLICE or of_a_class < KEPT_FROM)
+
+
+def score_all(params: Params, valid: pd.DataFrame, models: dict[str, Any], refits: pd.DataFrame) -> dict[str, Any]:
+    """Everything that this stage writes, by file name.
+
+    Raises:
+        UserError: the gate's metric isn't one of this problem's.
+    """
+    data, main_metric = params.data, params.gate.metric
+    model_classes = getattr(models["model"], "classes_", None)
+    target = Target.of(() if model_classes is None else model_classes.tolist(), data)
+    costs = params.problem.costs
+    if costs and target.kind != "two classes":
+        raise UserError(
+            f"params.yaml: problem.costs: for two classes, and there are {len(target.classes)}; make it null"
+        )
+    metrics = metrics_of(target.kind, costs)
+    if main_metric not in metrics:
+        raise UserError(f"params.yaml: gate.metric: {main_metric} is none of {', '.join(metrics)}")
+    truth, names = target.truth(valid[data.target]), features(valid, data)
+    guesses = {name: target.predict(model, valid[names]) for name, model in models.items()}
+    every = np.ones(len(valid), dtype=np.int64)
+    weights = np.stack(list(bootstrap(valid, data, params.evaluate.resamples)), dtype=np.int16)
+    cut = slices(valid, params.evaluate.slices)
+
+    draws = {(name, "", ""): score_draws(metrics, truth, guess, weights) for name, guess in guesses.items()}
+    points = {
+        name: {metric: each.on(truth, guess)(every) for metric, each in metrics.items()}
+        for name, guess in guesses.items()
+    }
+    one: dict[str, Metric] = {main_metric: metrics[main_metric]}
+    of_slices = score_slices(one, truth, guesses["model"], cut, weights)
+    slice_scores: dict[str, dict[str, Any]] = {}
+    for (column, value), rows in cut.items():
+        slice_scores.setdefault(column, {})[value] = {
+            "rows": int(rows.sum()),
+            **{name: each.on(truth[rows], guesses["model"][rows])(every[rows]) for name, each in metrics.items()},
+            **intervals(of_slices["model", column, value])[main_metric],
+            "small": is_small(target, truth[rows]),
+        }
+    evaluation: dict[str, Any] = {
+        "scores": {
+            name: {metric: {"score": score, **intervals(draws[name, "", ""])[metric]} for metric, score in each.items()}
+            for name, each in points.items()
+        },
+        "decision": confusion(costs.threshold, truth, guesses["model"]) if costs else None,
+        "rows": len(valid),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+    rows_hash = fingerprint(valid, data)
+    return {
+        "scores.json": points["model"],
+        "evaluation.json": evaluation,
+        "slices.json": slice_scores,
+        "bootstrap.csv": draws_table(rows_hash, draws | of_slices),
+        "refits.csv": draws_table(
+            rows_hash, score_refits(metrics, main_metric, truth, refits.drop(columns=data.id_column), cut)
+        ),
+        **{f"curves/{name}.csv": curve for name, curve in curves(target, truth, guesses["model"]).items()},
+    }
+
+
+def main() -> None:
+    params = read_params()
+    valid = read_table(Path("data/split/valid.parquet"))
+    models = {name: load_model(Path(f"models/{name}.skops")) for name in ("model", *BASELINES)}
+    written = score_all(params, valid, models, read_table(Path("models/refits.parquet")))
+    for name, content in written.items():
+        if isinstance(content, pd.DataFrame):
+            write_csv(content, Path("metrics") / name)
+        else:
+            write_json(content, Path("metrics") / name)
+    print(f"{params.gate.metric} {written['scores.json'][params.gate.metric]:.4g} on {len(valid):,} rows")
+
+
+if __name__ == "__main__":
+    main()

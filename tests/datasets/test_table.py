@@ -1,0 +1,191 @@
+"""One table of any kind is read as it is, or refused in one line that shows none of its values."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.core.params import Data
+from src.datasets import table
+from tests.conftest import ROLES
+
+
+def read(file: Path, **how: Any) -> pd.DataFrame:
+    return table.read(file, **how)["table"]
+
+
+def data(**roles: Any) -> Data:
+    return Data(**ROLES | {"source": "x.csv", "read": {}, "target": "y", "task": "classification"} | roles)
+
+
+FRAME = pd.DataFrame(
+    {
+        "size": [1.5, 2.25, None],
+        "rooms": [1, 2, 3],
+        "city": ["Bern", "Zürich", "NA; nein"],
+        "sold": [True, False, True],
+        "when": pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-03"]).astype("datetime64[us]"),
+    }
+)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet", "jsonl", "csv.gz"])
+def test_every_kind_of_file_gives_the_same_table(tmp_path: Path, suffix: str):
+    file = tmp_path / f"a.{suffix}"
+    match suffix.split(".", maxsplit=1)[0]:
+        case "parquet":
+            FRAME.to_parquet(file)
+        case "jsonl":
+            FRAME.assign(when=FRAME["when"].astype(str)).to_json(file, orient="records", lines=True)
+        case kind:
+            FRAME.to_csv(file, index=False, sep="\t" if kind == "tsv" else ",")
+    pd.testing.assert_frame_equal(read(file), FRAME)
+
+
+def test_a_european_csv_is_read_as_its_parameters_say(tmp_path: Path):
+    file = tmp_path / "a.csv"
+    file.write_bytes("größe;plz;datum\n1,5;01234;31.12.2020\n2,5;99999;01.02.2021\n".encode("latin-1"))
+    how = {"separator": ";", "decimal": ",", "encoding": "latin-1", "types": {"plz": "text", "datum": "%d.%m.%Y"}}
+    frame = read(file, **how)
+    assert frame["größe"].tolist() == [1.5, 2.5]
+    assert frame["plz"].tolist() == ["01234", "99999"]
+    assert frame["datum"].tolist() == [pd.Timestamp(2020, 12, 31), pd.Timestamp(2021, 2, 1)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_each_date_has_its_own_format(tmp_path: Path, suffix: str):
+    file, frame = tmp_path / f"a.{suffix}", pd.DataFrame({"a": ["03/04/2020"], "b": ["03/04/2020"]})
+    frame.to_csv(file, index=False) if suffix == "csv" else frame.to_json(file, orient="records", lines=True)
+    back = read(file, types={"a": "%d/%m/%Y", "b": "%m/%d/%Y"})
+    assert back.iloc[0].tolist() == [pd.Timestamp(2020, 4, 3), pd.Timestamp(2020, 3, 4)]
+    with pytest.raises(SystemExit, match="column a holds values that aren't what") as error:
+        read(file, types={"a": "%Y"})
+    assert "03/04" not in str(error.value)
+
+
+def test_numbers_too_large_to_keep_are_one_line(tmp_path: Path):
+    pd.DataFrame({"a": pd.array([10**17 + 1, None], dtype="Int64")}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(SystemExit, match="column a holds numbers too large to keep"):
+        read(tmp_path / "a.parquet")
+
+
+def test_nanoseconds_are_cut_to_microseconds(tmp_path: Path):
+    pd.DataFrame({"a": pd.to_datetime([1577836800000000001])}).to_parquet(tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet")["a"].tolist() == [pd.Timestamp(2020, 1, 1)]
+
+
+def test_a_folder_is_one_table_in_the_order_of_names(tmp_path: Path):
+    FRAME[1:].to_csv(tmp_path / "b.csv", index=False)
+    FRAME[:1].to_csv(tmp_path / "a.csv", index=False)
+    pd.testing.assert_frame_equal(read(tmp_path), FRAME)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.csv", b"", "empty"),
+        ("a.csv", b"a,b\n1,2\nsecret\n", "row 3 has more or fewer cells"),
+        ("a.csv", b"a,b\n1,2\n1,2,secret\n", "row 3 has more or fewer cells"),
+        ("a.csv", b"a,a\n1,2\n", "the column a is there twice"),
+        ("a.csv", b"a,\n1,2\n", "column 2 has no name"),
+        ("a.csv", "a\né\n".encode("latin-1"), "column a isn't text in the encoding"),
+        ("a.parquet", b"PAR1secret", "not a whole table"),
+        ("a.jsonl", b'{"a": 1}\n{"a": secret', "not a whole table"),
+        ("a.jsonl", b'{"a": [1]}\n', "column a holds list"),
+        ("a.csv.gz", gzip.compress(b"a,b\n" * 999)[:20], "not a whole table"),
+        ("a.xlsx", b"PK", "not a table that can be read"),
+        ("a.csv", b"a,b\n1,2\n", "no column z (data.read.types"),
+    ],
+)
+def test_what_is_not_a_table_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes, line: str):
+    (tmp_path / name).write_bytes(content)
+    types = {"z": "text"} if "column z" in line else {}
+    with pytest.raises(SystemExit) as error:
+        read(tmp_path / name, types=types)
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_a_column_that_is_not_of_its_stated_type_is_one_line(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("a,b\n1,secret\n")
+    with pytest.raises(SystemExit, match=r"column 2 holds values that aren't of its type") as error:
+        read(tmp_path / "a.csv", types={"b": "number"})
+    assert "secret" not in str(error.value)
+
+
+def test_files_of_other_columns_are_refused(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("a\n1\n")
+    (tmp_path / "b.csv").write_text("b\n1\n")
+    with pytest.raises(SystemExit, match="isn't in every file of the folder"):
+        read(tmp_path)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path):
+    with pytest.raises(SystemExit, match="an empty folder"):
+        read(tmp_path)
+
+
+names = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1, max_size=6).map(lambda name: f"x{name}")
+cells = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00\r"), max_size=8)
+
+
+@given(st.integers(1, 8).flatmap(lambda n: st.dictionaries(names, st.lists(cells, min_size=n, max_size=n), min_size=1)))
+def test_any_text_and_any_names_come_back_from_csv(tmp_path_factory: pytest.TempPathFactory, columns: dict[str, Any]):
+    file = tmp_path_factory.mktemp("csv") / "a.csv"
+    frame = pd.DataFrame(columns, dtype="str")
+    frame.to_csv(file, index=False, quoting=1)
+    back = read(file, types=dict.fromkeys(columns, "text"))
+    expected = frame.where(~frame.isin(table.MISSING))
+    pd.testing.assert_frame_equal(back, expected)
+
+
+def test_a_rows_id_is_its_hash_and_occurrence():
+    raw = pd.DataFrame({"x": [1, 2, 1], "y": ["a", "b", "a"]})
+    ids = table.prepare({"table": raw}, data())["row_id"]
+    assert ids.is_unique
+    assert ids[0].split("-")[0] == ids[2].split("-")[0]
+    reordered = table.prepare({"table": raw[::-1].reset_index(drop=True)}, data())["row_id"]
+    assert set(reordered) == set(ids), "ids stay when rows move"
+
+
+def test_dates_become_features_and_rows_without_target_go():
+    raw = pd.DataFrame({"when": FRAME["when"], "built": FRAME["when"], "y": [1.0, None, 0.0]})
+    prepared = table.prepare({"table": raw}, data(time="when"))
+    assert prepared["y"].tolist() == [1, 0]
+    assert prepared.attrs["dropped"] == {"no target": 1}
+    assert list(prepared.columns) == [
+        "row_id",
+        "when",
+        "y",
+        *[f"when ({part})" for part in ("month", "weekday", "hour")],
+        *[f"built ({part})" for part in ("month", "weekday", "hour", "day")],
+    ]
+
+
+def test_an_id_that_is_not_there_is_one_line():
+    with pytest.raises(SystemExit, match=r"data.id: x.csv has no column flight"):
+        table.prepare({"table": pd.DataFrame({"y": [1]})}, data(id="flight"))
+
+
+def test_dates_with_a_role_stay_as_they_are():
+    raw = pd.DataFrame({"when": FRAME["when"], "built": FRAME["when"], "y": [1, 0, 1]})
+    prepared = table.prepare({"table": raw}, data(id="when", group="built"))
+    assert list(prepared.columns) == ["when", "built", "y"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "line"),
+    [
+        ({"a": [1]}, "data.target: x.csv has no column y"),
+        ({"y": [pd.Timestamp(0)]}, "data.target: y is a date, which can't be predicted"),
+        ({"y": [1], "row_id": [1]}, "data.id: the table has a column row_id"),
+    ],
+)
+def test_a_role_that_cannot_be_filled_is_one_line(raw: dict[str, Any], line: str):
+    with pytest.raises(SystemExit, match=line):
+        table.prepare({"table": pd.DataFrame(raw)}, data())

@@ -1,0 +1,66 @@
+"""README.md's commands and what they print.
+
+    python -m tests.readme    # run them all in a new clone, and write what they print into README.md
+
+In a `console` block, commands stand after `$ ` and what each prints below it; a `mermaid` block is what the command in
+the comment above it prints. A command in SILENT prints too much to show, and only has to succeed.
+"""
+
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.conftest import ENVIRONMENT, ROOT, copy_project
+
+README = ROOT / "README.md"
+STEP = re.compile(r"^\$ (.*)\n((?:(?!\$ |```).*\n)*)|<!-- \$ (.*) -->\n```mermaid\n((?:(?!```).*\n)*)", re.M)
+SILENT = re.compile(r"git clone|cd |make repro|python3 -m venv|\. |pip |dvc repro|dvc exp run|source ")
+CHANGING = re.compile(r"\b[0-9a-f]{7}\b")  # the commits of experiments
+MARK = "-- the next command --"
+
+
+def steps(text: str) -> list[tuple[str, str]]:
+    """Each command and what the page says that it prints."""
+    return [(match[1] or match[3], match[2] or match[4] or "") for match in STEP.finditer(text)]
+
+
+def run_all(commands: list[str], folder: Path) -> list[str]:
+    """What the commands print, in one shell, the clone's address replaced by this project's.
+
+    What the page shows before it says how to clone is run after that, with the environment activated.
+    """
+    copy_project(folder / "origin")
+    clone = next(number for number, command in enumerate(commands) if command.startswith("git clone"))
+    made = commands.index("dvc repro")
+    order = [*range(clone, made + 1), *range(clone), *range(made + 1, len(commands))]
+    script = ["set -e", "export COLUMNS=80"]
+    for number in order:
+        command = commands[number].replace("https://github.com/OWNER/retrace", f"{folder}/origin retrace")
+        script += [f"echo '{MARK}'", "rm -rf .venv" if "venv .venv" in command else "", command]
+    plain = {key: value for key, value in ENVIRONMENT.items() if key != "VIRTUAL_ENV"}
+    plain["PATH"] = os.pathsep.join(part for part in plain["PATH"].split(os.pathsep) if ".venv" not in part)
+    shell = subprocess.run(["bash"], input="\n".join(script), cwd=folder, env=plain, capture_output=True, text=True)
+    assert shell.returncode == 0, shell.stdout[-2000:] + shell.stderr[-2000:]
+    printed = dict(zip(order, shell.stdout.split(f"{MARK}\n")[1:], strict=True))
+    return ["" if SILENT.match(command) else printed[number] for number, command in enumerate(commands)]
+
+
+def written(text: str, printed: list[str]) -> str:
+    """The page with what its commands print."""
+    outputs = iter(printed)
+
+    def fill(match: re.Match[str]) -> str:
+        output = next(outputs)
+        lines = "".join(f"{line.rstrip()}\n" for line in output.splitlines())
+        return f"$ {match[1]}\n{lines}" if match[1] else f"<!-- $ {match[3]} -->\n```mermaid\n{lines}"
+
+    return STEP.sub(fill, text)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        page = README.read_text(encoding="utf-8")
+        page = written(page, run_all([command for command, _ in steps(page)], Path(folder)))
+    README.write_text(page, encoding="utf-8")

@@ -1,0 +1,57 @@
+"""A prepared table keeps its contract, or one line says what it breaks."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.core.params import Data
+from src.stages.prepare import check
+from tests.conftest import ROLES
+
+TABLE = pd.DataFrame({"id": ["a", "b", "c"], "x": [1.0, 2.0, 3.0], "z": [3.0, 3.0, 1.0], "y": ["no", "yes", "no"]})
+
+
+def data(**roles: Any) -> Data:
+    given = {"source": "x", "read": {}, "target": "y", "task": "classification", "id": "id"}
+    return Data(**ROLES | given | roles)
+
+
+def test_a_good_table_passes():
+    check(TABLE, data())
+    check(TABLE.assign(y=[1.0, 2.0, 4.0]), data(task="regression"))
+
+
+@pytest.mark.parametrize(
+    ("change", "roles", "line"),
+    [
+        ({}, {"target": "q"}, "data.target: the prepared table has no column q"),
+        ({}, {"time": "q"}, "data.time: the prepared table has no column q"),
+        ({}, {"drop": ["q"]}, "data.drop: the prepared table has no column q"),
+        ({}, {"positive": "maybe"}, "data.positive: no row's y has that value"),
+        ({"id": "a"}, {}, "column id: 2 ids are repeated"),
+        ({"id": [None, "b", "c"]}, {}, "column id: 1 ids are missing"),
+        ({"y": [None, "no", "yes"]}, {}, "column y: 1 targets are missing"),
+        ({"y": "no"}, {}, "column y: all rows have one class"),
+        ({"y": [0.5, 1.0, 2.0]}, {}, "column y: its values are measurements"),
+        ({}, {"task": "regression"}, "column y: its values aren't numbers"),
+        ({"y": [1.0, np.inf, 2.0]}, {"task": "regression"}, "column y: some targets are infinite"),
+        ({"y": 1.0}, {"task": "regression"}, "column y: all targets are equal"),
+        ({"t": [None, "m", "n"]}, {"group": "t"}, "column t: 1 values are missing"),
+        ({"x": [1.0, -np.inf, np.inf]}, {}, "column x: 2 values are infinite"),
+        ({}, {"drop": ["x", "z"]}, "no column is left to learn from"),
+        ({"w": [1.0, 2.0, 4.0], "y": [1, 2, 4]}, {"task": "regression"}, "column w: says the same as the target"),
+        ({"w": [0, 1, 0]}, {}, "column w: says the same as the target; add it to params.yaml: data.drop: [w]"),
+    ],
+)
+def test_what_breaks_the_contract_is_one_line(change: dict[str, Any], roles: dict[str, Any], line: str):
+    with pytest.raises(SystemExit) as error:
+        check(TABLE.assign(**change), data(**roles))
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_no_rows_is_one_line():
+    with pytest.raises(SystemExit, match="no rows are left"):
+        check(TABLE[:0], data())

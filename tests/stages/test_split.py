@@ -1,0 +1,95 @@
+"""Parts share no row, keep order in time, and stay what they were when rows are added."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.core.params import Data, SplitByShare, SplitByTime
+from src.stages.split import split
+from tests.conftest import ROLES
+
+RNG = np.random.default_rng(0)
+TABLE = pd.DataFrame(
+    {
+        "id": [f"row {n}" for n in range(1000)],
+        "when": pd.date_range("2020-01-01", periods=1000, freq="h"),
+        "house": RNG.integers(0, 50, 1000),
+        "x": RNG.random(1000),
+        "y": RNG.random(1000) > 0.5,
+    }
+)
+RANDOM = SplitByShare(by="random", valid=0.2, test=0.1, seed=3)
+GROUP = SplitByShare(by="group", valid=0.2, test=0.2, seed=3)
+TIME = SplitByTime(by="time", valid_from="2020-01-20", test_from="2020-02-01")
+
+
+def data(**roles: Any) -> Data:
+    given = {"source": "x", "read": {}, "target": "y", "task": "classification", "id": "id"}
+    return Data(**ROLES | given | {"time": "when", "group": "house"} | roles)
+
+
+@pytest.mark.parametrize("how", [RANDOM, GROUP, TIME])
+def test_every_row_is_in_one_part(how: SplitByShare | SplitByTime):
+    parts = split(TABLE, data(), how)
+    assert list(parts) == ["train", "valid", "test"]
+    assert sorted(pd.concat(parts.values())["id"]) == sorted(TABLE["id"])
+
+
+def test_time_goes_forward_and_a_moment_belongs_to_the_later_part():
+    parts = split(TABLE, data(), TIME)
+    assert parts["train"]["when"].max() < TIME.valid_from == parts["valid"]["when"].min()
+    assert parts["valid"]["when"].max() < TIME.test_from == parts["test"]["when"].min()
+
+
+def test_numbers_split_as_time_too():
+    years = TABLE.assign(when=np.arange(1000) / 10)
+    parts = split(years, data(), SplitByTime(by="time", valid_from=50, test_from=80))
+    assert [len(part) for part in parts.values()] == [500, 300, 200]
+
+
+def test_groups_are_never_cut():
+    houses = [set(part["house"]) for part in split(TABLE, data(), GROUP).values()]
+    assert sum(len(part) for part in houses) == TABLE["house"].nunique()
+
+
+@pytest.mark.parametrize("how", [RANDOM, GROUP])
+def test_a_row_stays_in_its_part_when_others_are_added_or_moved(how: SplitByShare):
+    some = TABLE.sample(600, random_state=1)
+    for name, part in split(some, data(), how).items():
+        assert set(part["id"]) <= set(split(TABLE, data(), how)[name]["id"])
+
+
+def test_rows_that_are_alike_are_in_one_part():
+    twins = TABLE.drop(columns="id").assign(row_id=[f"{n // 3:x}-{n % 3}" for n in range(1000)])
+    parts = split(twins, data(id=None), RANDOM)
+    hashes = [set(part["row_id"].str.partition("-")[0]) for part in parts.values()]
+    assert sum(len(part) for part in hashes) == 334
+
+
+def test_shares_are_about_what_was_asked_and_the_seed_matters():
+    parts = split(TABLE, data(), RANDOM)
+    assert [len(part) / 1000 for part in parts.values()] == pytest.approx([0.7, 0.2, 0.1], abs=0.04)
+    other = split(TABLE, data(), RANDOM.model_copy(update={"seed": 4}))
+    assert set(other["test"]["id"]) != set(parts["test"]["id"])
+
+
+@pytest.mark.parametrize(
+    ("change", "how", "line"),
+    [
+        ({}, SplitByTime(by="time", valid_from="2019-01-01", test_from="2020-02-01"), "the part train has no rows"),
+        ({}, SplitByTime(by="time", valid_from="2020-01-20", test_from="2021-01-01"), "the part test has no rows"),
+        ({"y": np.arange(1000) < 200}, TIME, "the part valid has only one value of y"),
+        ({"y": np.arange(1000) // 200}, TIME, "a class of valid has no rows in train"),
+        ({}, SplitByTime(by="time", valid_from=1, test_from=2), "must be dates, as column when is"),
+        ({"when": np.arange(1000)}, TIME, "must be numbers, as column when is"),
+        ({"when": "monday"}, TIME, "column when: not a date; give it a format"),
+        ({"house": np.arange(1000) // 500}, TIME, "split: train has 1 groups to draw from"),
+    ],
+)
+def test_a_split_that_cannot_be_used_is_one_line(change: dict[str, Any], how: SplitByTime, line: str):
+    with pytest.raises(SystemExit) as error:
+        split(TABLE.assign(**change), data(), how)
+    assert line in str(error.value)
+    assert "\n" not in str(error.value)

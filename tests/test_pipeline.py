@@ -1,0 +1,315 @@
+"""The pipeline as a whole: what it promises of bytes, of dependencies, and of what happens when it breaks."""
+
+import ast
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from dvc.utils.serialize import modify_yaml
+
+from src.core import params as params_module
+from src.core.files import read_table
+from tests.conftest import ENVIRONMENT, ROOT, change_params, check, run
+
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+COSTS = {"false_positive": 1, "false_negative": 1}
+STAGES = list(PIPELINE["stages"])
+
+
+def test_a_run_from_nothing_elsewhere_gives_the_committed_bytes(demo: Path):
+    assert check("git", "status", "--porcelain", cwd=demo) == ""
+    assert "up to date" in check("dvc", "status", cwd=demo)
+
+
+def test_a_second_run_has_nothing_to_do(wine: Path):
+    assert check("dvc", "repro", cwd=wine).endswith("Data and pipelines are up to date.\n")
+
+
+def imports_of(module: Path) -> set[str]:
+    """Our modules that a module imports, at the top or within a function."""
+    found = {"src/__init__.py"}
+    for node in ast.walk(ast.parse((ROOT / module).read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        found |= {f"{name.replace('.', '/')}.py" for name in names if name.startswith("src.")}
+    return {name for name in found if (ROOT / name).exists()}
+
+
+def closure(module: str) -> set[str]:
+    found, new = {module}, {module}
+    while new:
+        new = set().union(*(imports_of(Path(name)) for name in new)) - found
+        found |= new
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_what_it_imports_and_nothing_else(stage: str):
+    declared = {dep for dep in PIPELINE["stages"][stage]["deps"] if dep.endswith((".py", ".txt"))}
+    needed = closure(f"src/stages/{stage}.py") | {"requirements.txt"}
+    if "src/datasets/${data.set}.py" in declared:
+        for data_set in (ROOT / "src/datasets").glob("*.py"):
+            of_set = closure(f"src/datasets/{data_set.name}")
+            assert of_set - {f"src/datasets/{data_set.name}"} <= needed
+        needed.add("src/datasets/${data.set}.py")
+    assert declared == needed
+
+
+def test_rooms_reach_only_where_they_may():
+    for module in (ROOT / "src").rglob("*.py"):
+        room = module.relative_to(ROOT / "src").parts[0]
+        for name in imports_of(module.relative_to(ROOT)) - {"src/__init__.py"}:
+            other = Path(name).parts[1]
+            assert other == room or other in {"core", "datasets"}, f"{module} imports {name}"
+            assert room != "core" or other == "core", f"{module} imports {name}"
+
+
+def leaves(section: Any, prefix: str) -> set[str]:
+    """The keys below a section of the parameters, each to its end."""
+    if not isinstance(section, params_module.Section):
+        return {prefix}
+    return set().union(*(leaves(getattr(section, key), f"{prefix}.{key}") for key in type(section).model_fields))
+
+
+def read_by(stage: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The parameters that a stage reads, seen while it runs."""
+    seen: set[str] = set()
+    where: dict[int, str] = {}
+    plain = params_module.Section.__getattribute__
+
+    def watch(section: params_module.Section, name: str) -> Any:
+        value, path = plain(section, name), where.get(id(section))
+        if path is not None and name in type(section).model_fields:
+            key = f"{path}.{name}".lstrip(".")
+            if isinstance(value, params_module.Section):
+                where[id(value)] = key
+            else:
+                seen.add(key)
+        elif path is not None and name == "model_dump":
+            seen.update(leaves(section, path))
+        return value
+
+    def read_params() -> params_module.Params:
+        found = params_module.read_params()
+        where[id(found)] = ""
+        return found
+
+    module = __import__(f"src.stages.{stage}", fromlist=["main"])
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(module, "read_params", read_params, raising=False)
+    monkeypatch.setattr(params_module.Section, "__getattribute__", watch)
+    monkeypatch.setattr(sys, "argv", [stage])
+    module.main()
+    return seen
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_declares_the_parameters_that_it_reads_and_no_other(
+    stage: str, copy_of, wine: Path, weather: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen, declared = set(), set()
+    for project in (wine, weather):
+        copy = copy_of(project)
+        with monkeypatch.context() as patch:
+            seen |= read_by(stage, copy, patch)
+        params = params_module.read_params(copy / "params.yaml")
+        for key in PIPELINE["stages"][stage].get("params", []):
+            section: Any = params
+            for part in key.split("."):
+                section = getattr(section, part, None)
+            declared |= leaves(section, key)
+    assert seen == declared
+
+
+@pytest.mark.parametrize("project", ["demo", "wine", "weather"])
+def test_parts_share_no_row_and_keep_their_order(request: pytest.FixtureRequest, project: str):
+    folder = request.getfixturevalue(project)
+    data = params_module.read_params(folder / "params.yaml").data
+    parts = [read_table(folder / f"data/split/{part}.parquet") for part in ("train", "valid", "test")]
+    ids = pd.concat([part[data.id_column] for part in parts])
+    assert ids.is_unique
+    assert len(ids) == len(read_table(folder / "data/prepared.parquet"))
+    if data.time:
+        assert parts[0][data.time].max() < parts[1][data.time].min()
+        assert parts[1][data.time].max() < parts[2][data.time].min()
+
+
+def test_no_stage_reads_test():
+    for stage, content in PIPELINE["stages"].items():
+        assert not any("test.parquet" in dep for dep in content["deps"])
+        text = (ROOT / f"src/stages/{stage}.py").read_text()
+        assert stage == "split" or not re.search(r"split/test|\"test\"", text)
+
+
+@pytest.mark.parametrize("project", ["demo", "wine", "weather"])
+def test_nothing_in_git_shows_a_value_that_few_rows_hold(request: pytest.FixtureRequest, project: str):
+    """Every text value of the prepared table that fewer than 10 rows hold is searched for in what Git keeps."""
+    folder = request.getfixturevalue(project)
+    table = read_table(folder / "data/prepared.parquet")
+    kept = [file for file in (folder / "metrics").rglob("*") if file.is_file()] + [folder / "data/schema.yaml"]
+    text = " ".join(file.read_text() for file in kept)
+    words = set(re.findall(r"[\w-]+", text))
+    for name in table.select_dtypes("str"):
+        counts = table[name].value_counts()
+        for value in counts[counts < 10].index:
+            assert value not in (words if re.fullmatch(r"[\w-]+", value) else text), name
+
+
+def test_the_locks_hold_one_version_of_each_numeric_package():
+    pins = re.findall(r"^([\w.-]+)==(\S+?)(?: ;|\s)", (ROOT / "requirements.txt").read_text(), re.M)
+    for package in ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "skops", "pydantic", "pandera"):
+        assert len([version for name, version in pins if name == package]) == 1, package
+
+
+def test_the_locks_agree_with_each_other_and_name_no_address():
+    texts = [(ROOT / name).read_text() for name in ("requirements.txt", "requirements-dev.txt")]
+    pins = [dict(re.findall(r"^([\w.-]+)==(\S+?)(?: ;|\s)", text, re.M)) for text in texts]
+    for name in pins[0].keys() & pins[1].keys():
+        assert pins[0][name] == pins[1][name]
+    assert not any("://" in text for text in texts)
+
+
+def test_no_model_is_pickled(demo: Path):
+    assert sorted(file.suffix for file in (demo / "models").iterdir()) == [".parquet", ".skops", ".skops", ".skops"]
+
+
+def test_make_undo_brings_the_committed_state_back_after_a_failure(copy_of, weather: Path):
+    project = copy_of(weather)
+    change_params(
+        project,
+        train={"model": "Ridge", "alpha": 1, "seed": 1, "refits": 3},
+        gate={"metric": "rmse", "smallest_difference": {"rmse": 1}},
+    )
+    (project / "src/stages/evaluate.py").write_text("raise SystemExit(1)")
+    assert run("dvc", "repro", cwd=project).returncode != 0
+    (project / "metrics/left over.csv").write_text("a")
+    check("git", "add", "metrics", cwd=project)
+    check("git", "restore", "params.yaml", "src", cwd=project)
+    assert "changed" in check("dvc", "status", cwd=project)
+    check("make", "undo", "--old-file", ".venv/installed", cwd=project)
+    assert "up to date" in check("dvc", "status", cwd=project)
+    assert check("git", "status", "--porcelain", cwd=project) == ""
+
+
+def test_make_undo_leaves_code_and_parameters_alone(copy_of, wine: Path):
+    project = copy_of(wine)
+    change_params(project, problem={"question": "Which wine?"})
+    check("make", "undo", "--old-file", ".venv/installed", cwd=project)
+    assert check("git", "status", "--porcelain", cwd=project) == " M params.yaml\n"
+
+
+def test_a_run_killed_in_any_stage_ends_in_the_same_bytes_the_next_time(copy_of, wine: Path):
+    project = copy_of(wine)
+    check("git", "rm", "--quiet", "-r", "metrics", "dvc.lock", cwd=project)
+    check("rm", "-rf", "data/raw", "data/split", "data/prepared.parquet", "models", ".dvc/cache", cwd=project)
+    for stage in STAGES:
+        with subprocess.Popen(
+            ["dvc", "repro"], cwd=project, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, start_new_session=True
+        ) as process:
+            assert process.stdout
+            assert any(f"Running stage '{stage}'" in line for line in process.stdout), f"{stage} never started"
+            outputs = [*PIPELINE["stages"][stage].get("outs", []), *PIPELINE["stages"][stage].get("plots", [])]
+            first = [project / (output if isinstance(output, str) else next(iter(output))) for output in outputs]
+            while process.poll() is None and not any(output.exists() for output in first):
+                time.sleep(0.001)
+            assert process.poll() is None, f"{stage} was over before it could be killed"
+            os.killpg(process.pid, signal.SIGKILL)
+    check("dvc", "repro", cwd=project)
+    check("git", "add", "--all", cwd=project)
+    assert check("git", "status", "--porcelain", cwd=project) == ""
+
+
+@pytest.mark.parametrize(
+    ("breakage", "stage", "line"),
+    [
+        (lambda project: (project / "params.yaml").unlink(), "ingest", "params.yaml: no such file"),
+        (lambda project: (project / "data/source/wine.csv").unlink(), "ingest", "data/source/wine.csv: no such file"),
+        (lambda project: (project / "data/source/wine.csv").write_text("a;target\n"), "ingest", "table has no rows"),
+        (lambda project: (project / "data/raw/table.parquet").write_bytes(b"PAR1"), "validate", "not a whole Parquet"),
+        (lambda project: (project / "data/schema.yaml").unlink(), "validate", "data/schema.yaml: no such file"),
+        (lambda project: (project / "models/model.skops").write_bytes(b"PK"), "evaluate", "not a whole model file"),
+        (lambda project: (project / "models/linear.skops").unlink(), "evaluate", "models/linear.skops: no such file"),
+        (lambda project: check("rm", "-rf", ".git", cwd=project), "train", "no Git commit here yet; `git init`"),
+        (lambda project: change_params(project, data={"read": {"sep": ";"}}), "ingest", "data.read.sep: unknown key"),
+        (lambda project: change_params(project, gate={"metric": "roc_auc", "smallest_difference": {"roc_auc": 0}}),
+         "evaluate", "gate.metric: roc_auc is none of accuracy"),
+        (lambda project: change_params(project, evaluate={"slices": ["q"]}), "evaluate", "has no column q"),
+        (lambda project: change_params(project, evaluate={"slices": ["ash"]}), "evaluate", "ash is a measurement"),
+        (lambda project: change_params(project, problem={"costs": COSTS}, data={"positive": 1}), "evaluate",
+         "problem.costs: for two classes, and there are 3"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_leaves_nothing_half_written(copy_of, wine: Path, breakage, stage: str, line: str):
+    project = copy_of(wine)
+    breakage(project)
+    before = {
+        file: file.stat().st_mtime_ns
+        for folder in ("data", "models", "metrics")
+        for file in (project / folder).rglob("*")
+    }
+    done = run(sys.executable, "-m", f"src.stages.{stage}", cwd=project)
+    assert done.returncode == 1
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1
+    after = {
+        file: file.stat().st_mtime_ns
+        for folder in ("data", "models", "metrics")
+        for file in (project / folder).rglob("*")
+    }
+    assert before == after
+
+
+def test_a_breach_of_the_schema_stops_the_pipeline_with_a_line_for_each(copy_of, wine: Path):
+    project = copy_of(wine)
+    source = project / "data/source/wine.csv"
+    frame = pd.read_csv(source, sep=";", decimal=",")
+    frame.assign(alcohol=999, extra=1).drop(columns="ash").to_csv(source, sep=";", decimal=",", index=False)
+    done = run("dvc", "repro", cwd=project)
+    assert done.returncode != 0
+    assert "data/raw/table.parquet: column extra: not in the schema\n" in done.stderr
+    assert "data/raw/table.parquet: column ash: missing\n" in done.stderr
+    assert "column alcohol: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_experiments_are_run_and_compared(copy_of, wine: Path):
+    project = copy_of(wine)
+    check("dvc", "exp", "run", "--quiet", "--set-param", "train.learning_rate=0.05", cwd=project)
+    shown = check("dvc", "exp", "show", "--csv", cwd=project)
+    assert "train.learning_rate" in shown
+    assert "log_loss" in shown
+    assert "metrics/scores.json" in check("dvc", "metrics", "diff", cwd=project)
+    assert "train.learning_rate" in check("dvc", "params", "diff", cwd=project)
+
+
+def test_an_experiment_changes_one_line_of_the_parameters(tmp_path: Path):
+    """DVC writes params.yaml anew: it has to be laid out as DVC would, or each experiment's diff is noise."""
+    file = tmp_path / "params.yaml"
+    file.write_bytes((ROOT / "params.yaml").read_bytes())
+    with modify_yaml(file) as content:
+        content["train"]["learning_rate"] = 0.1
+    before, after = (ROOT / "params.yaml").read_text().splitlines(), file.read_text().splitlines()
+    assert [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]] == [
+        ("  learning_rate: 0.05", "  learning_rate: 0.1")
+    ]
+
+
+def test_the_pictures_that_make_plots_draws_are_those_of_dvc_yaml():
+    line = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("PICTURES"))
+    assert re.findall(r'"([^"]+)"', line) == [name for plot in PIPELINE["plots"] for name in plot]
+
+
+def test_the_pictures_have_something_to_draw(demo: Path):
+    for plot in PIPELINE["plots"]:
+        for name in plot:
+            assert json.loads(check("dvc", "plots", "show", "--json", name, cwd=demo))["data"][name], name
