@@ -4,6 +4,8 @@
 Types are strict but for one thing: YAML 1.1 reads `1e-05` as text, so text that is a number counts as one.
 """
 
+import json
+import re
 from collections.abc import Hashable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,6 +21,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from src.core.errors import UserError
 
@@ -277,13 +280,26 @@ def complain(error: ValidationError, content: Any, file: Path, *section: str) ->
         if missing or detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             names["missing" if missing else "unknown"].append(key)
         else:
-            others.setdefault(key, detail["msg"].removeprefix("Value error, "))
+            others.setdefault(key, _mistake(detail))
     told = [f"{', '.join(keys)}: {kind} key{'s' if len(keys) > 1 else ''}" for kind, keys in names.items() if keys]
     if not told:
         key, what = next(iter(others.items()))
         more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
         told = [f"{key}: {what}{more}" if key else what]
     return UserError(f"{file}: {'; '.join(told)}")
+
+
+def _mistake(detail: ErrorDetails) -> str:
+    """What one of pydantic's errors says must be, and what stands there instead."""
+    if detail["type"] == "value_error":
+        return detail["msg"].removeprefix("Value error, ")
+    context, value = detail.get("ctx", {}), detail["input"]
+    if detail["type"] == "union_tag_not_found":
+        return f"the key {context['discriminator']} is missing"
+    if detail["type"] == "union_tag_invalid":
+        return f"{context['discriminator']} must be one of {context['expected_tags']}, not {json.dumps(context['tag'])}"
+    found = f", not {json.dumps(value)}" if isinstance(value, str | int | float | None) else ""
+    return re.sub(r"^(Input|String) should", "must", detail["msg"]) + found
 
 
 def _key(location: tuple[int | str, ...], content: Any, missing: bool) -> list[str]:
