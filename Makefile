@@ -16,6 +16,9 @@ plots: .venv/installed  ## draw the pictures, into dvc_plots/index.html
 gate: .venv/installed  ## what must hold before merging [BASE=main]
 	@python -m src.review gate $(if $(BASE),--base "$(BASE)")
 
+report: .venv/installed  ## all that a reviewer needs, into report.md [BASE=main]
+	@python -m src.review report $(if $(BASE),--base "$(BASE)")
+
 reproduce: .venv/installed  ## make the commit again elsewhere; compare each byte
 	@python -m src.review reproduce
 
@@ -56,4 +59,4 @@ PICTURES = "What each feature tells alone" "Learning curve" "ROC curve" "Precisi
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate reproduce undo test test-all bench lock clean
+.PHONY: help install repro plots gate report reproduce undo test test-all bench lock clean

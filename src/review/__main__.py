@@ -1,19 +1,27 @@
-"""What the results say: `python -m src.review scores | gate [--base REV] | reproduce`.
+"""What the results say: `python -m src.review scores | gate | report | lock | rerun | reproduce`.
 
     scores      each score with its 95 % interval, the baselines beside it, and the gate
-    gate        what must hold, whether it does, by how much; exit 1 where it doesn't
-    reproduce   run the commit again elsewhere, and compare each byte; exit 1 where one differs
+    gate        what must hold, whether it does, by how much [--base REV: judged by its gate, and against it]
+    report      all that a reviewer needs, into report.md [--base REV] [--head REV: else the folder as it stands]
+    rerun       the pipeline again, without believing dvc.lock; results come from it or from DVC's run-cache
+    lock        the folder's results against the commit's: reproduced, stale, or where they differ
+    reproduce   the commit made again elsewhere, and each byte compared
 
-Exit codes: 0 all is well; 1 it isn't, or a mistake that one line tells; 2 unknown arguments.
+REV is a commit by any name that Git or `dvc exp` knows; an empty one, or zeros, is none.
+Exit codes: 0 all is well; 1 it isn't (report: only a mistake that one line tells); 2 unknown arguments.
 """
 
 import argparse
 import sys
 
-from src.core.errors import UserError
-from src.review.gate import judge
+from src.review.gate import Rule, judge_change
+from src.review.lock import Verdict, stale, verify
+from src.review.report import write_report
 from src.review.reproduce import reproduce
-from src.review.results import Results, commit_of, read_gate, read_results
+from src.review.rerun import rerun
+from src.review.results import FOLDER, Results, Revision, read_sides
+
+FIRST_LINES = 5
 
 
 def print_scores(results: Results) -> None:
@@ -31,42 +39,68 @@ def _number(score: float | None) -> str:
     return "-" if score is None else f"{score:.4g}"
 
 
-def print_gate(here: Results, revision: str | None) -> bool:
+def print_gate(base: Revision | None) -> bool:
     """Each rule on a line; returns whether all that were judged hold."""
-    commit = commit_of(revision) if revision else None
-    base = read_results(commit) if commit else None
-    gate = read_gate(commit)
-    if gate is None:
-        print(f"{revision} has no gate that can be read: judged by this folder's")
-        gate = read_gate(None)
-    assert gate is not None
-    if revision and base is None:
-        print(f"{revision} has no metrics")
-    verdicts = judge(gate, here, base)
-    for verdict in verdicts:
-        word = {True: "holds", False: "FAILS", None: "-"}[verdict.holds]
-        print(f"{word:<7}{verdict.rule:<36} {verdict.found}")
-    return all(verdict.holds is not False for verdict in verdicts)
+    judgement = judge_change(read_sides(FOLDER, base))
+    for note in judgement.notes:
+        print(note)
+    _print_rules(judgement.rules)
+    if judgement.own_rules is not None:
+        print("\nBy this folder's own gate, which doesn't decide:")
+        _print_rules(judgement.own_rules)
+    return judgement.holds
+
+
+def _print_rules(rules: list[Rule]) -> None:
+    for rule in rules:
+        word = {True: "holds", False: "FAILS", None: "-"}[rule.holds]
+        print(f"{word:<7}{rule.rule:<36} {rule.found}")
+
+
+def print_lock() -> bool:
+    """Whether the folder's results are those of the commit; what differs, and where."""
+    holds = print_verdict(verify(Revision.of("HEAD")))
+    if holds and (inputs := stale(FOLDER)):
+        print(f"but the folder has changed since: {', '.join(inputs)}; `dvc repro` runs what must be run")
+        return False
+    return holds
+
+
+def print_verdict(verdict: Verdict) -> bool:
+    """A verdict on a commit's results; returns whether it lets them pass."""
+    print("the same to the byte" if verdict.word == "reproduced" else verdict.word)
+    for name, found in verdict.found.items():
+        print(f"  {name}", *found, sep="\n    ")
+    return verdict.holds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m src.review", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["scores", "gate", "reproduce"])
-    parser.add_argument("--base", metavar="REV", help="for gate: the revision that the change is to be merged into")
+    parser.add_argument("what", choices=["scores", "gate", "report", "rerun", "lock", "reproduce"])
+    parser.add_argument("--base", metavar="REV", help="for gate and report: what the change is to be merged into")
+    parser.add_argument("--head", metavar="REV", help="for report: the change, if it isn't the folder")
     arguments = parser.parse_args()
-    if arguments.what == "reproduce":
-        sys.exit(0 if reproduce() else 1)
-    here = read_results(None)
-    if here is None:
-        raise UserError("metrics: no results yet; `dvc repro` makes them")
+    base, head = (Revision.of(name) if (name or "").strip("0") else None for name in (arguments.base, arguments.head))
     if arguments.what == "scores":
-        print_scores(here)
+        print_scores(read_sides(FOLDER, None).results)
         print()
-        print_gate(here, None)
-    elif not print_gate(here, arguments.base):
-        sys.exit(1)
+        print_gate(None)
+        return
+    if arguments.what == "report":
+        file = write_report(base, head or FOLDER)
+        print(*file.read_text(encoding="utf-8").splitlines()[:FIRST_LINES], f"\n{file} has the rest", sep="\n")
+        return
+    if arguments.what == "gate":
+        done = print_gate(base)
+    elif arguments.what == "rerun":
+        done = rerun()
+    elif arguments.what == "lock":
+        done = print_lock()
+    else:
+        done = print_verdict(reproduce())
+    sys.exit(0 if done else 1)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from src.core.errors import UserError
 from src.core.params import Gate
 from src.core.scores import BASELINES, HIGHER_IS_BETTER
 from src.review.noise import Difference, beyond, compare
-from src.review.results import Results
+from src.review.results import Results, Sides, read_gate
 
 
-class Verdict(NamedTuple):
+class Rule(NamedTuple):
     """One rule: what must hold, whether it does (None: not judged), and what was found."""
 
     rule: str
@@ -21,12 +22,45 @@ class Verdict(NamedTuple):
     found: str
 
 
-def judge(gate: Gate, here: Results, base: Results | None) -> list[Verdict]:
-    """Every rule of the gate, in the order in which a reader wants them."""
-    return [*_floors(gate, here, base), *_baselines(gate, here), _no_loss(gate, here, base)]
+class Judgement(NamedTuple):
+    """The gate that judges and its rules, those by the change's own where it has another, and what to say with them."""
+
+    gate: Gate
+    rules: list[Rule]
+    own_rules: list[Rule] | None
+    notes: list[str]
+
+    @property
+    def holds(self) -> bool:
+        """Whether all of the rules hold that were judged; a change isn't judged by the gate that it brings."""
+        return all(rule.holds is not False for rule in self.rules)
 
 
-def _floors(gate: Gate, here: Results, base: Results | None) -> Iterator[Verdict]:
+def judge_change(sides: Sides) -> Judgement:
+    """A change, judged by the gate of what it's to be merged into.
+
+    Raises:
+        UserError: neither side has a gate that can be read.
+    """
+    own, gate, notes = read_gate(sides.here), read_gate(sides.base) if sides.base else None, []
+    if sides.base and gate is None:
+        notes.append("the base has no gate that can be read: judged by this one's own")
+    gate = gate or own
+    if gate is None:
+        raise UserError(
+            f"{sides.here.short}:params.yaml: no gate that can be read; `python -m src.core.params` says why"
+        )
+    base = None if sides.why_not else sides.base_results
+    own_rules = judge(own, sides.results, base, sides.why_not) if own and own != gate else None
+    return Judgement(gate, judge(gate, sides.results, base, sides.why_not), own_rules, notes)
+
+
+def judge(gate: Gate, here: Results, base: Results | None, no_base: str = "there is no base") -> list[Rule]:
+    """Every rule of the gate, in the order in which a reader wants them; `no_base` says why there is none."""
+    return [*_floors(gate, here, base), *_baselines(gate, here), _no_loss(gate, here, base, no_base)]
+
+
+def _floors(gate: Gate, here: Results, base: Results | None) -> Iterator[Rule]:
     up = HIGHER_IS_BETTER[gate.metric]
     most = "at least" if up else "at most"
     if gate.floor is not None:
@@ -44,33 +78,33 @@ def _floors(gate: Gate, here: Results, base: Results | None) -> Iterator[Verdict
         )
         rule = f"{gate.metric} of each slice {most} {gate.slice_floor:g}"
         if gone := sorted(base.slices.keys() - here.slices.keys()) if base else []:
-            yield Verdict(rule, False, f"{gone[0]} is no longer scored")
+            yield Rule(rule, False, f"{gone[0]} is no longer scored")
         elif not worst:
-            yield Verdict(rule, None, "not judged: no slice that isn't small")
+            yield Rule(rule, None, "not judged: no slice that isn't small")
         else:
             yield _floor(rule, worst[0], gate.slice_floor, up, f"lowest: {worst[1]}" if up else f"highest: {worst[1]}")
 
 
-def _floor(rule: str, score: float | None, bound: float, up: bool, note: str = "") -> Verdict:
-    if score is None or math.isnan(score):
-        return Verdict(rule, False, " ".join(["no score", note]).strip())
+def _floor(rule: str, score: float | None, bound: float, up: bool, note: str = "") -> Rule:
+    if score is None or not math.isfinite(score):
+        return Rule(rule, False, " ".join(["no score", note]).strip())
     margin = score - bound if up else bound - score
-    return Verdict(rule, margin >= 0, f"{score:.4g} ({margin:+.2g}) {note}".strip())
+    return Rule(rule, margin >= 0, f"{score:.4g} ({margin:+.2g}) {note}".strip())
 
 
-def _baselines(gate: Gate, here: Results) -> Iterator[Verdict]:
+def _baselines(gate: Gate, here: Results) -> Iterator[Rule]:
     for name in BASELINES:
         ahead = _gain(beyond(here, name, gate.metric), gate.metric)
-        yield Verdict(f"better than the baseline {name}", ahead.low > 0, _interval(ahead))
+        yield Rule(f"better than the baseline {name}", ahead.low > 0, _interval(ahead))
 
 
-def _no_loss(gate: Gate, here: Results, base: Results | None) -> Verdict:
+def _no_loss(gate: Gate, here: Results, base: Results | None, no_base: str) -> Rule:
     rule = f"no loss beyond noise and {gate.smallest_difference[gate.metric]:g}"
     if base is None:
-        return Verdict(rule, None, "not judged: no base")
+        return Rule(rule, None, f"not judged: {no_base}")
     gain = _gain(compare(here, base, gate.metric), gate.metric)
     lost = gain.high < 0 and -gain.value > gate.smallest_difference[gate.metric]
-    return Verdict(rule, not math.isnan(gain.low + gain.high) and not lost, _interval(gain))
+    return Rule(rule, not math.isnan(gain.low + gain.high) and not lost, _interval(gain))
 
 
 def _gain(difference: Difference, metric: str) -> Difference:

@@ -1,10 +1,15 @@
-"""The committed results of a revision, or those in the folder."""
+"""What a revision holds: its files, the results that evaluate wrote, and what they answer.
+
+A revision is a commit, by any name that Git or `dvc exp` knows, or the folder as it stands.
+"""
 
 import io
 import json
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any, Self
 
 import pandas as pd
 from pydantic import TypeAdapter
@@ -20,6 +25,82 @@ Slices = dict[str, dict[str, dict[str, float | None]]]
 SCORES, SLICES = TypeAdapter(Scores), TypeAdapter(Slices)
 
 
+def git(*arguments: str) -> str | None:
+    """What a Git command prints, without the last line's end; None where it fails."""
+    done = subprocess.run(["git", *arguments], capture_output=True)
+    return None if done.returncode else done.stdout.decode("utf-8", "replace").rstrip("\n")
+
+
+@cache
+def _blob(commit: str, path: str) -> bytes | None:
+    """A commit's file, read once."""
+    done = subprocess.run(["git", "cat-file", "blob", f"{commit}:{path}"], capture_output=True)
+    return None if done.returncode else done.stdout
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit and the name that the user gave it; the folder as it stands where `commit` is None."""
+
+    name: str
+    commit: str | None
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """The revision of that name: any that Git knows, or an experiment of DVC's.
+
+        Raises:
+            UserError: there is none.
+        """
+        commit = git("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        if commit is None:
+            refs = (git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or "").splitlines()
+            found = {ref.split(" ")[0] for ref in refs if ref.split("/", 4)[-1] == name}
+            commit = found.pop() if len(found) == 1 else None
+        if commit is None:
+            more = "`git fetch` may bring it"
+            if git("rev-parse", "--is-shallow-repository") == "true":
+                more = "the clone is shallow, and `git fetch --unshallow` may bring it"
+            raise UserError(f"{name}: no such revision in this repository; {more}")
+        return cls(name, commit)
+
+    @property
+    def short(self) -> str:
+        """The commit as people write it."""
+        return self.commit[:8] if self.commit else "the folder"
+
+    def read(self, path: str) -> bytes | None:
+        """A file's content, None where there is no such file in Git (or in the folder)."""
+        if self.commit is None:
+            return Path(path).read_bytes() if Path(path).is_file() else None
+        return _blob(self.commit, path)
+
+    def yaml(self, path: str) -> dict[str, Any]:
+        """A YAML file's content, empty where there is none or it isn't a mapping.
+
+        Raises:
+            UserError: it isn't YAML.
+        """
+        content = read_yaml_text((self.read(path) or b"").decode("utf-8", "replace"), f"{self.short}:{path}")
+        return content if isinstance(content, dict) else {}
+
+    def json(self, path: str) -> dict[str, Any]:
+        """A JSON file's content, empty where there is none or it isn't an object.
+
+        Raises:
+            UserError: it isn't JSON.
+        """
+        text = self.read(path)
+        try:
+            content = json.loads(text) if text else {}
+        except ValueError:
+            raise UserError(f"{self.short}:{path}: not JSON; `make undo` or `dvc repro` mends it") from None
+        return content if isinstance(content, dict) else {}
+
+
+FOLDER = Revision("the folder", None)
+
+
 @dataclass(frozen=True)
 class Results:
     """What evaluate wrote: scores by model and metric, slices by column and value, and the scores of each draw."""
@@ -30,66 +111,75 @@ class Results:
     refits: pd.DataFrame
 
 
-def commit_of(revision: str) -> str:
-    """The commit that a revision names.
-
-    Raises:
-        UserError: there is no such revision.
-    """
-    done = subprocess.run(
-        ["git", "rev-parse", "--quiet", "--verify", "--end-of-options", f"{revision}^{{commit}}"],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise UserError(f"{revision}: no such revision in this repository; `git fetch` may bring it")
-    return done.stdout.strip()
-
-
-def read_text(path: str, commit: str | None) -> str | None:
-    """A file of a commit, or of the folder for None; None where there is no such file."""
-    if commit is None:
-        try:
-            return Path(path).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return None
-    done = subprocess.run(["git", "show", f"{commit}:{path}"], capture_output=True)
-    return done.stdout.decode("utf-8") if done.returncode == 0 else None
-
-
-def read_results(commit: str | None) -> Results | None:
-    """The results of a commit, or of the folder for None; None where it has none.
+def read_results(revision: Revision) -> Results | None:
+    """The results of a revision; None where it has none.
 
     Raises:
         UserError: a file isn't what evaluate writes.
     """
-    where = f"{commit[:8]}:" if commit else ""
     try:
-        texts = {name: read_text(f"metrics/{name}", commit) for name in FILES}
-        if all(text is None for text in texts.values()):
+        found = [revision.read(f"metrics/{name}") for name in FILES]
+        if all(content is None for content in found):
             return None
-        evaluation, slices = (json.loads(texts[name] or "") for name in FILES[:2])
-        bootstrap, refits = (_draws(texts[name] or "") for name in FILES[2:])
-        scores = SCORES.validate_python(evaluation["scores"])
+        evaluation, slices, bootstrap, refits = ((content or b"").decode("utf-8") for content in found)
+        scores = SCORES.validate_python(json.loads(evaluation)["scores"])
         if scores.keys() < {"model", *BASELINES}:
             raise KeyError("model")
-        return Results(scores, SLICES.validate_python(slices), bootstrap, refits)
+        return Results(scores, SLICES.validate_python(json.loads(slices)), _draws(bootstrap), _draws(refits))
     except (ValueError, KeyError, TypeError):
+        where = f"{revision.short}:" if revision.commit else ""
         raise UserError(f"{where}metrics: not what evaluate writes; `make undo` or `dvc repro` mends it") from None
 
 
 def _draws(text: str) -> pd.DataFrame:
     """Series of scores, a column for each draw; a slice's value may look like anything, so only scores are parsed."""
-    table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False).set_index(SERIES)
-    return table.replace("", None).astype(float)
+    types: dict[str, type] = dict.fromkeys(SERIES, str)
+    table = pd.read_csv(io.StringIO(text), dtype=types, keep_default_na=False, na_values=[""])
+    return table.fillna(dict.fromkeys(SERIES, "")).set_index(SERIES).astype(float)
 
 
-def read_gate(commit: str | None) -> Gate | None:
+def read_gate(revision: Revision) -> Gate | None:
     """The gate of the folder, or a commit's gate, read by that section's model alone; None where it has none."""
-    if commit is None:
+    if revision.commit is None:
         return read_params().gate
-    content = read_yaml_text(read_text("params.yaml", commit) or "", f"{commit[:8]}:params.yaml")
     try:
-        return Gate.model_validate(content["gate"])
-    except (ValueError, KeyError, TypeError):
+        return Gate.model_validate(revision.yaml("params.yaml")["gate"])
+    except (ValueError, KeyError, TypeError, UserError):
         return None
+
+
+@dataclass(frozen=True)
+class Sides:
+    """A change and what it's to be merged into; `why_not` says why their scores can't be compared, or is empty."""
+
+    here: Revision
+    base: Revision | None
+    results: Results
+    base_results: Results | None
+    why_not: str
+
+
+def read_sides(here: Revision, base: Revision | None) -> Sides:
+    """The results of both sides.
+
+    Raises:
+        UserError: there are none here, or they or the parameters can't be read.
+    """
+    results = read_results(here)
+    if results is None:
+        raise UserError(f"{f'{here.short}:' if here.commit else ''}metrics: no results yet; `dvc repro` makes them")
+    if base is None:
+        return Sides(here, base, results, None, "there is no base")
+    try:
+        base_results = read_results(base)
+        why_not = _other_question(here, base) if base_results else "the base has no metrics yet"
+    except UserError as error:
+        base_results, why_not = None, f"the base can't be read: {error}"
+    return Sides(here, base, results, base_results, why_not)
+
+
+def _other_question(here: Revision, base: Revision) -> str:
+    """Why the scores of two revisions answer different questions; empty where they answer the same."""
+    ours, theirs = (revision.yaml("params.yaml").get("data", {}) for revision in (here, base))
+    changed = [key for key in ("set", "target", "task", "positive") if ours.get(key) != theirs.get(key)]
+    return f"it answers another question: {', '.join(f'data.{key}' for key in changed)} changed" if changed else ""

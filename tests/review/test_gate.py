@@ -44,7 +44,7 @@ def verdicts(here: Results, base: Results | None = None, gate: Gate = GATE) -> l
 
 def test_a_good_model_passes_and_the_last_rule_needs_a_base():
     assert verdicts(results(0.7)) == [True, True, True, True, None]
-    assert "not judged: no base" in judge(GATE, results(0.7), None)[-1].found
+    assert "not judged: there is no base" in judge(GATE, results(0.7), None)[-1].found
     assert verdicts(results(0.7), results(0.7)) == [True, True, True, True, True]
 
 
@@ -154,7 +154,7 @@ def test_a_pull_request_is_judged_by_the_gate_of_its_base(copy_of, wine: Path):
 
 def test_a_base_without_metrics_is_not_judged_and_one_that_is_not_there_is_one_line(copy_of, wine: Path):
     project = copy_of(wine)
-    assert "not judged: no base" in gate(project, "--base", "HEAD~1").stdout
+    assert "not judged: the base has no metrics yet" in gate(project, "--base", "HEAD~1").stdout
     done = gate(project, "--base", "nowhere")
     assert done.returncode == 1
     assert done.stderr == "nowhere: no such revision in this repository; `git fetch` may bring it\n"

@@ -1,0 +1,169 @@
+"""What a change changes, from what Git holds of two revisions: parameters, stages' code, packages and data.
+
+How far a column's values have moved is the total variation distance of its two distributions: the share of the rows
+that would have to lie elsewhere for the one to become the other, 0 where they are the same and 1 where they have
+nothing in common. A missing value is a value here. Few rows differ by luck: `by_luck` is the distance to be expected
+of two samples from one population, had they no row in common.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.core.errors import UserError
+from src.review.lock import flattened, hashes, read_lock
+from src.review.results import Revision, git
+
+GUARDS = ("src/review/", "src/core/scores.py", "src/core/resamples.py", ".github/")
+BARS = "▁▂▃▄▅▆▇█"
+Changed = dict[str, tuple[Any, Any]]
+
+
+class Drift(NamedTuple):
+    """How far a column moved, how far luck alone would move it, and both distributions over the same bins."""
+
+    column: str
+    distance: float
+    by_luck: float
+    base: NDArray[np.float64]
+    here: NDArray[np.float64]
+
+
+class Rows(NamedTuple):
+    """Examples by id: only here, only in the base, and in both with other values."""
+
+    added: int
+    removed: int
+    altered: int
+
+
+def changed_keys(here: Mapping[str, Any], base: Mapping[str, Any]) -> Changed:
+    """The dotted keys of two nested mappings whose values differ, as (base, here); None where there is no such key."""
+    ours, theirs = flattened(dict(here)), flattened(dict(base))
+    return {key: (theirs.get(key), ours.get(key)) for key in sorted(ours | theirs) if ours.get(key) != theirs.get(key)}
+
+
+def changed_code(here: Revision, base: Revision) -> dict[str, list[str]]:
+    """The modules, by stage, that a stage depends on and whose content isn't the base's; a new stage has them all."""
+    ours, theirs = read_lock(here), read_lock(base)
+    found = {}
+    for name, entry in ours.items():
+        before = hashes(theirs.get(name, {}), "deps")
+        paths = [path for path, md5 in hashes(entry, "deps").items() if before.get(path) != md5]
+        found[name] = [path for path in paths if path.endswith(".py")]
+    return {name: paths for name, paths in found.items() if paths}
+
+
+def changed_files(here: Revision, base: Revision) -> list[str]:
+    """Every file in Git that isn't the same."""
+    revisions = [str(revision.commit) for revision in (base, here) if revision.commit]
+    names = (git("diff", "--name-only", "--no-renames", "-z", *revisions) or "").split("\0")
+    return [name for name in names if name]
+
+
+def guards(files: list[str], params: Changed) -> list[str]:
+    """What of a change touches the judging itself."""
+    return [*(name for name in files if name.startswith(GUARDS)), *(key for key in params if key.startswith("gate."))]
+
+
+def packages(revision: Revision) -> dict[str, str]:
+    """The version of each package that the stages may import."""
+    text = (revision.read("requirements.txt") or b"").decode("utf-8", "replace")
+    return dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, flags=re.MULTILINE))
+
+
+def rows(here: Revision, base: Revision) -> Rows | None:
+    """How the examples differ, where both tables are at hand; None where one is in no cache here.
+
+    The tables are large and not in Git: this is known where both revisions have been run, or pulled.
+    """
+    ours, theirs = _prepared(here), _prepared(base)
+    column = here.yaml("params.yaml").get("data", {}).get("id") or "row_id"
+    if ours is None or theirs is None or column not in ours or column not in theirs:
+        return None
+    ours, theirs = (table.set_index(column) for table in (ours, theirs))
+    both, shared = ours.index.intersection(theirs.index), ours.columns.intersection(theirs.columns)
+    hashed = [
+        pd.util.hash_pandas_object(table.loc[both, shared].astype("string"), index=False).to_numpy()
+        for table in (ours, theirs)
+    ]
+    return Rows(len(ours) - len(both), len(theirs) - len(both), int((hashed[0] != hashed[1]).sum()))
+
+
+def _prepared(revision: Revision) -> pd.DataFrame | None:
+    """The table of a revision's examples, from the folder or DVC's cache."""
+    file = Path("data/prepared.parquet")
+    try:
+        if revision.commit is None:
+            return pd.read_parquet(file)
+        # DVC is imported only where the data has changed, which is seldom.
+        from dvc.api import DVCFileSystem  # noqa: PLC0415
+
+        with DVCFileSystem(rev=revision.commit).open(file.as_posix()) as stream:
+            return pd.read_parquet(stream)
+    except (FileNotFoundError, OSError, ValueError):
+        return None
+
+
+def drifts(here: dict[str, Any], base: dict[str, Any]) -> list[Drift]:
+    """The columns that both contents of metrics/data.json have, the one that moved most first."""
+    found = []
+    for name, column in here.get("columns", {}).items():
+        other = base.get("columns", {}).get(name)
+        if other and other["kind"] == column["kind"]:
+            found.append(drift(name, column, here["rows"], other, base["rows"]))
+    return sorted((one for one in found if one), key=lambda one: -(one.distance - one.by_luck))
+
+
+def drift(name: str, here: dict[str, Any], here_rows: int, base: dict[str, Any], base_rows: int) -> Drift | None:
+    """How far one column moved; None where neither side shows its values."""
+    step = max((side["histogram"]["step"] for side in (here, base) if "histogram" in side), default=1.0)
+    ours, theirs = (_distribution(side, step) for side in (here, base))
+    bins = sorted(ours | theirs, key=lambda key: (isinstance(key, str), key))
+    p, q = (np.array([side.get(key, 0.0) for key in bins]) for side in (theirs, ours))
+    if not bins or not here_rows or not base_rows:
+        return None
+    pooled = (p * base_rows + q * here_rows) / (base_rows + here_rows)
+    spread = np.sqrt(np.clip(pooled * (1 - pooled), 0, None) * (1 / base_rows + 1 / here_rows))
+    return Drift(name, float(np.abs(p - q).sum() / 2), float(spread.sum() / math.sqrt(2 * math.pi)), p, q)
+
+
+def _distribution(column: dict[str, Any], step: float) -> dict[float | str, float]:
+    """The share of the rows in each bin of width `step`, of each value, and of missing and unnamed values."""
+    counts: dict[float | str, float] = {}
+    if "histogram" in column:
+        shown = column["histogram"]
+        for index, count in enumerate(shown["counts"]):
+            at = math.floor((shown["first"] + index * shown["step"]) / step) * step
+            counts[at] = counts.get(at, 0) + count
+        counts["other"] = shown["other_rows"]
+    elif "values" in column:
+        counts = {f"value {value}": count for value, count in column["values"].items()}
+        counts["other"] = column["other_rows"]
+    total = sum(counts.values())
+    shares: dict[float | str, float] = {
+        key: count / total * (1 - column["missing"]) for key, count in counts.items() if total
+    }
+    if not total:  # a private column's values, say
+        shares = {"not shown": 1 - column["missing"]}
+    return {key: share for key, share in {**shares, "missing": column["missing"]}.items() if share}
+
+
+def bars(shares: NDArray[np.float64], highest: float, most: int = 24) -> str:
+    """A distribution as a row of bars, as high as its share of `highest`."""
+    levels = np.ceil(shares[:most] / highest * (len(BARS) - 1)).astype(int)
+    return "".join(BARS[level] for level in levels)
+
+
+def readable(revision: Revision, path: str) -> dict[str, Any]:
+    """A YAML or JSON file of a revision; empty where it can't be read."""
+    try:
+        return revision.json(path) if path.endswith(".json") else revision.yaml(path)
+    except UserError:
+        return {}

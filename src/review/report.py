@@ -1,0 +1,473 @@
+"""What a reviewer is told of a change, as one comment in GitHub's Markdown; the answer comes first.
+
+The folder (or another revision) is compared with a base: the scores with their noise, the gate, what changed in
+parameters, code, packages and data, for whom it changed, and whether the committed results can be made again.
+"""
+
+import io
+import math
+import os
+import platform
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from src.core.scores import HIGHER_IS_BETTER
+from src.review import changes, lock, noise
+from src.review.gate import Judgement, Rule, judge_change
+from src.review.markdown import block, chart, code, fitted, folded, table
+from src.review.rerun import Rerun
+from src.review.results import Results, Revision, git, read_sides
+
+MOST_BYTES = 64_000  # a comment holds 65,536 characters, and CML adds its mark
+MOST_ROWS = 40  # of a table
+MOST_DRIFTS = 5
+MOST_PATCH = 40_000  # bytes of a patch in the comment itself
+COLOURS = "#2563eb, #9ca3af"  # here, base
+BAND = "#9ca3af, #2563eb, #9ca3af"  # low, difference, high
+
+MEANINGS: dict[str, str] = {
+    "better": "Better",
+    "worse": "Worse",
+    "noise": "No real difference",
+    "the same": "No difference",
+    "too small to matter": "Too small to matter",
+    "not judged": "Not judged",
+    "no score": "Not comparable",
+}
+
+
+class Change(NamedTuple):
+    """Everything that the report is made from."""
+
+    here: Revision
+    base: Revision | None
+    results: Results
+    base_results: Results | None  # None: there is nothing to compare with
+    why_not: str
+    judgement: Judgement
+    lock: lock.Verdict | None  # None: the pipeline hasn't run again, and nothing says that it should
+    rerun: Rerun | None
+
+    @property
+    def metric(self) -> str:
+        """The one that decides."""
+        return self.judgement.gate.metric
+
+    def least(self, metric: str) -> float:
+        """The least difference of a metric that matters, by the gate that judges."""
+        return {str(name): least for name, least in self.judgement.gate.smallest_difference.items()}.get(metric, 0.0)
+
+
+def write_report(base: Revision | None, here: Revision) -> Path:
+    """Write report.md, and report.patch where the committed results aren't those that were made; returns the report.
+
+    Raises:
+        UserError: there are no results, or they or the parameters can't be read.
+    """
+    file, patch = Path("report.md"), Path("report.patch")
+    patch.unlink(missing_ok=True)
+    rerun = Rerun.last() if here.commit is None else None
+    if rerun and not rerun.succeeded:
+        sections = broken(rerun, here, base)
+    else:
+        change = gather(base, here, rerun)
+        if rerun and change.lock and change.lock.word != "reproduced":
+            patch.write_bytes(difference_of_results())
+        sections = written(change, patch)
+    file.write_text(fitted(sections, MOST_BYTES), encoding="utf-8")
+    return file
+
+
+def gather(base: Revision | None, here: Revision, rerun: Rerun | None) -> Change:
+    """Everything that the report is made from.
+
+    Raises:
+        UserError: there are no results here, or they or the parameters can't be read.
+    """
+    sides = read_sides(here, base)
+    if rerun:
+        verdict: lock.Verdict | None = lock.verify(Revision.of("HEAD"))
+    else:
+        inputs = lock.stale(here)
+        verdict = lock.Verdict("stale", inputs) if inputs else None
+    base_results = None if sides.why_not else sides.base_results
+    return Change(here, base, sides.results, base_results, sides.why_not, judge_change(sides), verdict, rerun)
+
+
+def written(change: Change, patch: Path) -> list[tuple[str, str]]:
+    """The sections, by name, in the order of what matters."""
+    sections = [
+        ("the answer", headline(change)),
+        ("metrics", metrics(change)),
+        ("gate", gate_rules(change)),
+        ("changes", what_changed(change)),
+        ("data", data_changed(change)),
+        ("slices", for_whom(change)),
+        ("pictures", pictures(change)),
+        ("how to see it", how_to_see(change)),
+        ("the patch", offered(patch)),
+    ]
+    return [(name, text) for name, text in sections if text]
+
+
+def headline(change: Change) -> str:
+    """The three lines that say it all: the difference, whether it may be merged, the lock."""
+    metric = change.metric
+    score = change.results.scores["model"].get(metric, {})
+    if change.base_results is None:
+        before_it = change.base and change.base.read("metrics/evaluation.json")
+        first = "Not comparable" if before_it else "First results"
+        now = f"{code(metric)} {number(score.get('score'))}"
+        lines = [
+            f"## {first}: {now}, 95 % interval {interval_of(score)}",
+            f"Nothing to compare with: {code(change.why_not, 200)}.",
+        ]
+    else:
+        found = noise.compare(change.results, change.base_results, metric)
+        word = MEANINGS[noise.verdict(found, metric, change.least(metric))]
+        before = change.base_results.scores["model"].get(metric, {}).get("score")
+        lines = [
+            f"## {word}: {code(metric)} {number(before)} → {number(score.get('score'))}",
+            f"The difference is {signed(found.value)}, 95 % interval {signed(found.low)} to {signed(found.high)}"
+            f"{'' if found.paired else ', on other rows'}.",
+        ]
+    lines.append(may_be_merged(change))
+    if touched := touched_guards(change):
+        lines.append(f"> [!WARNING]\n> This change touches what judges it: {touched}.")
+    lines += [f"> [!NOTE]\n> {note}" for note in notes(change)]
+    return "\n\n".join(lines)
+
+
+def may_be_merged(change: Change) -> str:
+    """Whether the gate and the lock let the change through, and what stops it."""
+    failed = [rule for rule in change.judgement.rules if rule.holds is False]
+    verdict = change.lock
+    blocked = [f"the gate fails ({', '.join(code(rule.rule) for rule in failed)})"] if failed else []
+    if verdict and not verdict.holds:
+        blocked.append("the committed results aren't what this commit makes")
+    answer = f"**May not be merged:** {' and '.join(blocked)}." if blocked else "**May be merged:** the gate holds."
+    return f"{answer} {lock_said(change)}"
+
+
+def lock_said(change: Change) -> str:
+    """What is known of the committed results."""
+    verdict = change.lock
+    where = "" if verdict is None else "; ".join(
+        f"{code(name)} ({', '.join(code(place, 100) for place in places[:3])})"
+        for name, places in list(verdict.found.items())[:3]
+    )  # fmt: skip
+    if verdict is None:
+        return "The results belong to their inputs; nobody has made them again for this report."
+    if verdict.word == "reproduced":
+        return "**Reproduced:** the committed results are, to the byte, what the pipeline makes."
+    if verdict.word == "the same up to rounding":
+        return "**The same up to rounding:** another platform made the committed results. A patch is below."
+    if verdict.word == "stale":
+        mend = "The scores here are of a new run; a patch is below." if change.rerun else "`dvc repro` mends it."
+        return f"**Stale:** inputs changed after the results were made: {where}. {mend}"
+    return f"**Not reproduced:** the same inputs gave other bytes: {where}."
+
+
+def touched_guards(change: Change) -> str:
+    """The files and parameters of the change that judge it."""
+    if change.base is None:
+        return ""
+    params = changes.changed_keys(*(changes.readable(side, "params.yaml") for side in (change.here, change.base)))
+    return listed(changes.guards(changes.changed_files(change.here, change.base), params))
+
+
+def notes(change: Change) -> list[str]:
+    """What a reader must know before the numbers."""
+    found = [code(note, 200) for note in change.judgement.notes]
+    base, here = change.base, change.here
+    if base is None:
+        return found
+    if inputs := lock.stale(base) if lock.read_lock(base) else {}:
+        found.append(
+            f"The base's own results are stale ({listed(list(inputs))}): rerun it before you trust a difference."
+        )
+    tip = here.commit or "HEAD"
+    fork = git("merge-base", str(base.commit), tip)
+    if fork is None:
+        found.append("The two have no common history.")
+    elif fork != base.commit and git("rev-parse", f"{fork}:dvc.lock") != git("rev-parse", f"{base.commit}:dvc.lock"):
+        behind = git("rev-list", "--count", f"{tip}..{base.commit}")
+        found.append(f"The base has {behind} commits that this doesn't, other results among them: merge it in first.")
+    if here.commit is None and change.rerun is None and git("status", "--porcelain"):
+        found.append("Of the folder as it stands, with changes that aren't committed.")
+    return found
+
+
+def metrics(change: Change) -> str:
+    """Each metric on both sides, and what is to be thought of its difference."""
+    ours = change.results.scores["model"]
+    if change.base_results is None:
+        alone = [(named(name), number(one.get("score")), interval_of(one)) for name, one in ours.items()]
+        return "### Metrics\n\n" + table(["", "here:", "95 % interval"], alone)
+    theirs, paired = change.base_results.scores["model"], True
+    rows = []
+    for metric in [*ours, *(metric for metric in theirs if metric not in ours)]:
+        found = noise.compare(change.results, change.base_results, metric)
+        word: str = noise.verdict(found, metric, change.least(metric))
+        shown = [signed(found.value), f"{signed(found.low)} to {signed(found.high)}"]
+        if metric == "cost" and costs(change.here) != costs(change.base):
+            word, shown = "other costs", ["", ""]
+        elif word == "no score":
+            word, shown = "new" if metric not in theirs else "gone" if metric not in ours else word, ["", ""]
+        else:
+            paired &= found.paired
+        scores = [number(side.get(metric, {}).get("score")) for side in (theirs, ours)]
+        rows.append((named(metric), *scores, *shown, f"**{word}**" if word in ("better", "worse") else word))
+    how = (
+        "Both sides are scored on the same rows, and compared resample by resample and refit by refit."
+        if paired
+        else "The two sides are scored on other rows, and compared as independent: small differences can't be seen."
+    )
+    header = ["", "base:", "here:", "difference:", "95 % interval", "verdict"]
+    return f"### Metrics\n\n{table(header, rows)}\n\n{how}"
+
+
+def costs(revision: Revision | None) -> object:
+    """What an error costs by a revision's parameters."""
+    return changes.readable(revision, "params.yaml").get("problem", {}).get("costs") if revision else None
+
+
+def named(metric: str) -> str:
+    """A metric with its direction."""
+    return f"{code(metric)} {'↑' if HIGHER_IS_BETTER.get(metric, True) else '↓'}"
+
+
+def gate_rules(change: Change) -> str:
+    """The rules and what was found; by both gates where the change brings another."""
+
+    def drawn(rules: list[Rule]) -> str:
+        words = {True: "holds", False: "**fails**", None: "not judged"}
+        return table(["rule", "", "found"], [(code(r.rule), words[r.holds], code(r.found, 120)) for r in rules])
+
+    if change.judgement.own_rules is None:
+        return f"### Gate\n\n{drawn(change.judgement.rules)}"
+    return (
+        f"### Gate\n\nBy the base's gate, which decides:\n\n{drawn(change.judgement.rules)}\n\n"
+        f"By the gate that this change brings:\n\n{drawn(change.judgement.own_rules)}"
+    )
+
+
+def what_changed(change: Change) -> str:
+    """Parameters, stages' code, packages, and the other files."""
+    here, base = change.here, change.base
+    if base is None:
+        return ""
+    parts = []
+    if found := changes.changed_keys(*(changes.readable(side, "params.yaml") for side in (here, base))):
+        parts.append(changed_table("parameter", found))
+    modules = changes.changed_code(here, base)
+    if modules:
+        rows = [(code(stage), listed(paths)) for stage, paths in modules.items()]
+        parts.append(folded(f"Code of {counted(len(modules), 'stage')}", table(["stage", "modules"], rows)))
+    if found := changes.changed_keys(*(changes.packages(side) for side in (here, base))):
+        parts.append(folded(f"{counted(len(found), 'package')}", changed_table("package", found)))
+    told = {path for paths in modules.values() for path in paths} | {"params.yaml", "requirements.txt", "dvc.lock"}
+    others = [
+        name for name in changes.changed_files(here, base) if name not in told and not name.startswith("metrics/")
+    ]
+    if others:
+        parts.append(folded(f"{counted(len(others), 'other file')}, which no stage runs", listed(others, 30)))
+    return "### What changed\n\n" + ("\n\n".join(parts) or "Nothing that a stage depends on.")
+
+
+def changed_table(what: str, found: changes.Changed) -> str:
+    """Keys with their values on both sides."""
+    rows = [(code(key), *("" if value is None else code(value) for value in pair)) for key, pair in found.items()]
+    more = f"\n\nand {len(rows) - MOST_ROWS} more" if len(rows) > MOST_ROWS else ""
+    return table([what, "base", "here"], rows[:MOST_ROWS]) + more
+
+
+def data_changed(change: Change) -> str:
+    """Rows, columns, the schema, and the columns that moved most."""
+    if change.base is None:
+        return ""
+    here, base = (changes.readable(side, "metrics/data.json") for side in (change.here, change.base))
+    schema = changes.changed_keys(*(changes.readable(side, "data/schema.yaml") for side in (change.here, change.base)))
+    if not base or not here or (here == base and not schema):
+        return "" if here and base else "### Data\n\nOne of the two sides doesn't describe its data."
+    parts = [rows_said(change, here["rows"], base["rows"])] if here != base else []
+    ours, theirs = ({name: side["kind"] for name, side in content["columns"].items()} for content in (here, base))
+    if columns := changes.changed_keys(ours, theirs):
+        parts.append(changed_table("column", columns))
+    if schema:
+        parts.append(folded(f"{counted(len(schema), 'key')} of data/schema.yaml", changed_table("key", schema)))
+    if moved := [one for one in changes.drifts(here, base) if one.distance > one.by_luck]:
+        rows = []
+        for one in moved[:MOST_DRIFTS]:
+            highest = float(max(one.base.max(), one.here.max()))
+            drawn = [code(changes.bars(shares, highest)) for shares in (one.base, one.here)]
+            rows.append((code(one.column), f"{one.distance:.3f}", f"{one.by_luck:.3f}", *drawn))
+        parts.append(
+            f"{counted(len(moved), 'column')} moved further than luck would move them. The distance is the share of "
+            "rows that would have to lie elsewhere for both sides to be alike.\n\n"
+            + table(["column", "distance:", "by luck:", "base", "here"], rows)
+        )
+    return "### Data\n\n" + "\n\n".join(parts)
+
+
+def rows_said(change: Change, here: int, base: int) -> str:
+    """How many examples there are, and how many are new, gone and altered where both tables are at hand."""
+    assert change.base is not None
+    told = f"{base:,} rows → {here:,}"
+    if (found := changes.rows(change.here, change.base)) is None:
+        return f"{told} ({here - base:+,}; which ones can't be said: the base's table isn't in this machine's cache)."
+    return f"{told}: {found.added:,} added, {found.removed:,} removed, {found.altered:,} with other values."
+
+
+def for_whom(change: Change) -> str:
+    """The slices that moved beyond noise, and a picture of all that were looked at."""
+    if change.base_results is None:
+        return ""
+    metric = change.metric
+    found = noise.compare_slices(change.results, change.base_results, metric)
+    if not found:
+        return ""
+    judged = [(part, difference, noise.verdict(difference, metric, 0)) for part, difference in found]
+    rows = [
+        (f"{code(part.column)} {code(part.value)}", signed(value), f"{signed(low)} to {signed(high)}", f"**{word}**")
+        for part, (value, low, high, _), word in judged
+        if word in ("better", "worse")
+    ]
+    said = (
+        table(["slice", f"{code(metric)}:", "interval", ""], rows) + "\n\n" if rows else "No slice moved beyond noise. "
+    )
+    said += f"{counted(len(found), 'slice')} looked at: the intervals hold all of them at once, 95 times in 100."
+    there = [(part, difference) for part, difference, word in judged if word != "no score"]
+    if len(there) > 1 and any(difference.value for _, difference in there):
+        lines = [[getattr(difference, key) for _, difference in there] for key in ("low", "value", "high")]
+        picture = chart("Difference by slice", [part.value for part, _ in there], metric, lines, BAND)
+        said += "\n\n" + folded("Every slice (blue: the difference; grey: its interval)", picture)
+    return f"### For whom\n\n{said}"
+
+
+def pictures(change: Change) -> str:
+    """Learning curve and calibration, blue here and grey in the base."""
+    sides = [change.here] if change.base is None or change.base_results is None else [change.here, change.base]
+    drawn = []
+    for title, path, x, y in (
+        ("Learning curve on valid", "metrics/learning/plots/metrics/valid/loss.tsv", "step", "loss"),
+        ("Calibration", "metrics/curves/calibration.csv", "predicted", "observed"),
+    ):
+        lines = [points for side in sides if len(points := curve(side, path, x, y)) > 1]
+        if len(lines) == len(sides):
+            ends = float(max(line.index[0] for line in lines)), float(min(line.index[-1] for line in lines))
+            drawn.append(chart(title, ends, y, [even(line, *ends) for line in lines], COLOURS))
+    return folded("Pictures (blue: here; grey: base)", "\n\n".join(drawn)) if drawn else ""
+
+
+def curve(revision: Revision, path: str, x: str, y: str) -> pd.Series:
+    """One column of a table of points over another; empty where there is none."""
+    try:
+        points = pd.read_csv(io.BytesIO(revision.read(path) or b""), sep="\t" if path.endswith(".tsv") else ",")
+        return points.set_index(x)[y].astype(float).dropna().sort_index()
+    except (ValueError, KeyError):
+        return pd.Series(dtype=float)
+
+
+def even(points: pd.Series, low: float, high: float, count: int = 31) -> list[float]:
+    """A curve at evenly spread places, as Mermaid draws it, straight between its points."""
+    at = [low + (high - low) * step / (count - 1) for step in range(count)]
+    whole = points[~points.index.duplicated()]
+    whole = whole.reindex(whole.index.union(at)).interpolate("index")
+    return [float(value) for value in whole.loc[at]]
+
+
+def how_to_see(change: Change) -> str:
+    """Commands, commits, versions and, where the pipeline ran again, what each stage took."""
+    head = change.here.commit or git("rev-parse", "HEAD") or "HEAD"
+    sides = [f"here is {code(change.here.name)} at {code(head[:12])}"]
+    commands = [f"git fetch origin {head}", f"git checkout {head}", "make repro"]
+    if change.base:
+        sides.append(f"the base is {code(change.base.name)} at {code(str(change.base.commit)[:12])}")
+        commands.append(f"make report BASE={change.base.commit}")
+    made_on = changes.readable(change.here, "metrics/evaluation.json").get("platform", "unknown")
+    learn = changes.packages(change.here).get("scikit-learn", "unknown")
+    said = f"{'; '.join(sides)}. Python {platform.python_version()}, scikit-learn {code(learn)}, {code(made_on)}."
+    ran = f"\n\n{stages_ran(change.rerun)}" if change.rerun else ""
+    shown = "\n".join(commands)
+    return f"### See it yourself\n\n```console\n{shown}\n```\n\n{said[0].upper()}{said[1:]}{ran}"
+
+
+def stages_ran(rerun: Rerun) -> str:
+    """What each stage of a rerun did and took."""
+    rows = [(code(stage.name), stage.how, f"{stage.seconds:.1f} s") for stage in rerun.stages]
+    cached = sum(stage.how == "from a cache" for stage in rerun.stages)
+    said = f"{counted(len(rows) - cached, 'stage')} ran, {cached} came from a cache."
+    return folded(said, table(["stage", "", "time:"], rows))
+
+
+def offered(patch: Path) -> str:
+    """The patch that makes the committed results those that were made here, or where to find it."""
+    if not patch.exists():
+        return ""
+    run = os.environ.get("GITHUB_RUN_ID")
+    fetched = f"gh run download {run} --name report && " if run else ""
+    said = f"### The patch\n\n```console\n{fetched}git apply report.patch\n```"
+    text = patch.read_bytes().decode("utf-8", "replace")
+    return f"{said}\n\n{folded('report.patch', block(text, 'diff'))}" if len(text) <= MOST_PATCH else said
+
+
+def difference_of_results() -> bytes:
+    """dvc.lock and metrics/ in the folder against the commit, as a patch; the index stays as it is."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        for command in (["read-tree", "HEAD"], ["add", "dvc.lock", "metrics"]):
+            subprocess.run(["git", *command], check=True, env=environment, capture_output=True)
+        command = ["git", "diff", "--cached", "--binary", "--no-ext-diff", "HEAD"]
+        return subprocess.run(command, check=True, env=environment, capture_output=True).stdout
+
+
+def broken(rerun: Rerun, here: Revision, base: Revision | None) -> list[tuple[str, str]]:
+    """The report of a pipeline that didn't run to its end."""
+    failed = [stage.name for stage in rerun.stages if stage.how == "failed"]
+    where = f" in the stage {code(failed[0])}" if failed else ""
+    head = git("rev-parse", "HEAD") or "HEAD"
+    sections = [
+        (
+            "the answer",
+            f"## The pipeline breaks{where}\n\n**May not be merged:** there are no results.\n\nThe last lines:",
+        ),
+        ("output", block("\n".join(rerun.tail))),
+        ("how to see it", f"```console\ngit fetch origin {head}\ngit checkout {head}\nmake repro\n```"),
+        ("stages", stages_ran(rerun)),
+    ]
+    if base:
+        params = changes.changed_keys(*(changes.readable(side, "params.yaml") for side in (here, base)))
+        sections += [("parameters", changed_table("parameter", params))] if params else []
+        sections.append(("files", f"Changed files: {listed(changes.changed_files(here, base), 30)}"))
+    return sections
+
+
+def number(score: float | None) -> str:
+    """A score with four digits."""
+    return "no score" if score is None or not math.isfinite(score) else f"{score:.4g}"
+
+
+def interval_of(score: dict[str, float | None]) -> str:
+    """A score's 95 % interval."""
+    return f"{number(score.get('low'))} to {number(score.get('high'))}"
+
+
+def signed(value: float) -> str:
+    """A difference with two digits and its sign."""
+    return f"{value:+.2g}"
+
+
+def counted(count: int, word: str) -> str:
+    """A count with its noun."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def listed(names: list[str], most: int = 8) -> str:
+    """Names in a sentence, cut after `most`."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(code(name) for name in names[:most]) + more

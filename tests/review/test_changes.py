@@ -1,0 +1,109 @@
+"""What changed between two revisions: rows, columns, distributions, packages."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.review import changes
+from src.review.results import FOLDER, Revision
+from src.stages.describe import describe
+from tests.conftest import change_params, check, commit
+
+RNG = np.random.default_rng(1)
+
+
+def moved(base: pd.Series, here: pd.Series, private: bool = False) -> changes.Drift | None:
+    sides = [describe(values, private) for values in (here, base)]
+    return changes.drift("x", sides[0], len(here), sides[1], len(base))
+
+
+@pytest.mark.parametrize("values", [RNG.normal(size=2000), RNG.choice(list("abc"), 2000), RNG.random(2000) < 0.3])
+def test_a_sample_of_the_same_population_moves_no_further_than_luck(values: np.ndarray):
+    base, here = pd.Series(values[:1000]), pd.Series(values[1000:])
+    found = moved(base, here)
+    assert 0 < found.distance < 2 * found.by_luck
+    assert moved(base, base).distance == 0
+
+
+@pytest.mark.parametrize(
+    ("base", "here", "distance"),
+    [
+        (pd.Series(["a"] * 50 + ["b"] * 50), pd.Series(["a"] * 80 + ["b"] * 20), 0.3),
+        (pd.Series(["a"] * 100), pd.Series(["b"] * 100), 1),
+        (pd.Series([1.0] * 100), pd.Series([1.0] * 60 + [np.nan] * 40), 0.4),
+        (pd.Series([1.0] * 100), pd.Series([9.0] * 100), 1),
+        (pd.Series(np.arange(1000.0)), pd.Series(np.arange(1000.0) + 500), 0.5),
+    ],
+)
+def test_the_distance_is_the_share_of_rows_that_lie_elsewhere(base: pd.Series, here: pd.Series, distance: float):
+    assert moved(base, here).distance == pytest.approx(distance, abs=0.05)
+    assert moved(here, base).distance == pytest.approx(distance, abs=0.05)
+
+
+def test_of_a_private_column_only_what_is_missing_is_compared():
+    found = moved(pd.Series(["a"] * 100), pd.Series(["b"] * 50 + [None] * 50), private=True)
+    assert found.distance == 0.5
+    assert len(found.base) == 2
+
+
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=20, max_size=60), st.lists(st.floats(-1e6, 1e6), min_size=20, max_size=60)
+)
+def test_distances_are_shares(base: list[float], here: list[float]):
+    found = moved(pd.Series(base), pd.Series(here))
+    assert -1e-9 <= found.distance <= 1 + 1e-9
+    assert found.base.sum() == pytest.approx(1)
+    assert found.here.sum() == pytest.approx(1)
+    assert len(changes.bars(found.here, 1)) == min(len(found.here), 24)
+
+
+def test_columns_are_listed_by_how_far_they_moved_beyond_luck():
+    table = pd.DataFrame({"same": RNG.normal(size=500), "far": RNG.normal(size=500)})
+    sides = [
+        {"rows": len(side), "columns": {name: describe(side[name], False) for name in side}}
+        for side in (table, table.assign(far=table["far"] + 2))
+    ]
+    assert [one.column for one in changes.drifts(*sides)] == ["far", "same"]
+    assert changes.drifts(sides[0], {"rows": 1, "columns": {}}) == []
+
+
+def test_keys_that_differ_are_dotted_and_hold_both_values():
+    base = {"a": {"b": 1, "c": [1]}, "gone": None, "same": 0}
+    assert changes.changed_keys({"a": {"b": 2, "c": [1, 2]}, "same": 0, "new": "x"}, base) == {
+        "a.b": (1, 2),
+        "a.c": ([1], [1, 2]),
+        "new": (None, "x"),
+    }
+
+
+def test_rows_are_told_apart_by_their_ids(copy_of, weather: Path, monkeypatch: pytest.MonkeyPatch):
+    project = copy_of(weather)
+    table = pd.read_csv(project / "data/source/weather.csv")
+    table = pd.concat([table.iloc[10:], table.iloc[:3].assign(temp=40.5)])
+    table.to_csv(project / "data/source/weather.csv", index=False)
+    check("dvc", "repro", "prepare", "describe", "--force", cwd=project)
+    monkeypatch.chdir(project)
+    assert changes.rows(FOLDER, Revision.of("HEAD")) == (3, 10, 0)
+    check("rm", "-r", ".dvc/cache", cwd=project)
+    assert changes.rows(FOLDER, Revision.of("HEAD")) is None
+
+
+def test_code_packages_and_guards_are_named(copy_of, wine: Path, monkeypatch: pytest.MonkeyPatch):
+    project = copy_of(wine)
+    (project / "src/core/scores.py").open("a").write("# \n")
+    text = (project / "requirements.txt").read_text()
+    (project / "requirements.txt").write_text(text.replace("numpy==2", "numpy==1", 1))
+    change_params(project, gate={"floor": 9})
+    check("dvc", "commit", "--force", cwd=project)
+    commit(project)
+    monkeypatch.chdir(project)
+    here, base = Revision.of("HEAD"), Revision.of("HEAD~1")
+    assert changes.changed_code(here, base) == {"evaluate": ["src/core/scores.py"]}
+    assert list(changes.changed_keys(changes.packages(here), changes.packages(base))) == ["numpy"]
+    params = changes.changed_keys(here.yaml("params.yaml"), base.yaml("params.yaml"))
+    files = changes.changed_files(here, base)
+    assert changes.guards(files, params) == ["src/core/scores.py", "gate.floor"]
