@@ -3,6 +3,7 @@
     python -m tests.bench    # prints the tables of docs/performance.md; about fifteen minutes on two cores
 
 - `dvc repro` of everything against the same stages called in one process, and against nothing to do;
+- what a pull request costs on top: the report, the gate and the lock, which take no longer for a longer pipeline;
 - three and ten times the rows: time in proportion, and the peak memory of each stage's process.
 """
 
@@ -78,6 +79,9 @@ def main() -> None:
         compare(
             "`dvc repro`, nothing to do, against `dvc --version`", ("dvc", "repro"), ("dvc", "--version"), folder, 9
         )
+        for what in (("report", "--base", "HEAD"), ("gate", "--base", "HEAD"), ("lock",)):
+            review = (sys.executable, "-m", "src.review", *what)
+            compare(f"`review {what[0]}` against `dvc --version`", review, ("dvc", "--version"), folder, 9)
 
         prepared = read_table(folder / "data/prepared.parquet")
         change_params(

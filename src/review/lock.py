@@ -41,9 +41,14 @@ class Verdict(NamedTuple):
 
 
 def read_lock(revision: Revision) -> Stages:
-    """The stages of a revision's dvc.lock, empty where it has none."""
-    stages = revision.yaml("dvc.lock").get("stages")
-    return stages if isinstance(stages, dict) else {}
+    """The stages of a revision's dvc.lock, empty where it has none that can be read."""
+    try:
+        stages = revision.yaml("dvc.lock").get("stages")
+    except UserError:
+        return {}
+    if not isinstance(stages, dict) or not all(isinstance(entry, dict) for entry in stages.values()):
+        return {}
+    return stages
 
 
 def hashes(entry: dict[str, Any], key: Literal["deps", "outs"]) -> dict[str, str]:
@@ -121,7 +126,7 @@ def verify(committed: Revision, folder: Path = Path()) -> Verdict:
     """
     theirs, ours = read_lock(committed), _folder_lock(folder)
     if not theirs:
-        raise UserError("dvc.lock: not in the commit; run `dvc repro` and commit what it writes")
+        raise UserError("dvc.lock: not in the commit, or not to be read; run `dvc repro` and commit what it writes")
     if inputs := stale(committed):
         return Verdict("stale", inputs)
     differing: dict[str, list[str]] = {}

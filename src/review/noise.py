@@ -88,7 +88,7 @@ def verdict(difference: Difference, metric: str, smallest: float) -> Verdict:
         return "no score"
     if value == low == high == 0:
         return "the same"
-    if metric in UNJUDGED:
+    if metric in UNJUDGED or metric not in HIGHER_IS_BETTER:
         return "not judged"
     if low <= 0 <= high:
         return "noise"

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from src.core.errors import UserError
 from src.core.scores import HIGHER_IS_BETTER
 from src.review import changes, lock, noise
 from src.review.gate import Judgement, Rule, judge_change
@@ -74,8 +75,9 @@ def write_report(base: Revision | None, here: Revision) -> Path:
     if rerun and not rerun.succeeded:
         sections = broken(rerun, here, base)
     else:
-        change = gather(base, here, rerun)
-        if rerun and change.lock and change.lock.word != "reproduced":
+        # What has changed in the folder since the pipeline ran isn't in its results.
+        change = gather(base, here, None if lock.stale(here) else rerun)
+        if change.rerun and change.lock and change.lock.word != "reproduced":
             patch.write_bytes(difference_of_results())
         sections = written(change, patch)
     file.write_text(fitted(sections, MOST_BYTES), encoding="utf-8")
@@ -99,18 +101,25 @@ def gather(base: Revision | None, here: Revision, rerun: Rerun | None) -> Change
 
 
 def written(change: Change, patch: Path) -> list[tuple[str, str]]:
-    """The sections, by name, in the order of what matters."""
-    sections = [
-        ("the answer", headline(change)),
-        ("metrics", metrics(change)),
-        ("gate", gate_rules(change)),
-        ("changes", what_changed(change)),
-        ("data", data_changed(change)),
-        ("slices", for_whom(change)),
-        ("pictures", pictures(change)),
-        ("how to see it", how_to_see(change)),
-        ("the patch", offered(patch)),
-    ]
+    """The sections, by name, in the order of what matters.
+
+    A base may be of any age, or broken: what can't be read of it costs its section, never the report.
+    """
+    sections = [("Answer", headline(change))]
+    for name, write in (
+        ("Metrics", metrics),
+        ("Gate", gate_rules),
+        ("What changed", what_changed),
+        ("Data", data_changed),
+        ("For whom", for_whom),
+        ("Pictures", pictures),
+        ("See it yourself", how_to_see),
+    ):
+        try:
+            sections.append((name, write(change)))
+        except (KeyError, TypeError, ValueError, AttributeError, UserError):
+            sections.append((name, f"### {name}\n\nNot told: a file of one side isn't what the pipeline writes."))
+    sections.append(("Patch", offered(patch)))
     return [(name, text) for name, text in sections if text]
 
 
@@ -186,10 +195,13 @@ def notes(change: Change) -> list[str]:
     base, here = change.base, change.here
     if base is None:
         return found
-    if inputs := lock.stale(base) if lock.read_lock(base) else {}:
-        found.append(
-            f"The base's own results are stale ({listed(list(inputs))}): rerun it before you trust a difference."
-        )
+    try:
+        inputs = lock.stale(base) if lock.read_lock(base) else {}
+    except UserError as error:
+        found.append(f"The base can't be read: {code(error, 200)}")
+    else:
+        told = f"The base's own results are stale ({listed(list(inputs))}): it must be rerun before they count."
+        found += [told] if inputs else []
     tip = here.commit or "HEAD"
     fork = git("merge-base", str(base.commit), tip)
     if fork is None:

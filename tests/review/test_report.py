@@ -135,6 +135,32 @@ def test_a_base_whose_metrics_are_broken_is_not_comparable(copy_of, wine: Path, 
     assert "the base can't be read" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics/data.json", '{"rows": 1}'),
+        ("metrics/data.json", "["),
+        ("dvc.lock", "<<<<<<< HEAD"),
+        ("dvc.lock", "stages: {train: 1}"),
+        ("params.yaml", "data: ["),
+        ("params.yaml", "- a"),
+        ("data/schema.yaml", "{"),
+        ("metrics/curves/calibration.csv", "a,b\n"),
+        ("requirements.txt", "\0"),
+    ],
+)
+def test_what_cannot_be_read_of_a_base_costs_its_section_at_most(copy_of, wine: Path, told, name: str, content: str):
+    project = copy_of(wine)
+    good = (project / name).read_bytes()
+    (project / name).write_text(content)
+    commit(project)
+    (project / name).write_bytes(good)
+    commit(project)
+    text = told(project)
+    assert text.startswith(("## No difference", "## Not comparable"))
+    assert headings(text)[-1] == "See it yourself"
+
+
 def test_a_stale_base_is_said(copy_of, wine: Path, told):
     project = copy_of(wine)
     change_params(project, data={"drop": ["hue"]})

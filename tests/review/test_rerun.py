@@ -73,6 +73,15 @@ def test_parameters_that_cannot_be_read_are_told_too(copy_of, wine: Path):
     assert report(project, "--base", "HEAD~1").startswith("## The pipeline breaks\n")
 
 
+def test_a_rerun_says_nothing_of_what_changed_since(copy_of, wine: Path):
+    project = copy_of(wine)
+    rerun(project)
+    change_params(project, evaluate={"slices": []})
+    text = report(project, "--base", "HEAD")
+    assert "**Reproduced:**" not in text
+    assert "**Stale:** inputs changed after the results were made: `evaluate`" in text
+
+
 def test_a_rerun_of_another_commit_says_nothing(copy_of, wine: Path):
     project = copy_of(wine)
     rerun(project)
