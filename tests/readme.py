@@ -2,8 +2,8 @@
 
     python -m tests.readme    # run them all in a new clone, and write what they print into README.md
 
-In a `console` block, commands stand after `$ ` and what each prints below it; a `mermaid` block is what the command in
-the comment above it prints. A command in SILENT prints too much to show, and only has to succeed.
+In a `console` block, commands stand after `$ ` and what each prints below it; a `mermaid` block or a quotation is what
+the command in the comment above it prints. A command in SILENT prints too much to show, and only has to succeed.
 """
 
 import os
@@ -15,15 +15,22 @@ from pathlib import Path
 from tests.conftest import ENVIRONMENT, ROOT, copy_project
 
 README = ROOT / "README.md"
-STEP = re.compile(r"^\$ (.*)\n((?:(?!\$ |```).*\n)*)|<!-- \$ (.*) -->\n```mermaid\n((?:(?!```).*\n)*)", re.M)
-SILENT = re.compile(r"git clone|cd |make repro|python3 -m venv|\. |pip |dvc repro|dvc exp run|source ")
-CHANGING = re.compile(r"\b[0-9a-f]{7}\b")  # the commits of experiments
+STEP = re.compile(
+    r"^(?P<console>\$ (.*)\n)((?:(?!\$ |```).*\n)*)"
+    r"|(?P<mermaid><!-- \$ (.*) -->\n```mermaid\n)((?:(?!```).*\n)*)"
+    r"|(?P<quote><!-- \$ (.*) -->\n)((?:>.*\n)*)",
+    re.M,
+)
+SILENT = re.compile(
+    r"git clone|cd |make repro|python3 -m venv|\. |pip |dvc repro|dvc exp run|python -m src.review report"
+)
+CHANGING = re.compile(r"\b[0-9a-f]{7,40}\b")  # commits
 MARK = "-- the next command --"
 
 
 def steps(text: str) -> list[tuple[str, str]]:
     """Each command and what the page says that it prints."""
-    return [(match[1] or match[3], match[2] or match[4] or "") for match in STEP.finditer(text)]
+    return [tuple(part for part in match.groups() if part is not None)[1:] for match in STEP.finditer(text)]
 
 
 def run_all(commands: list[str], folder: Path) -> list[str]:
@@ -54,7 +61,7 @@ def written(text: str, printed: list[str]) -> str:
     def fill(match: re.Match[str]) -> str:
         output = next(outputs)
         lines = "".join(f"{line.rstrip()}\n" for line in output.splitlines())
-        return f"$ {match[1]}\n{lines}" if match[1] else f"<!-- $ {match[3]} -->\n```mermaid\n{lines}"
+        return f"{match['console'] or match['mermaid'] or match['quote']}{lines}"
 
     return STEP.sub(fill, text)
 

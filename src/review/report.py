@@ -72,16 +72,24 @@ def write_report(base: Revision | None, here: Revision) -> Path:
     file, patch = Path("report.md"), Path("report.patch")
     patch.unlink(missing_ok=True)
     rerun = Rerun.last() if here.commit is None else None
-    if rerun and not rerun.succeeded:
+    if rerun and not rerun.succeeded and out_of_date(here):
         sections = broken(rerun, here, base)
     else:
         # What has changed in the folder since the pipeline ran isn't in its results.
-        change = gather(base, here, None if lock.stale(here) else rerun)
+        change = gather(base, here, rerun if rerun and rerun.succeeded and not out_of_date(here) else None)
         if change.rerun and change.lock and change.lock.word != "reproduced":
             patch.write_bytes(difference_of_results())
         sections = written(change, patch)
     file.write_text(fitted(sections, MOST_BYTES), encoding="utf-8")
     return file
+
+
+def out_of_date(here: Revision) -> bool:
+    """Whether the results aren't those of the inputs, or nobody can say."""
+    try:
+        return not lock.read_lock(here) or bool(lock.stale(here))
+    except UserError:
+        return True
 
 
 def gather(base: Revision | None, here: Revision, rerun: Rerun | None) -> Change:
@@ -396,10 +404,10 @@ def even(points: pd.Series, low: float, high: float, count: int = 31) -> list[fl
 def how_to_see(change: Change) -> str:
     """Commands, commits, versions and, where the pipeline ran again, what each stage took."""
     head = change.here.commit or git("rev-parse", "HEAD") or "HEAD"
-    sides = [f"here is {code(change.here.name)} at {code(head[:12])}"]
+    sides = [f"here is {code(head[:12])}" + ("" if change.rerun else f" ({code(change.here.name)})")]
     commands = [f"git fetch origin {head}", f"git checkout {head}", "make repro"]
     if change.base:
-        sides.append(f"the base is {code(change.base.name)} at {code(str(change.base.commit)[:12])}")
+        sides.append(f"the base is {code(str(change.base.commit)[:12])} ({code(change.base.name)})")
         commands.append(f"make report BASE={change.base.commit}")
     made_on = changes.readable(change.here, "metrics/evaluation.json").get("platform", "unknown")
     learn = changes.packages(change.here).get("scikit-learn", "unknown")

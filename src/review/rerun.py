@@ -8,6 +8,7 @@ stage, and the last lines that were printed are kept in `.dvc/tmp/rerun.json` fo
 """
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -55,7 +56,8 @@ class Rerun(BaseModel):
             found = cls.model_validate_json(FILE.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
-        return found if (found.commit, found.lock) == (git("rev-parse", "HEAD"), _hash()) else None
+        untouched = found.lock == _hash() or not found.succeeded
+        return found if found.commit == git("rev-parse", "HEAD") and untouched else None
 
 
 def _hash() -> str:
@@ -65,37 +67,29 @@ def _hash() -> str:
 def rerun() -> bool:
     """Run the pipeline, showing what it prints, and keep what happened; returns whether it ran to its end."""
     LOCK.unlink(missing_ok=True)
+    record = Rerun(commit=git("rev-parse", "HEAD") or "", lock="", succeeded=False, stages=[], tail=[])
+    write_json(record.model_dump(), FILE)  # what stands if this process is killed
     tail: deque[str] = deque(maxlen=TAIL)
-    stages: list[Stage] = []
+    events: list[tuple[float, str, str]] = []
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
         encoding="utf-8",
         errors="replace",
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},  # stages' `python`
     )
     assert process.stdout is not None
-    began = time.monotonic()
     for line in process.stdout:
         print(line, end="", flush=True)
         tail.append("".join(filter(str.isprintable, line))[:WIDEST])
-        for how, pattern in EVENTS.items():
-            if found := pattern.match(line):
-                now = time.monotonic()
-                if stages:
-                    stages[-1].seconds, began = now - began, now
-                if how == "failed" and stages and stages[-1].name == found[1]:
-                    stages[-1].how = how
-                else:
-                    stages.append(Stage(name=found[1], how=how, seconds=0))
-    if stages and not stages[-1].seconds:
-        stages[-1].seconds = time.monotonic() - began
+        events += [(time.monotonic(), found[1], how) for how in EVENTS if (found := EVENTS[how].match(line))]
     succeeded = process.wait() == 0
-    write_json(
-        Rerun(
-            commit=git("rev-parse", "HEAD") or "", lock=_hash(), succeeded=succeeded, stages=stages, tail=list(tail)
-        ).model_dump(),
-        FILE,
-    )
+    stages: dict[str, Stage] = {}
+    ends = [began for began, _, _ in events[1:]] + [time.monotonic()]
+    for (began, name, how), end in zip(events, ends, strict=True):
+        before = stages[name].seconds if name in stages else 0  # a stage that failed first ran
+        stages[name] = Stage(name=name, how=how, seconds=before + end - began)
+    kept = {"lock": _hash(), "succeeded": succeeded, "stages": list(stages.values()), "tail": list(tail)}
+    write_json(record.model_copy(update=kept).model_dump(), FILE)
     return succeeded

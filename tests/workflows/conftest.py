@@ -1,0 +1,55 @@
+"""The project with one month of data, run and pushed once, and copies of it on a GitHub of their own."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BOOSTING, change_params, check, commit, copy_project
+from tests.workflows.github import REPOSITORY, GitHub
+from tests.workflows.project import Host, Project
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An author's clone, the origin, and what a run on main would have put in its cache."""
+    folder = tmp_path_factory.mktemp("published")
+    author = copy_project(folder / "author")
+    change_params(
+        author,
+        data={"read": {"first_month": 10, "last_month": 10}, "group": None},
+        split={"by": "random", "valid": 0.25, "test": 0.1, "seed": 1},
+        train=BOOSTING | {"max_iter": 20, "max_leaf_nodes": 31, "min_samples_leaf": 20, "refits": 2},
+        evaluate={"resamples": 100, "slices": []},
+        gate={"floor": 0.6, "slice_floor": None},
+    )
+    shutil.rmtree(author / "metrics")
+    (author / "dvc.lock").unlink()
+    check("dvc", "repro", cwd=author)
+    commit(author)
+    origin = folder / "git" / f"{REPOSITORY}.git"
+    check("git", "clone", "--quiet", "--bare", str(author), str(origin), cwd=folder)
+    check("git", "config", "uploadpack.allowAnySHA1InWant", "true", cwd=origin)  # as GitHub's does
+    caches = folder / "caches/refs/heads/main"
+    caches.mkdir(parents=True)
+    check("tar", "-cf", str(caches / "dvc-Linux-1000-1"), ".dvc/cache", cwd=author)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def host(published: Path) -> Iterator[Host]:
+    """Makes a copy of the published project, to be changed and pushed."""
+    with ExitStack() as stack:
+
+        def copy(folder: Path) -> Project:
+            shutil.copytree(published, folder, symlinks=True, dirs_exist_ok=True)
+            return Project(folder, stack.enter_context(GitHub(folder / "git")))
+
+        yield copy
+
+
+@pytest.fixture
+def project(host: Host, tmp_path: Path) -> Project:
+    return host(tmp_path)

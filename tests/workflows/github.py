@@ -1,0 +1,167 @@
+"""A stand-in for GitHub: what CML and comment.yml ask of it, and Git over HTTP, by TLS on this machine.
+
+Every request is kept. A token that may only read is answered 403 when it writes, as a fork's is.
+"""
+
+import json
+import os
+import re
+import ssl
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from urllib.parse import parse_qs, urlsplit
+
+REPOSITORY = "someone/project"
+WRITES, READS = "a-token-that-writes", "a-token-that-reads"
+LONGEST = 65_536  # characters of a comment
+PAGE = 30
+Comment = dict[str, Any]
+
+
+class Request(NamedTuple):
+    """What was asked, and the status of the answer."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    status: int
+
+
+class GitHub(ThreadingHTTPServer):
+    """Serves the bare repository `folder/someone/project.git`, and the comments of its pull requests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.requests: list[Request] = []
+        self.comments: dict[str, list[Comment]] = {}
+        self.certificate = folder / "certificate.pem"
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self.server_port}"
+
+    def __enter__(self) -> Self:
+        key = self.folder / "key.pem"
+        name = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+        files = ["-keyout", str(key), "-out", str(self.certificate)]
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name, *files]
+        subprocess.run(command, check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, key)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def bodies(self, number: int) -> list[str]:
+        """The comments of a pull request, as they stand now."""
+        return [comment["body"] for comment in self.comments.get(str(number), [])]
+
+    def answer(self, line: str, query: dict[str, list[str]], body: str) -> tuple[int, Any]:
+        """The status and content that GitHub's REST interface answers with."""
+        routes = {
+            r"GET /users/([\w-]+)": lambda name: {"login": name, "id": 1, "name": None},
+            rf"GET /repos/{REPOSITORY}/pulls/(\d+)": self.pull_request,
+            rf"GET /repos/{REPOSITORY}/issues/(\d+)/comments": lambda number: self.page(number, query),
+            rf"POST /repos/{REPOSITORY}/issues/(\d+)/comments": lambda number: self.post(number, body),
+            rf"PATCH /repos/{REPOSITORY}/issues/comments/(\d+)": lambda identity: self.patch(int(identity), body),
+        }
+        if len(body) > LONGEST:
+            return 422, {"message": "Validation Failed: body is too long (maximum is 65536 characters)"}
+        for route, reply in routes.items():
+            if (found := re.fullmatch(route, line)) and (content := reply(found[1])) is not None:
+                return 201 if line.startswith("POST") else 200, content
+        return 404, {"message": "Not Found"}
+
+    def pull_request(self, number: str) -> Comment | None:
+        """A pull request, which is there if its head is."""
+        head = self.git("rev-parse", "--verify", "--quiet", f"refs/pull/{number}/head")
+        return {"number": int(number), "head": {"sha": head}} if head else None
+
+    def page(self, number: str, query: dict[str, list[str]]) -> list[Comment]:
+        """Some of a pull request's comments, the oldest first."""
+        many, page = (int(query.get(key, [default])[0]) for key, default in (("per_page", PAGE), ("page", 1)))
+        return self.comments.get(number, [])[(page - 1) * many : page * many]
+
+    def post(self, number: str, body: str) -> Comment:
+        """A new comment on a pull request."""
+        identity = sum(map(len, self.comments.values())) + 1
+        url = f"https://{self.host}/{REPOSITORY}/pull/{number}#issuecomment-{identity}"
+        comment = {"id": identity, "body": body, "html_url": url}
+        self.comments.setdefault(number, []).append(comment)
+        return comment
+
+    def patch(self, identity: int, body: str) -> Comment | None:
+        """A comment, with another text."""
+        for comment in chain(*self.comments.values()):
+            if comment["id"] == identity:
+                comment["body"] = body
+                return comment
+        return None
+
+    def git(self, *arguments: str) -> str:
+        """What a Git command prints in the repository; empty where it fails."""
+        command = ["git", "--git-dir", str(self.folder / f"{REPOSITORY}.git"), *arguments]
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads a request, has it answered, and keeps it."""
+
+    server: GitHub
+    protocol_version = "HTTP/1.1"
+
+    def handle_request(self) -> None:
+        """REST by its path; anything else is Git's."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        url = urlsplit(self.path)
+        kind, status = "application/json; charset=utf-8", 200
+        if url.path.startswith("/api/v3/"):
+            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ").removeprefix("token ")
+            if token not in (WRITES, READS):
+                status, content = 401, {"message": "Bad credentials"}
+            elif token == READS and self.command != "GET":
+                status, content = 403, {"message": "Resource not accessible by integration"}
+            else:
+                line = f"{self.command} {url.path.removeprefix('/api/v3')}"
+                sent = json.loads(body)["body"] if body else ""
+                status, content = self.server.answer(line, parse_qs(url.query), sent)
+            answer = json.dumps(content).encode()
+        else:
+            status, kind, answer = self.git(body)
+        self.server.requests.append(Request(self.command, self.path, dict(self.headers), body, status))
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_request  # noqa: N815
+
+    def git(self, body: bytes) -> tuple[int, str, bytes]:
+        """Git's own server, which reads and answers as a CGI program."""
+        url = urlsplit(self.path)
+        environment = os.environ | {
+            "GIT_PROJECT_ROOT": str(self.server.folder),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol") or "",
+            "PATH_INFO": url.path,
+            "QUERY_STRING": url.query,
+            "REQUEST_METHOD": self.command,
+            "CONTENT_TYPE": self.headers.get("Content-Type") or "",
+            "CONTENT_LENGTH": str(len(body)),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding") or "",
+        }
+        done = subprocess.run(["git", "http-backend"], input=body, env=environment, capture_output=True)
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line)
+        return int(headers.get("Status", "200").split()[0]), headers.get("Content-Type", ""), content
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: requests are kept, not printed."""

@@ -1,0 +1,163 @@
+"""A copy of the project on the stand-in for GitHub, whose workflow files run as they are.
+
+act runs them on this machine, without containers. What it doesn't do stands here and in actions/: what a token may, the
+scope of caches, and that comment.yml follows pipeline.yml.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import check, commit
+from tests.workflows.github import READS, REPOSITORY, WRITES, GitHub, Request
+
+HERE = Path(__file__).parent
+USES = re.compile(r"uses: ([\w-]+)/([\w-]+)[\w/-]*@([0-9a-f]{40})")
+BIN = Path(sys.executable).parent
+# A runner's PATH doesn't have the environment of the tests, but some Python.
+FOLDERS = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != BIN]
+PATH = os.pathsep.join([*FOLDERS, f"{sys.base_prefix}/bin"])
+CML = shlex.join(["node", f"{os.environ['CML']}/bin/cml.js"] if "CML" in os.environ else ["python3", f"{HERE}/cml.py"])
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of a run of a workflow: its job, its steps by their command, what they printed, what they asked."""
+
+    identity: int
+    head: dict[str, Any]
+    succeeded: bool
+    steps: dict[str, str]
+    output: str
+    requests: list[Request]
+
+    def step(self, words: str) -> str:
+        """The result of the one step whose name holds these words, empty if it didn't run."""
+        found = [result for name, result in self.steps.items() if words in name]
+        assert len(found) <= 1, f"{words} in {list(self.steps)}"
+        return found[0] if found else ""
+
+
+class Project:
+    """The origin, an author's clone of it, and what GitHub Actions keep from run to run."""
+
+    def __init__(self, folder: Path, github: GitHub) -> None:
+        self.folder, self.github = folder, github
+        self.author = folder / "author"
+        self.main = github.git("rev-parse", "main")
+        self.runs = 1000
+
+    def push(self, number: int = 7, branch: str = "change", fork: bool = False) -> str:
+        """Commit what the author has changed and push it as a pull request; a fork's branch isn't in the origin."""
+        if check("git", "status", "--porcelain", cwd=self.author):
+            commit(self.author)
+        origin = str(self.github.folder / f"{REPOSITORY}.git")
+        refs = [f"refs/pull/{number}/head", *([] if fork else [f"refs/heads/{branch}"])]
+        check("git", "push", "--quiet", "--force", origin, *(f"HEAD:{ref}" for ref in refs), cwd=self.author)
+        # main stands still here, so that the merge is what the author has.
+        self.github.git("update-ref", f"refs/pull/{number}/merge", f"refs/pull/{number}/head")
+        return check("git", "rev-parse", "HEAD", cwd=self.author).strip()
+
+    def pipeline(self, number: int = 7, branch: str = "change", fork: bool = False) -> Run:
+        """A run of pipeline.yml on a pull request; its token may read, as the workflow's permissions say."""
+        head = self._head(number, branch, "a/fork" if fork else REPOSITORY)
+        base = {"sha": self.main, "ref": "main", "repo": {"full_name": REPOSITORY}}
+        event = {"number": number, "pull_request": {"number": number, "head": head, "base": base}}
+        ran = self._act("pull_request", "pipeline", event, ref=f"refs/pull/{number}/merge", token=READS)
+        return replace(ran, head=head)
+
+    def comment(self, after: Run, token: str = WRITES) -> Run:
+        """The run of main's comment.yml that follows a run of pipeline.yml."""
+        event = {
+            "workflow_run": {
+                "id": after.identity,
+                "event": "pull_request",
+                "conclusion": "success" if after.succeeded else "failure",
+                "head_sha": after.head["sha"],
+                "head_branch": after.head["ref"],
+                "head_repository": after.head["repo"],
+            }
+        }
+        return self._act("workflow_run", "comment", event, ref="refs/heads/main", token=token)
+
+    def review(self, **of: Any) -> tuple[Run, Run]:
+        """Both, the one after the other, as they follow a push."""
+        pipeline = self.pipeline(**of)
+        return pipeline, self.comment(pipeline)
+
+    def artifact(self, files: dict[str, bytes], links: dict[str, str] | None = None) -> Run:
+        """A run on pull request 7 that left these files, and symbolic links to these targets, for an artifact."""
+        self.runs += 1
+        folder = self.folder / "artifacts" / str(self.runs)
+        folder.mkdir(parents=True)
+        with zipfile.ZipFile(folder / "report.zip", "w") as artifact:
+            for name, content in files.items():
+                artifact.writestr(name, content)
+            for name, target in (links or {}).items():
+                link = zipfile.ZipInfo(name)
+                link.external_attr = 0o120777 << 16
+                artifact.writestr(link, target)
+        return Run(self.runs, self._head(7, "change", REPOSITORY), True, {}, "", [])
+
+    def _head(self, number: int, branch: str, repository: str) -> dict[str, Any]:
+        sha = self.github.git("rev-parse", f"refs/pull/{number}/head")
+        return {"sha": sha, "ref": branch, "repo": {"full_name": repository}}
+
+    def _act(self, event: str, workflow: str, content: dict[str, Any], *, ref: str, token: str) -> Run:
+        self.runs += 1
+        room = self.folder / f"run-{self.runs}"
+        checkout = room / "checkout"
+        checkout.mkdir(parents=True)
+        (room / "event.json").write_text(json.dumps(content | {"repository": {"full_name": REPOSITORY}}))
+        trusts = {name: str(self.github.certificate) for name in ("CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "SSL_CERT_FILE")}
+        environment = trusts | {
+            "NODE_EXTRA_CA_CERTS": str(self.github.certificate),
+            "HOME": str(room),
+            "LANG": "C.UTF-8",
+            "PATH": PATH,
+            "STAND_IN_ARTIFACTS": str(self.folder / "artifacts"),
+            "STAND_IN_CACHES": str(self.folder / "caches"),
+            "STAND_IN_CML": CML,
+            "STAND_IN_PREFIX": sys.prefix,
+        }
+        check("git", "init", "--quiet", cwd=checkout)
+        check("git", "remote", "add", "origin", f"https://{self.github.host}/{REPOSITORY}", cwd=checkout)
+        check("git", "fetch", "--quiet", "origin", ref, cwd=checkout, **environment)
+        check("git", "checkout", "--quiet", "--detach", "FETCH_HEAD", cwd=checkout)
+        file = checkout / ".github/workflows" / f"{workflow}.yml"
+        uses = set(USES.findall(file.read_text()))
+        actions = [f"{owner}/{name}@{commit}={HERE / 'actions' / name}" for owner, name, commit in uses]
+        before = len(self.github.requests)
+        command = [
+            *(str(BIN / "act"), event, "--workflows", str(file), "--eventpath", str(room / "event.json"), "--json"),
+            *("--platform", "ubuntu-24.04=-self-hosted", "--container-daemon-socket", "-", "--no-cache-server"),
+            *("--no-skip-checkout", "--action-offline-mode", "--action-cache-path", str(room / "cache")),
+            *("--github-instance", self.github.host, "--actor", "someone", "--secret", f"GITHUB_TOKEN={token}"),
+            *("--env", f"GITHUB_RUN_ID={self.runs}"),
+            *(word for action in actions for word in ("--local-repository", action)),
+        ]
+        done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        results = [line["jobResult"] for line in lines if "jobResult" in line]
+        assert results, done.stdout + done.stderr
+        shutil.rmtree(room)
+        return Run(
+            self.runs,
+            {},
+            results == ["success"],
+            {line["step"]: line["stepResult"] for line in lines if "stepResult" in line},
+            "".join(line["msg"] + "\n" for line in lines),
+            self.github.requests[before:],
+        )
+
+
+Host = Callable[[Path], Project]  # a copy of the published project, in a folder

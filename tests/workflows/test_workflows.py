@@ -1,0 +1,330 @@
+"""What pull requests are told: the workflow files, as they are, on pull requests as people and strangers make them.
+
+`CML=/path/to/cml pytest tests/workflows` runs them with the real CML in the place of its stand-in.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from tests.conftest import ROOT, change_params, check, commit, run
+from tests.workflows.github import READS
+from tests.workflows.project import BIN, Host, Project, Run
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+NEEDED = ["curl", "openssl"]
+MISSING = [tool for tool in NEEDED if not shutil.which(tool)]
+REPORT = {"number": b"7\n", "report.md": b"fine"}
+HOSTILE = "<img src=x onerror=alert(1)> | @octocat [a](https://evil.example) ![b](https://evil.example/b) `c` ## d"
+NO_FILE, NO_NUMBER = "the artifact holds no file of that name", "not a number of a pull request"
+needs_tools = pytest.mark.skipif(bool(MISSING), reason=f"the workflows need {', '.join(MISSING)}")
+
+
+def first_lines(comment: str) -> str:
+    """What stands before the first table."""
+    return comment.partition("\n### ")[0]
+
+
+def change_train(project: Project, **keys: object) -> None:
+    """Change what the author's params.yaml says of the training."""
+    params = yaml.safe_load((project.author / "params.yaml").read_text())
+    change_params(project.author, train=params["train"] | keys)
+
+
+@pytest.fixture(scope="module")
+def opened(host: Host, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Run, Run]:
+    """A first pull request, with another learning rate, and the two runs that followed."""
+    project = host(tmp_path_factory.mktemp("opened"))
+    change_train(project, learning_rate=0.3)
+    check("dvc", "repro", cwd=project.author)
+    project.push()
+    return project, *project.review()
+
+
+@needs_tools
+def test_a_first_pull_request_gets_one_comment(opened: tuple[Project, Run, Run]):
+    project, pipeline, comment = opened
+    assert pipeline.succeeded, pipeline.output
+    assert comment.succeeded, comment.output
+    assert [request.status for request in comment.requests if request.method != "GET"] == [201]
+    assert [request.method for request in pipeline.requests if "/api/" in request.path] == []
+    [body] = project.github.bodies(7)
+    assert "**May be merged:** the gate holds. **Reproduced:**" in first_lines(body)
+    assert "| `train.learning_rate` | `0.2` | `0.3` |" in body
+    assert "2 stages ran, 5 came from a cache." in body
+    assert body.split("![](")[0].strip() in pipeline.output  # the job's summary is the same text
+
+
+@needs_tools
+def test_a_second_push_updates_the_same_comment_and_reruns_nothing(opened: tuple[Project, Run, Run]):
+    project, *_ = opened
+    [first] = project.github.bodies(7)
+    (project.author / "README.md").write_text("Another text.\n")
+    head = project.push()
+    pipeline, comment = project.review()
+    assert pipeline.succeeded, pipeline.output
+    assert comment.succeeded, comment.output
+    [body] = project.github.bodies(7)
+    assert body != first
+    assert head[:12] in body
+    assert "0 stages ran, 7 came from a cache." in body
+
+
+@needs_tools
+def test_a_worse_model_turns_the_check_red_and_the_comment_says_why(project: Project):
+    change_train(project, max_iter=2)
+    check("dvc", "repro", cwd=project.author)
+    project.push()
+    pipeline, comment = project.review()
+    assert not pipeline.succeeded
+    assert pipeline.step("src.review gate") == "failure"
+    assert pipeline.step("src.review lock") == "success"
+    assert comment.succeeded, comment.output
+    [body] = project.github.bodies(7)
+    assert body.startswith("## Worse: `roc_auc` ")
+    assert "**May not be merged:** the gate fails (" in first_lines(body)
+    assert "`no loss beyond noise and 0.002`" in first_lines(body)
+    assert "2 stages ran, 5 came from a cache." in body
+
+
+@needs_tools
+@pytest.mark.slow
+def test_a_second_run_on_an_unchanged_pull_request_reuses_what_the_first_made(opened: tuple[Project, Run, Run]):
+    project, *_ = opened
+    pipeline, _ = project.review()
+    assert pipeline.succeeded, pipeline.output
+    assert f"Cache restored from key: dvc-Linux-{pipeline.identity - 2}-1" in pipeline.output
+    [body] = project.github.bodies(7)
+    assert "0 stages ran, 7 came from a cache." in body
+
+
+@needs_tools
+@pytest.mark.slow
+def test_a_stale_lock_is_red_until_the_patch_in_the_comment_is_applied(project: Project):
+    change_train(project, learning_rate=0.3)
+    project.push()
+    pipeline, comment = project.review()
+    assert not pipeline.succeeded
+    assert pipeline.step("src.review lock") == "failure"
+    assert comment.succeeded, comment.output
+    [body] = project.github.bodies(7)
+    assert "**May not be merged:**" in first_lines(body)
+    assert "**Stale:** inputs changed after the results were made: `train` (`train.learning_rate`)" in first_lines(body)
+
+    patch = re.search(r"^(`{3,})diff\n(.*?)^\1$", body, re.MULTILINE | re.DOTALL)
+    assert patch
+    (project.folder / "patch").write_text(patch[2])
+    check("git", "apply", str(project.folder / "patch"), cwd=project.author)
+    commit(project.author)
+    # The results that aren't in Git have to be made: the same ones, so that nothing is left to commit.
+    check("dvc", "repro", cwd=project.author)
+    assert check("git", "status", "--porcelain", cwd=project.author) == ""
+    assert "up to date" in check("dvc", "status", cwd=project.author)
+
+    project.push()
+    pipeline, comment = project.review()
+    assert pipeline.succeeded, pipeline.output
+    assert comment.succeeded, comment.output
+    [body] = project.github.bodies(7)
+    assert "**Reproduced:**" in first_lines(body)
+    assert "0 stages ran, 7 came from a cache." in body  # of the run that was red
+
+
+@needs_tools
+@pytest.mark.slow
+def test_a_pipeline_that_breaks_is_red_and_the_comment_shows_where(project: Project):
+    module = project.author / "src/stages/train.py"
+    module.write_text(module.read_text().replace("def main() -> None:\n", "def main() -> None:\n    1 / 0\n"))
+    project.push()
+    pipeline, comment = project.review()
+    assert not pipeline.succeeded
+    assert pipeline.step("src.review rerun") == "failure"
+    assert pipeline.step("src.review gate") == pipeline.step("src.review lock") == ""
+    assert comment.succeeded, comment.output
+    [body] = project.github.bodies(7)
+    assert body.startswith("## The pipeline breaks in the stage `train`\n\n**May not be merged:**")
+    assert "ZeroDivisionError: division by zero" in body
+    assert "1 stage ran, 5 came from a cache." in body
+    assert "| `train` | failed |" in body
+
+
+@needs_tools
+@pytest.mark.slow
+def test_a_fork_needs_no_token_that_writes(project: Project):
+    (project.author / "README.md").write_text("A stranger's text.\n")
+    project.push(fork=True)
+    assert project.github.git("for-each-ref", "refs/heads") == f"{project.main} commit\trefs/heads/main"
+    pipeline = project.pipeline(fork=True)
+    assert pipeline.succeeded, pipeline.output
+    refused = project.comment(pipeline, token=READS)
+    assert not refused.succeeded
+    assert [request.status for request in refused.requests if request.method != "GET"] == [403]
+    assert project.github.bodies(7) == []
+    comment = project.comment(pipeline)
+    assert comment.succeeded, comment.output
+    assert len(project.github.bodies(7)) == 1
+
+
+@needs_tools
+@pytest.mark.slow
+def test_new_data_is_compared_row_by_row(project: Project):
+    change_params(project.author, data={"read": {"first_month": 10, "last_month": 11}})
+    check("dvc", "repro", cwd=project.author)
+    project.push()
+    _, comment = project.review()
+    assert comment.succeeded, comment.output
+    [body] = project.github.bodies(7)
+    assert "| `data.read.last_month` | `10` | `11` |" in body
+    assert re.search(r"28,\d{3} rows → 55,\d{3}: 26,\d{3} added, 0 removed, 0 with other values\.", body)
+    assert "compared as independent" in body
+    assert "**Reproduced:**" in first_lines(body)
+
+
+@needs_tools
+@pytest.mark.slow
+@pytest.mark.parametrize("earlier", [29, 35])
+def test_cml_looks_at_the_first_30_comments_and_so_adds_one_after_more(project: Project, earlier: int):
+    (project.author / "README.md").write_text("Another text.\n")
+    project.push()
+    for index in range(earlier):
+        project.github.post("7", f"comment {index}")
+    for text in (b"first", b"second"):
+        comment = project.comment(project.artifact({"number": b"7\n", "report.md": text}))
+        assert comment.succeeded, comment.output
+    reports = [body.split("\n")[0] for body in project.github.bodies(7)[earlier:]]
+    assert reports == (["second"] if earlier < 30 else ["first", "second"])
+
+
+@needs_tools
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("files", "links", "said"),
+    [
+        pytest.param({"number": b"7\n"}, {}, NO_FILE, id="no report"),
+        pytest.param({"number": b"7\n"}, {"report.md": "/proc/self/environ"}, NO_FILE, id="a link for a report"),
+        pytest.param({"report.md": b"7\n"}, {"number": "report.md"}, NO_FILE, id="a link for a number"),
+        pytest.param(REPORT | {"number": b""}, {}, NO_NUMBER, id="no number"),
+        pytest.param(REPORT | {"number": b"8/../7"}, {}, NO_NUMBER, id="a path for a number"),
+        pytest.param(REPORT | {"number": b"7 --x"}, {}, NO_NUMBER, id="an option after a number"),
+        pytest.param(REPORT | {"number": b"$(id)"}, {}, NO_NUMBER, id="a command for a number"),
+        pytest.param(REPORT | {"number": "\N{ARABIC-INDIC DIGIT SEVEN}".encode()}, {}, NO_NUMBER, id="another script"),
+        pytest.param(REPORT | {"number": b"7" * 12}, {}, NO_NUMBER, id="a number too long"),
+        pytest.param(REPORT | {"number": b"8\n"}, {}, "moved on from this run", id="another pull request"),
+        pytest.param(REPORT | {"number": b"9\n"}, {}, "error: 404", id="a pull request that isn't there"),
+    ],
+)
+def test_nothing_is_posted_of_an_artifact_that_is_not_what_it_should_be(
+    project: Project, files: dict[str, bytes], links: dict[str, str], said: str
+):
+    for number in (8, 7):
+        (project.author / "README.md").write_text(f"Text {number}.\n")
+        project.push(number, f"change-{number}")
+    comment = project.comment(project.artifact(files, links))
+    assert not comment.succeeded
+    assert said in comment.output
+    assert all(request.method == "GET" for request in comment.requests if "/api/" in request.path)
+    assert project.github.comments == {}
+
+
+@needs_tools
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("report", "posted"),
+    [
+        (b"@octocat and &#64;octocat, &commat;octocat", "@\u2060octocat and &\u2060#64;octocat, &\u2060commat;octocat"),
+        (b"@@ -1,2 +3,4 @@ @octocat\n@@octocat", "@@ -1,2 +3,4 @@ @\u2060octocat\n@\u2060@\u2060octocat"),
+        (b"a\0b\xff\xfec\xe2\x82", "abc"),
+        (b"x" * 300_000, "x" * 65_000),
+        ("€@".encode() * 75_000, "€@\u2060" * 21_666 + "€@"),
+    ],
+    ids=["mentions", "a patch", "no text", "300 kB", "300 kB of mentions"],
+)
+def test_a_report_is_cut_and_mentions_nobody(project: Project, report: bytes, posted: str):
+    (project.author / "README.md").write_text("Another text.\n")
+    project.push()
+    comment = project.comment(project.artifact(REPORT | {"report.md": report}))
+    assert comment.succeeded, comment.output
+    [body] = project.github.bodies(7)
+    assert body.split("\n\n![](")[0] == posted
+
+
+@needs_tools
+@pytest.mark.slow
+def test_nothing_runs_that_an_artifact_leaves_beside_the_report(project: Project):
+    (project.author / "README.md").write_text("Another text.\n")
+    project.push()
+    planted = {f"../{name}.py": b"raise SystemExit('this ran')" for name in ("json", "re", "sitecustomize")}
+    comment = project.comment(project.artifact(REPORT | planted | {"../report.md": b"another report"}))
+    assert comment.succeeded, comment.output
+    [body] = project.github.bodies(7)
+    assert body.startswith("fine\n")
+
+
+@needs_tools
+@pytest.mark.slow
+def test_a_hostile_branch_column_slice_and_parameter_are_only_text(project: Project):
+    branch = f'x\';"$(touch${{IFS}}{project.folder}/ran)`touch${{IFS}}{project.folder}/ran`"|<b>@octocat'
+    module = project.author / "src/datasets/flights.py"
+    line = '            "origin": flights["origin"],\n'
+    column = f'            {HOSTILE!r}: flights["origin"].replace("JFK", {HOSTILE!r}),\n'
+    assert line in module.read_text()
+    module.write_text(module.read_text().replace(line, line + column))
+    change_params(
+        project.author, problem={"question": HOSTILE}, evaluate={"resamples": 100, "slices": ["origin", HOSTILE]}
+    )
+    project.push(branch=branch)
+    pipeline, comment = project.review(branch=branch)
+    assert pipeline.step("src.review rerun") == "success", pipeline.output
+    assert comment.succeeded, comment.output
+    [body] = project.github.bodies(7)
+    assert "onerror" in body
+    assert not (project.folder / "ran").exists()
+    only_as_code(body)
+
+
+def only_as_code(body: str) -> None:
+    """Whether the hostile text stands in code alone, as Markdown is read."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(body)
+    inner = [child for token in tokens for child in token.children or []]
+    code = [token.content for token in [*tokens, *inner] if token.type in ("code_inline", "fence")]
+    assert any("onerror" in content for content in code)
+    for token in [*tokens, *inner]:
+        if token.type in ("html_block", "html_inline"):
+            assert re.fullmatch(r"(</?(details|summary)>|[\w ().,:;]|\n)*", token.content), token.content
+        elif token.type == "text":
+            assert not re.search("@|evil|onerror|octocat", token.content), token.content
+        elif token.type == "image":
+            assert str(token.attrs["src"]).startswith("https://cml.dev/watermark.png#")
+        elif token.type == "fence" and token.info == "mermaid":
+            assert not re.search(r"@|<|evil\.|onerror=", token.content), token.content
+        else:
+            assert token.type != "link_open"
+
+
+def test_the_workflow_files_are_in_order():
+    shown = run(str(BIN / "actionlint"), cwd=ROOT)
+    assert (shown.returncode, shown.stdout) == (0, "")
+    shown = run(str(BIN / "zizmor"), "--offline", "--quiet", ".github", cwd=ROOT)
+    assert shown.returncode == 0, shown.stdout
+
+
+@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+def test_a_workflow_is_short_and_each_action_is_one_commit(file: Path):
+    lines = file.read_text().splitlines()
+    assert len(lines) <= 60
+    uses = [line for line in lines if "uses:" in line]
+    assert uses
+    for line in uses:
+        assert re.search(r"uses: [\w-]+(/[\w-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
+
+
+def test_the_workflow_that_runs_a_strangers_code_may_read_and_knows_no_secret():
+    text = (ROOT / ".github/workflows/pipeline.yml").read_text()
+    assert "secrets" not in text
+    content = yaml.safe_load(text)
+    assert content["permissions"] == {"contents": "read"}
+    assert not any("permissions" in job for job in content["jobs"].values())
