@@ -35,6 +35,9 @@ test-all: .venv/installed  ## check everything
 bench: .venv/installed  ## measure what the pipeline costs
 	python -m tests.bench
 
+calibrate: .venv/installed  ## simulate what the review's verdicts promise
+	python -m tests.calibrate
+
 lock: .venv/installed  ## renew requirements.txt and requirements-dev.txt
 	uv pip compile $(COMPILE) requirements.in -o requirements.txt
 	uv pip compile $(COMPILE) requirements-dev.in -o requirements-dev.txt
@@ -59,4 +62,4 @@ PICTURES = "What each feature tells alone" "Learning curve" "ROC curve" "Precisi
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce undo test test-all bench lock clean
+.PHONY: help install repro plots gate report reproduce undo test test-all bench calibrate lock clean

@@ -28,7 +28,7 @@ from src.core.errors import UserError
 FILE = Path("params.yaml")
 
 
-def _number(value: object) -> object:
+def as_number(value: object) -> object:
     """Text such as `1e-05` as the number it is; anything else as it was."""
     try:
         return float(value) if isinstance(value, str) else value
@@ -40,7 +40,7 @@ def _moment(value: object) -> object:
     """A number, or a date such as `2013-09-01` as the moment it names, in UTC where it names a zone."""
     try:
         if not isinstance(value, date):
-            number = _number(value)
+            number = as_number(value)
             if not isinstance(number, str):
                 return number
         moment = datetime.fromisoformat(str(value))
@@ -61,7 +61,7 @@ def _distinct(values: list[str]) -> list[str]:
     return values
 
 
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Number = Annotated[float, BeforeValidator(as_number), Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
@@ -209,6 +209,7 @@ Metric = Literal[
 ]
 
 REGRESSION_METRICS = ("r2", "rmse", "mae")
+UNJUDGED = ("calibration_error",)  # biased with few rows: its intervals miss the truth (docs/review.md)
 
 
 class Gate(Section):
@@ -219,6 +220,8 @@ class Gate(Section):
 
     @model_validator(mode="after")
     def _metric_has_a_smallest_difference(self) -> Self:
+        if self.metric in UNJUDGED:
+            raise ValueError(f"metric must be one whose differences can be judged, not {self.metric}")
         if self.metric not in self.smallest_difference:
             raise ValueError(f"smallest_difference must name the metric {self.metric}")
         return self

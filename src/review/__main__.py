@@ -22,6 +22,7 @@ from src.review.rerun import rerun
 from src.review.results import FOLDER, Results, Revision, read_sides
 
 FIRST_LINES = 5
+NO_COMMIT = "0" * 40  # Git's name for none: the state before a branch's first push
 
 
 def print_scores(results: Results) -> None:
@@ -82,7 +83,9 @@ def main() -> None:
     parser.add_argument("--base", metavar="REV", help="for gate and report: what the change is to be merged into")
     parser.add_argument("--head", metavar="REV", help="for report: the change, if it isn't the folder")
     arguments = parser.parse_args()
-    base, head = (Revision.of(name) if (name or "").strip("0") else None for name in (arguments.base, arguments.head))
+    base, head = (
+        Revision.of(name) if name and name != NO_COMMIT else None for name in (arguments.base, arguments.head)
+    )
     if arguments.what == "scores":
         print_scores(read_sides(FOLDER, None).results)
         print()

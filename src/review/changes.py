@@ -2,8 +2,8 @@
 
 How far a column's values have moved is the total variation distance of its two distributions: the share of the rows
 that would have to lie elsewhere for the one to become the other, 0 where they are the same and 1 where they have
-nothing in common. A missing value is a value here. Few rows differ by luck: `by_luck` is the distance to be expected
-of two samples from one population, had they no row in common.
+nothing in common. A missing value is a value here. Few rows differ by luck: `by_luck` is what two samples of one
+population, with no row in common, stay below.
 """
 
 import math
@@ -17,10 +17,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from src.core.errors import UserError
-from src.review.lock import flattened, hashes, read_lock
-from src.review.results import Revision, git
+from src.review.lock import hashes, read_lock
+from src.review.results import Revision, flattened, git
 
-GUARDS = ("src/review/", "src/core/scores.py", "src/core/resamples.py", ".github/")
+GUARDS = ("src/review/", "src/core/", "src/stages/split.py", "src/stages/evaluate.py", "dvc.yaml", ".github/")
+GUARD_KEYS = ("gate.", "split.", "problem.costs")
+DRAWS = 400
 BARS = "▁▂▃▄▅▆▇█"
 Changed = dict[str, tuple[Any, Any]]
 
@@ -53,9 +55,9 @@ def changed_code(here: Revision, base: Revision) -> dict[str, list[str]]:
     """The modules, by stage, that a stage depends on and whose content isn't the base's; a new stage has them all."""
     ours, theirs = read_lock(here), read_lock(base)
     found = {}
-    for name, entry in ours.items():
-        before = hashes(theirs.get(name, {}), "deps")
-        paths = [path for path, md5 in hashes(entry, "deps").items() if before.get(path) != md5]
+    for name, stage in ours.items():
+        before = hashes(theirs[name].deps) if name in theirs else {}
+        paths = [path for path, md5 in hashes(stage.deps).items() if before.get(path) != md5]
         found[name] = [path for path in paths if path.endswith(".py")]
     return {name: paths for name, paths in found.items() if paths}
 
@@ -69,7 +71,10 @@ def changed_files(here: Revision, base: Revision) -> list[str]:
 
 def guards(files: list[str], params: Changed) -> list[str]:
     """What of a change touches the judging itself."""
-    return [*(name for name in files if name.startswith(GUARDS)), *(key for key in params if key.startswith("gate."))]
+    return [
+        *(name for name in files if name.startswith(GUARDS)),
+        *(key for key in params if key.startswith(GUARD_KEYS)),
+    ]
 
 
 def packages(revision: Revision) -> dict[str, str]:
@@ -112,26 +117,53 @@ def _prepared(revision: Revision) -> pd.DataFrame | None:
 
 
 def drifts(here: dict[str, Any], base: dict[str, Any]) -> list[Drift]:
-    """The columns that both contents of metrics/data.json have, the one that moved most first."""
-    found = []
-    for name, column in here.get("columns", {}).items():
-        other = base.get("columns", {}).get(name)
-        if other and other["kind"] == column["kind"]:
-            found.append(drift(name, column, here["rows"], other, base["rows"]))
-    return sorted((one for one in found if one), key=lambda one: -(one.distance - one.by_luck))
+    """The columns that both contents of metrics/data.json have, the one that moved furthest beyond luck first."""
+    ours, theirs = here.get("columns", {}), base.get("columns", {})
+    shared = [name for name, column in ours.items() if theirs.get(name, {}).get("kind") == column["kind"]]
+    sizes = base["rows"], here["rows"]
+    found = [drift(name, (theirs[name], ours[name]), sizes, len(shared)) for name in shared] if all(sizes) else []
+    return sorted(found, key=lambda one: -(one.distance - one.by_luck))
 
 
-def drift(name: str, here: dict[str, Any], here_rows: int, base: dict[str, Any], base_rows: int) -> Drift | None:
-    """How far one column moved; None where neither side shows its values."""
-    step = max((side["histogram"]["step"] for side in (here, base) if "histogram" in side), default=1.0)
-    ours, theirs = (_distribution(side, step) for side in (here, base))
-    bins = sorted(ours | theirs, key=lambda key: (isinstance(key, str), key))
-    p, q = (np.array([side.get(key, 0.0) for key in bins]) for side in (theirs, ours))
-    if not bins or not here_rows or not base_rows:
-        return None
-    pooled = (p * base_rows + q * here_rows) / (base_rows + here_rows)
-    spread = np.sqrt(np.clip(pooled * (1 - pooled), 0, None) * (1 / base_rows + 1 / here_rows))
-    return Drift(name, float(np.abs(p - q).sum() / 2), float(spread.sum() / math.sqrt(2 * math.pi)), p, q)
+def drift(name: str, sides: tuple[dict[str, Any], dict[str, Any]], sizes: tuple[int, int], looked_at: int = 1) -> Drift:
+    """How far one column moved from the first side to the second, of so many rows each.
+
+    Luck is drawn: pairs of samples from both sides pooled, and what 95 in 100 of them stay below in every one of
+    `looked_at` columns at once.
+    """
+    step = max((side["histogram"]["step"] for side in sides if "histogram" in side), default=1.0)
+    shares = _alike([_distribution(side, step) for side in sides])
+    bins = sorted(shares[0] | shares[1], key=lambda key: (isinstance(key, str), key))
+    base, here = (np.array([side.get(key, 0.0) for key in bins]) for side in shares)
+    pooled = (base * sizes[0] + here * sizes[1]) / sum(sizes)
+    rng = np.random.default_rng(DRAWS)
+    one, other = (rng.multinomial(size, pooled / pooled.sum(), DRAWS) / size for size in sizes)
+    by_luck = np.quantile(np.abs(one - other).sum(axis=1) / 2, 1 - 0.05 / looked_at)
+    return Drift(name, float(np.abs(base - here).sum() / 2), float(by_luck), base, here)
+
+
+def _alike(sides: list[dict[float | str, float]]) -> list[dict[float | str, float]]:
+    """Both sides with what they can't tell apart pooled.
+
+    A bin or value that one side counts among `other`, since few rows hold it, is counted there on both. A histogram's
+    end bins take in all that lies beyond: the ends are those of the narrower one, and `other` may hold rows of them.
+    """
+    numbers = [[key for key in side if not isinstance(key, str)] for side in sides]
+    low, high = (max(map(min, numbers)), min(map(max, numbers))) if all(numbers) else (0.0, 0.0)
+
+    def common(key: float | str, other: dict[float | str, float]) -> float | str:
+        at = min(max(key, low), high) if low < high and not isinstance(key, str) else key
+        hidden = "other" in other and at not in other and at != "missing"
+        return (
+            "other" if hidden or (at in (low, high) and low < high and any("other" in side for side in sides)) else at
+        )
+
+    pooled: list[dict[float | str, float]] = [{}, {}]
+    for number, side in enumerate(sides):
+        for key, share in side.items():
+            at = common(key, sides[1 - number])
+            pooled[number][at] = pooled[number].get(at, 0) + share
+    return pooled
 
 
 def _distribution(column: dict[str, Any], step: float) -> dict[float | str, float]:

@@ -51,8 +51,12 @@ def judge_change(sides: Sides) -> Judgement:
             f"{sides.here.short}:params.yaml: no gate that can be read; `python -m src.core.params` says why"
         )
     base = None if sides.why_not else sides.base_results
-    own_rules = judge(own, sides.results, base, sides.why_not) if own and own != gate else None
-    return Judgement(gate, judge(gate, sides.results, base, sides.why_not), own_rules, notes)
+
+    def judged(by: Gate) -> list[Rule]:
+        rules = judge(by, sides.results, base, sides.why_not)
+        return [*rules[:-1], rules[-1]._replace(holds=False)] if sides.broken else rules
+
+    return Judgement(gate, judged(gate), judged(own) if own and own != gate else None, notes)
 
 
 def judge(gate: Gate, here: Results, base: Results | None, no_base: str = "there is no base") -> list[Rule]:
@@ -67,22 +71,28 @@ def _floors(gate: Gate, here: Results, base: Results | None) -> Iterator[Rule]:
         score = here.scores["model"].get(gate.metric, {}).get("score")
         yield _floor(f"{gate.metric} {most} {gate.floor:g}", score, gate.floor, up)
     if gate.slice_floor is not None:
-        scored = [
-            (slice_.get(gate.metric), f"{column} {value}")
-            for column, values in here.slices.items()
-            for value, slice_ in values.items()
-            if not slice_["small"]
-        ]
+        judged = _judged_slices(here)
+        scored = [(here.slices[column][value].get(gate.metric), f"{column} {value}") for column, value in judged]
         worst = min(
             scored, key=lambda item: -math.inf if item[0] is None else item[0] if up else -item[0], default=None
         )
         rule = f"{gate.metric} of each slice {most} {gate.slice_floor:g}"
-        if gone := sorted(base.slices.keys() - here.slices.keys()) if base else []:
-            yield Rule(rule, False, f"{gone[0]} is no longer scored")
+        gone = [slice_ for slice_ in _judged_slices(base) if slice_ not in judged] if base else []
+        if lost := {column for column, _ in gone} - {column for column, _ in judged}:
+            yield Rule(rule, False, f"{min(lost)} is no longer scored")
         elif not worst:
             yield Rule(rule, None, "not judged: no slice that isn't small")
         else:
-            yield _floor(rule, worst[0], gate.slice_floor, up, f"lowest: {worst[1]}" if up else f"highest: {worst[1]}")
+            note = f"lowest: {worst[1]}" if up else f"highest: {worst[1]}"
+            more = f"; no longer scored, or too small: {', '.join(' '.join(slice_) for slice_ in gone)}" if gone else ""
+            yield _floor(rule, worst[0], gate.slice_floor, up, note + more)
+
+
+def _judged_slices(results: Results) -> list[tuple[str, str]]:
+    """The slices that say enough to be judged, as column and value."""
+    return [
+        (column, value) for column, values in results.slices.items() for value in values if not values[value]["small"]
+    ]
 
 
 def _floor(rule: str, score: float | None, bound: float, up: bool, note: str = "") -> Rule:

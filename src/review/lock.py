@@ -16,16 +16,36 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
-import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from src.core.errors import UserError
-from src.review.results import Revision, git
+from src.core.params import as_number, read_yaml
+from src.review.results import FILES, Revision, flattened, git
 
 ROUNDING = 5e-4  # README: on other systems the scores agree to about four digits
 MOST = 5  # places named in a file that differs
 
-Word = Literal["reproduced", "the same up to rounding", "stale", "not reproduced"]
-Stages = dict[str, dict[str, Any]]
+Word = Literal["reproduced", "the same up to rounding", "stale", "made from other inputs", "not reproduced"]
+
+
+class Output(BaseModel):
+    """A path that a stage depends on, or makes, and the hash of its content."""
+
+    path: str
+    md5: str = ""
+
+
+class Stage(BaseModel):
+    """What dvc.lock says of a stage."""
+
+    cmd: str | list[str]
+    deps: list[Output] = []
+    params: dict[str, dict[str, Any]] = {}
+    outs: list[Output] = []
+
+
+Stages = dict[str, Stage]
+STAGES = TypeAdapter(Stages)
 
 
 class Verdict(NamedTuple):
@@ -41,19 +61,25 @@ class Verdict(NamedTuple):
 
 
 def read_lock(revision: Revision) -> Stages:
-    """The stages of a revision's dvc.lock, empty where it has none that can be read."""
+    """The stages of a revision's dvc.lock, empty where it has none.
+
+    Raises:
+        UserError: it isn't what DVC writes.
+    """
+    content = revision.yaml("dvc.lock")
+    return _stages(content, f"{revision.short}:dvc.lock") if content else {}
+
+
+def _stages(content: Any, name: str) -> Stages:
     try:
-        stages = revision.yaml("dvc.lock").get("stages")
-    except UserError:
-        return {}
-    if not isinstance(stages, dict) or not all(isinstance(entry, dict) for entry in stages.values()):
-        return {}
-    return stages
+        return STAGES.validate_python(content["stages"])
+    except (ValidationError, KeyError, TypeError):
+        raise UserError(f"{name}: not what DVC writes; `git restore dvc.lock`, then `dvc repro`") from None
 
 
-def hashes(entry: dict[str, Any], key: Literal["deps", "outs"]) -> dict[str, str]:
-    """The hash of each path that a stage of dvc.lock depends on, or makes."""
-    return {item["path"]: item.get("md5", "") for item in entry.get(key, [])}
+def hashes(outputs: list[Output]) -> dict[str, str]:
+    """The hash of each path."""
+    return {output.path: output.md5 for output in outputs}
 
 
 def _md5(content: bytes) -> str:
@@ -61,44 +87,49 @@ def _md5(content: bytes) -> str:
 
 
 def stale(revision: Revision) -> dict[str, list[str]]:
-    """The inputs, by stage, that aren't those that the revision's results were made from."""
-    params, lock = revision.yaml("params.yaml"), read_lock(revision)
-    made = {path: md5 for entry in lock.values() for path, md5 in hashes(entry, "outs").items()}
-    flat = flattened(params)
+    """The inputs, by stage, that aren't those that the revision's results were made from.
 
-    def filled(text: Any) -> str:
+    Raises:
+        UserError: its dvc.yaml, dvc.lock or params.yaml can't be read.
+    """
+    params, lock = revision.yaml("params.yaml"), read_lock(revision)
+    flat, made = flattened(params), {path: md5 for stage in lock.values() for path, md5 in hashes(stage.outs).items()}
+
+    def filled(text: object) -> str:
         return re.sub(r"\$\{([^}]+)\}", lambda key: str(flat.get(key[1])), str(text))
+
+    def current(path: str) -> str | None:
+        if path in made:
+            return made[path]
+        content = revision.read(path)
+        pointer = revision.yaml(f"{path}.dvc").get("outs") or [{}]
+        return pointer[0].get("md5") if content is None else _md5(content)
 
     def changed(name: str, stage: dict[str, Any]) -> Iterator[str]:
         entry = lock.get(name)
         if entry is None:
             yield "never run"
             return
-        if " ".join(filled(stage.get("cmd")).split()) != " ".join(str(entry.get("cmd")).split()):
+        if filled(stage.get("cmd")).split() != str(entry.cmd).split():
             yield "cmd"
-        deps = hashes(entry, "deps")
-        for path in sorted({filled(dep) for dep in stage.get("deps", [])} ^ deps.keys()):
-            yield path
-        for path, md5 in deps.items():
-            if current(path) != md5:
-                yield path
-        recorded = entry.get("params", {}).get("params.yaml", {})
+        deps = hashes(entry.deps)
+        yield from sorted({filled(dep) for dep in stage.get("deps", [])} ^ deps.keys())
+        yield from (path for path, md5 in deps.items() if current(path) != md5)
+        recorded = entry.params.get("params.yaml", {})
         for key in sorted({str(key) for key in stage.get("params", [])} | recorded.keys()):
-            made_with, now = (flattened({key: value}) for value in (recorded.get(key), _at(params, key)))
-            yield from (name for name in sorted(made_with | now) if made_with.get(name) != now.get(name))
+            yield from _differing(flattened({key: recorded.get(key)}), flattened({key: _at(params, key)}))
 
-    def current(path: str) -> str | None:
-        if path in made:
-            return made[path]
-        content = revision.read(path)
-        if content is not None:
-            return _md5(content)
-        pointer = revision.yaml(f"{path}.dvc").get("outs", [{}])
-        return pointer[0].get("md5") if pointer else None
-
-    stages = revision.yaml("dvc.yaml").get("stages", {})
+    stages = revision.yaml("dvc.yaml").get("stages")
+    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
+        raise UserError(f"{revision.short}:dvc.yaml: holds no stages; `git restore dvc.yaml`")
     found = {name: list(changed(name, stage)) for name, stage in stages.items()}
+    found |= {name: ["no longer in dvc.yaml"] for name in lock if name not in stages}
     return {name: inputs for name, inputs in found.items() if inputs}
+
+
+def _differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """The keys whose values differ; YAML 1.1 reads `1e-05` as text, which DVC writes for 0.00001."""
+    return [key for key in sorted(before | after) if as_number(before.get(key)) != as_number(after.get(key))]
 
 
 def _at(params: dict[str, Any], key: str) -> Any:
@@ -109,69 +140,89 @@ def _at(params: dict[str, Any], key: str) -> Any:
     return value
 
 
-def flattened(content: dict[str, Any]) -> dict[str, Any]:
-    """Nested mappings as one, with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        inner = flattened(value) if isinstance(value, dict) and value else {"": value}
-        flat |= {f"{key}.{rest}" if rest else str(key): item for rest, item in inner.items()}
-    return flat
-
-
 def verify(committed: Revision, folder: Path = Path()) -> Verdict:
     """A commit's results against those that a run of its pipeline left in the folder.
 
     Raises:
-        UserError: the commit has no dvc.lock, or the folder's pipeline hasn't run to its end.
+        UserError: there is no dvc.lock in the commit or the folder, or something can't be read.
     """
-    theirs, ours = read_lock(committed), _folder_lock(folder)
+    theirs = read_lock(committed)
     if not theirs:
-        raise UserError("dvc.lock: not in the commit, or not to be read; run `dvc repro` and commit what it writes")
+        raise UserError("dvc.lock: not in the commit; run `dvc repro` and commit what it writes")
     if inputs := stale(committed):
         return Verdict("stale", inputs)
-    differing: dict[str, list[str]] = {}
-    for name, entry in ours.items():
-        before = hashes(theirs.get(name, {}), "outs")
-        for path, md5 in hashes(entry, "outs").items():
-            if before.get(path) != md5:
-                differing |= places(committed, folder, name, path)
-    for path in _edited(committed, theirs, folder):
-        differing.setdefault(f"metrics: {path}", ["the committed file isn't the one that dvc.lock tells of"])
-    if not differing:
-        return Verdict("reproduced", {})
-    return Verdict("the same up to rounding" if _rounding(committed, folder) else "not reproduced", differing)
-
-
-def _folder_lock(folder: Path) -> Stages:
     file = folder / "dvc.lock"
     if not file.is_file():
         raise UserError("dvc.lock: not in the folder; `dvc repro` makes it")
-    return dict(yaml.safe_load(file.read_text(encoding="utf-8"))["stages"])
-
-
-def _edited(committed: Revision, lock: Stages, folder: Path) -> Iterator[str]:
-    """The results in Git that aren't those of dvc.lock in the same commit, or aren't those in the folder."""
-    for entry in lock.values():
-        for path, md5 in hashes(entry, "outs").items():
-            content = committed.read(path) or b""
-            if path.startswith("metrics/") and not md5.endswith(".dir") and _md5(content) != md5:
-                yield path
+    ours = _stages(read_yaml(file), "dvc.lock")
+    if inputs := _other_inputs(theirs, ours):
+        return Verdict("made from other inputs", inputs)
+    differing: dict[str, list[str]] = {}
+    for name, stage in theirs.items():
+        before, made = hashes(stage.outs), hashes(ours[name].outs)
+        for path in (path for path in before | made if before.get(path) != made.get(path)):
+            differing |= places(committed, folder, name, path)
     status = git("-C", str(folder), "status", "--porcelain", "--no-renames", "-z", "--", "metrics") or ""
-    yield from (line[3:] for line in status.split("\0") if line)
+    changed = {line[3:] for line in status.split("\0") if line} - {file.split(": ", 1)[1] for file in differing}
+    edited = {*changed, *_edited(committed, theirs)}
+    if not edited and not differing:
+        return Verdict("reproduced", {})
+    word: Word = "the same up to rounding" if not edited and _rounding(committed, folder) else "not reproduced"
+    return Verdict(
+        word, {f"metrics: {path}": ["not the content that dvc.lock tells of"] for path in edited} | differing
+    )
+
+
+def _other_inputs(theirs: Stages, ours: Stages) -> dict[str, list[str]]:
+    """The inputs, by stage, that two contents of dvc.lock don't share, but for those that a stage makes."""
+    made = {path for stage in [*theirs.values(), *ours.values()] for path in hashes(stage.outs)}
+    found = {name: ["only on one side"] for name in theirs.keys() ^ ours.keys()}
+    for name in theirs.keys() & ours.keys():
+        before, after = (
+            {"cmd": side[name].cmd, **hashes(side[name].deps), **flattened(side[name].params.get("params.yaml", {}))}
+            for side in (theirs, ours)
+        )
+        if keys := [key for key in _differing(before, after) if key not in made]:
+            found[name] = keys
+    return dict(sorted(found.items()))
+
+
+def _edited(committed: Revision, lock: Stages) -> Iterator[str]:
+    """The results in the commit that no stage of its dvc.lock makes, or that aren't those that it made."""
+    made = {path: md5 for stage in lock.values() for path, md5 in hashes(stage.outs).items()}
+    for path in (git("ls-tree", "-r", "--name-only", "-z", str(committed.commit), "metrics/") or "").split("\0"):
+        folders = [parent.as_posix() for parent in Path(path).parents]
+        if path and path not in made and not made.keys() & set(folders):
+            yield path
+    for path, md5 in made.items():
+        if path.startswith("metrics/") and not md5.endswith(".dir") and _md5(committed.read(path) or b"") != md5:
+            yield path
+    yield from (f"metrics/{name}" for name in FILES if f"metrics/{name}" not in made)
 
 
 def _rounding(committed: Revision, folder: Path) -> bool:
-    """Whether another platform made the committed results, and its scores are the same to the digits of README."""
+    """Whether another platform made the committed results, and every number of them is the same to README's digits."""
     try:
-        after = json.loads((folder / "metrics/evaluation.json").read_bytes())
-        before = committed.json("metrics/evaluation.json")
-        scores, others = (content["scores"]["model"] for content in (before, after))
-        return bool(before["platform"] != after["platform"]) and all(
-            math.isclose(score["score"], others[metric]["score"], rel_tol=ROUNDING, abs_tol=ROUNDING)
-            for metric, score in scores.items()
+        before, after = (
+            [json.loads(content(f"metrics/{name}")) for name in ("evaluation.json", "slices.json")]
+            for content in (lambda path: committed.read(path) or b"", lambda path: (folder / path).read_bytes())
         )
-    except (OSError, ValueError, KeyError, TypeError, UserError):
+        if before[0].pop("platform") == after[0].pop("platform"):
+            return False
+        return _close(before, after)
+    except (OSError, ValueError, KeyError, AttributeError):
         return False
+
+
+def _close(before: Any, after: Any) -> bool:
+    """Whether two JSON contents have the same keys, and numbers that are the same but for rounding."""
+    ours, theirs = dict(_leaves(after)), dict(_leaves(before))
+    return ours.keys() == theirs.keys() and all(
+        math.isclose(value, ours[key], rel_tol=ROUNDING, abs_tol=1e-9)
+        if isinstance(value, int | float) and isinstance(ours[key], int | float)
+        else value == ours[key]
+        for key, value in theirs.items()
+    )
 
 
 def places(committed: Revision, folder: Path, stage: str, path: str) -> dict[str, list[str]]:
@@ -180,6 +231,8 @@ def places(committed: Revision, folder: Path, stage: str, path: str) -> dict[str
     from dvc.api import DVCFileSystem  # noqa: PLC0415
 
     fs = DVCFileSystem(rev=committed.commit)
+    if not (folder / path).exists():
+        return {f"{stage}: {path}": ["no longer made"]}
     made = sorted(file for file in (folder / path).rglob("*") if file.is_file()) or [folder / path]
     found: dict[str, list[str]] = {}
     for file in made:
@@ -217,23 +270,33 @@ def _table(name: str, content: bytes) -> pd.DataFrame:
 
 
 def _keys(before: Any, after: Any) -> Iterator[str]:
-    """The keys of two JSON contents whose values differ."""
-    theirs, ours = (flattened(content if isinstance(content, dict) else {"": content}) for content in (before, after))
+    """The keys of two JSON contents whose values differ, with both values."""
+    theirs, ours = dict(_leaves(before)), dict(_leaves(after))
     for key in sorted(ours | theirs):
         old, new = (json.dumps(side[key]) if key in side else "nothing" for side in (theirs, ours))
         if old != new:
             yield f"{key}: {old:.40} → {new:.40}"
 
 
+def _leaves(content: Any, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in a JSON content that isn't a mapping or a list, with its dotted keys and places."""
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else None
+    if items is None or not content:
+        yield at, content
+        return
+    for key, value in items:
+        yield from _leaves(value, f"{at}.{key}" if at else str(key))
+
+
 def _members(before: bytes, after: bytes) -> Iterator[str]:
-    """The members of two model files that differ, and the keys of the one that describes the model."""
+    """The members of two model files that differ, with the keys of a JSON one; its values may be data."""
     with zipfile.ZipFile(io.BytesIO(before)) as old, zipfile.ZipFile(io.BytesIO(after)) as new:
         names = sorted({*old.namelist(), *new.namelist()})
         for name in names:
             contents = [file.read(name) if name in file.namelist() else b"" for file in (old, new)]
             if contents[0] != contents[1]:
-                keys = where(name, *contents) if name.endswith(".json") and all(contents) else []
-                yield f"{name}: {'; '.join(keys[:2])}" if keys else name
+                keys = _keys(*map(json.loads, contents)) if name.endswith(".json") and all(contents) else ()
+                yield ", ".join([name, *(key.partition(": ")[0] for key in keys)][: MOST + 1])
 
 
 def _cells(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[str]:

@@ -56,7 +56,7 @@ def chart(
     """
     low, high = min(map(min, lines)), max(map(max, lines))
     room = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
-    axis = f"[{', '.join(map(_label, x))}]" if isinstance(x, list) else f"{x[0]:.5g} --> {x[1]:.5g}"
+    axis = f"[{', '.join(_distinct(x))}]" if isinstance(x, list) else f"{x[0]:.5g} --> {x[1]:.5g}"
     drawn = [f"    line [{', '.join(f'{value:.5g}' for value in line)}]" for line in lines]
     return "\n".join(
         [
@@ -76,6 +76,12 @@ def _label(text: object) -> str:
     """A quoted text for Mermaid, of letters, digits and what can mean nothing there."""
     kept = "".join(c if c.isalnum() or c in " .,:_-+=/" else " " for c in str(text))
     return f'"{" ".join(kept.split())[:30] or "?"}"'
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Labels, numbered where two look alike: Mermaid would draw them at one place."""
+    labels = [_label(name) for name in names]
+    return [_label(f"{at} {label}") if labels.count(label) > 1 else label for at, label in enumerate(labels, start=1)]
 
 
 def fitted(sections: Sequence[tuple[str, str]], most: int) -> str:

@@ -8,15 +8,15 @@ others, 2021, Accounting for Variance in Machine Learning Benchmarks).
 """
 
 import math
-from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 import pandas as pd
+from scipy.special import stdtrit
 
+from src.core.params import UNJUDGED
 from src.core.scores import HIGHER_IS_BETTER
 from src.review.results import Results
 
-UNJUDGED = {"calibration_error"}  # biased with few rows: `make calibrate` shows that its intervals miss the truth
 Verdict = Literal["better", "worse", "noise", "the same", "too small to matter", "not judged", "no score"]
 
 
@@ -54,12 +54,12 @@ def compare(here: Results, base: Results, metric: str, part: Slice = WHOLE, look
     With `looked_at` comparisons the interval holds all of them at once 95 times in 100 (Bonferroni).
     """
     difference = _score(here, metric, part) - _score(base, metric, part)
-    variance, pairs = 0.0, []
+    noise, pairs = [], []
     for ours, theirs in ((here.bootstrap, base.bootstrap), (here.refits, base.refits)):
         (rows, a), (other_rows, b) = (series(draws, "model", metric, part) for draws in (ours, theirs))
         pairs.append(rows == other_rows)
-        variance += float((a - b).var()) if rows == other_rows else float(a.var() + b.var())
-    return _interval(difference, variance, all(pairs), looked_at)
+        noise += [a - b] if rows == other_rows else [a, b]
+    return _interval(difference, noise, all(pairs), looked_at)
 
 
 def compare_slices(here: Results, base: Results, metric: str) -> list[tuple[Slice, Difference]]:
@@ -78,7 +78,7 @@ def beyond(results: Results, baseline: str, metric: str) -> Difference:
     """The model's score less a baseline's, on the same resamples; the luck in fitting a baseline isn't measured."""
     draws = series(results.bootstrap, "model", metric)[1] - series(results.bootstrap, baseline, metric)[1]
     value = _score(results, metric) - _score(results, metric, model=baseline)
-    return _interval(value, float(draws.var() + series(results.refits, "model", metric)[1].var()), paired=True)
+    return _interval(value, [draws, series(results.refits, "model", metric)[1]], paired=True)
 
 
 def verdict(difference: Difference, metric: str, smallest: float) -> Verdict:
@@ -97,8 +97,12 @@ def verdict(difference: Difference, metric: str, smallest: float) -> Verdict:
     return "better" if (value > 0) == HIGHER_IS_BETTER[metric] else "worse"
 
 
-def _interval(value: float, variance: float, paired: bool, looked_at: int = 1) -> Difference:
-    margin = NormalDist().inv_cdf(1 - 0.025 / looked_at) * math.sqrt(variance)
+def _interval(value: float, noise: list[pd.Series], paired: bool, looked_at: int = 1) -> Difference:
+    """The value give or take its noise; few draws tell a variance badly, so t (Satterthwaite, 1946; Welch, 1947)."""
+    variances = [float(draws.var()) for draws in noise]
+    total = sum(variances)
+    unsure = sum(own**2 / (draws.count() - 1) for own, draws in zip(variances, noise, strict=True) if own)
+    margin = float(stdtrit(total**2 / unsure, 1 - 0.025 / looked_at)) * math.sqrt(total) if unsure else total
     return Difference(value, value - margin, value + margin, paired)
 
 

@@ -166,7 +166,9 @@ def may_be_merged(change: Change) -> str:
     blocked = [f"the gate fails ({', '.join(code(rule.rule) for rule in failed)})"] if failed else []
     if verdict and not verdict.holds:
         blocked.append("the committed results aren't what this commit makes")
-    answer = f"**May not be merged:** {' and '.join(blocked)}." if blocked else "**May be merged:** the gate holds."
+    unjudged = any(rule.holds is None for rule in change.judgement.rules)
+    holds = f"**May be merged:** the gate holds{', as far as it can be judged' if unjudged else ''}."
+    answer = f"**May not be merged:** {' and '.join(blocked)}." if blocked else holds
     return f"{answer} {lock_said(change)}"
 
 
@@ -180,21 +182,26 @@ def lock_said(change: Change) -> str:
     if verdict is None:
         return "The results belong to their inputs; nobody has made them again for this report."
     if verdict.word == "reproduced":
-        return "**Reproduced:** the committed results are, to the byte, what the pipeline makes."
+        cached = sum(stage.how == "from a cache" for stage in change.rerun.stages) if change.rerun else 0
+        earlier = f" ({counted(cached, 'stage')} from the cache of an earlier run)" if cached else ""
+        return f"**Reproduced:** the committed results are, to the byte, what the pipeline makes{earlier}."
     if verdict.word == "the same up to rounding":
         return "**The same up to rounding:** another platform made the committed results. A patch is below."
     if verdict.word == "stale":
         mend = "The scores here are of a new run; a patch is below." if change.rerun else "`dvc repro` mends it."
         return f"**Stale:** inputs changed after the results were made: {where}. {mend}"
+    if verdict.word == "made from other inputs":
+        return f"**Not committed:** these results are of other inputs than the commit's: {where}."
     return f"**Not reproduced:** the same inputs gave other bytes: {where}."
 
 
 def touched_guards(change: Change) -> str:
-    """The files and parameters of the change that judge it."""
+    """The files and parameters of the change that judge it; what the base changed since isn't the change's."""
     if change.base is None:
         return ""
-    params = changes.changed_keys(*(changes.readable(side, "params.yaml") for side in (change.here, change.base)))
-    return listed(changes.guards(changes.changed_files(change.here, change.base), params))
+    fork = Revision("", git("merge-base", str(change.base.commit), change.here.commit or "HEAD") or change.base.commit)
+    params = changes.changed_keys(*(changes.readable(side, "params.yaml") for side in (change.here, fork)))
+    return listed(changes.guards(changes.changed_files(change.here, fork), params))
 
 
 def notes(change: Change) -> list[str]:
@@ -214,9 +221,10 @@ def notes(change: Change) -> list[str]:
     fork = git("merge-base", str(base.commit), tip)
     if fork is None:
         found.append("The two have no common history.")
-    elif fork != base.commit and git("rev-parse", f"{fork}:dvc.lock") != git("rev-parse", f"{base.commit}:dvc.lock"):
-        behind = git("rev-list", "--count", f"{tip}..{base.commit}")
-        found.append(f"The base has {behind} commits that this doesn't, other results among them: merge it in first.")
+    elif fork != base.commit:
+        behind = int(git("rev-list", "--count", f"{tip}..{base.commit}") or 0)
+        what = f"The base has {counted(behind, 'commit')} that this doesn't"
+        found.append(f"{what}: below, their changes look as if they were taken back. Merge the base in first.")
     if here.commit is None and change.rerun is None and git("status", "--porcelain"):
         found.append("Of the folder as it stands, with changes that aren't committed.")
     return found
@@ -364,7 +372,9 @@ def for_whom(change: Change) -> str:
     there = [(part, difference) for part, difference, word in judged if word != "no score"]
     if len(there) > 1 and any(difference.value for _, difference in there):
         lines = [[getattr(difference, key) for _, difference in there] for key in ("low", "value", "high")]
-        picture = chart("Difference by slice", [part.value for part, _ in there], metric, lines, BAND)
+        picture = chart(
+            "Difference by slice", [f"{part.column} {part.value}" for part, _ in there], metric, lines, BAND
+        )
         said += "\n\n" + folded("Every slice (blue: the difference; grey: its interval)", picture)
     return f"### For whom\n\n{said}"
 
@@ -404,8 +414,9 @@ def even(points: pd.Series, low: float, high: float, count: int = 31) -> list[fl
 def how_to_see(change: Change) -> str:
     """Commands, commits, versions and, where the pipeline ran again, what each stage took."""
     head = change.here.commit or git("rev-parse", "HEAD") or "HEAD"
-    sides = [f"here is {code(head[:12])}" + ("" if change.rerun else f" ({code(change.here.name)})")]
-    commands = [f"git fetch origin {head}", f"git checkout {head}", "make repro"]
+    dirty = change.here.commit is None and change.rerun is None and git("status", "--porcelain")
+    sides = [f"here is {f'the folder, with changes to {code(head[:12])}' if dirty else code(head[:12])}"]
+    commands = ["make repro"] if dirty else [f"git fetch origin {head}", f"git checkout {head}", "make repro"]
     if change.base:
         sides.append(f"the base is {code(str(change.base.commit)[:12])} ({code(change.base.name)})")
         commands.append(f"make report BASE={change.base.commit}")

@@ -6,6 +6,7 @@ A revision is a commit, by any name that Git or `dvc exp` knows, or the folder a
 import io
 import json
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,7 +57,11 @@ class Revision:
         if commit is None:
             refs = (git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or "").splitlines()
             found = {ref.split(" ")[0] for ref in refs if ref.split("/", 4)[-1] == name}
-            commit = found.pop() if len(found) == 1 else None
+            if len(found) > 1:
+                raise UserError(
+                    f"{name}: {len(found)} experiments have that name; `dvc exp list --all` shows their commits"
+                )
+            commit = found.pop() if found else None
         if commit is None:
             more = "`git fetch` may bring it"
             if git("rev-parse", "--is-shallow-repository") == "true":
@@ -123,9 +128,12 @@ def read_results(revision: Revision) -> Results | None:
             return None
         evaluation, slices, bootstrap, refits = ((content or b"").decode("utf-8") for content in found)
         scores = SCORES.validate_python(json.loads(evaluation)["scores"])
-        if scores.keys() < {"model", *BASELINES}:
+        if not scores.keys() >= {"model", *BASELINES}:
             raise KeyError("model")
-        return Results(scores, SLICES.validate_python(json.loads(slices)), _draws(bootstrap), _draws(refits))
+        parts = SLICES.validate_python(json.loads(slices))
+        if not all("small" in part for values in parts.values() for part in values.values()):
+            raise KeyError("small")
+        return Results(scores, parts, _draws(bootstrap), _draws(refits))
     except (ValueError, KeyError, TypeError):
         where = f"{revision.short}:" if revision.commit else ""
         raise UserError(f"{where}metrics: not what evaluate writes; `make undo` or `dvc repro` mends it") from None
@@ -150,13 +158,17 @@ def read_gate(revision: Revision) -> Gate | None:
 
 @dataclass(frozen=True)
 class Sides:
-    """A change and what it's to be merged into; `why_not` says why their scores can't be compared, or is empty."""
+    """A change and what it's to be merged into.
+
+    `why_not` says why their scores can't be compared, or is empty; `broken` says that the base's can't be read.
+    """
 
     here: Revision
     base: Revision | None
     results: Results
     base_results: Results | None
     why_not: str
+    broken: bool = False
 
 
 def read_sides(here: Revision, base: Revision | None) -> Sides:
@@ -174,12 +186,24 @@ def read_sides(here: Revision, base: Revision | None) -> Sides:
         base_results = read_results(base)
         why_not = _other_question(here, base) if base_results else "the base has no metrics yet"
     except UserError as error:
-        base_results, why_not = None, f"the base can't be read: {error}"
+        return Sides(here, base, results, None, f"the base can't be read: {error}", broken=True)
     return Sides(here, base, results, base_results, why_not)
 
 
 def _other_question(here: Revision, base: Revision) -> str:
     """Why the scores of two revisions answer different questions; empty where they answer the same."""
-    ours, theirs = (revision.yaml("params.yaml").get("data", {}) for revision in (here, base))
-    changed = [key for key in ("set", "target", "task", "positive") if ours.get(key) != theirs.get(key)]
-    return f"it answers another question: {', '.join(f'data.{key}' for key in changed)} changed" if changed else ""
+    ours, theirs = (flattened(revision.yaml("params.yaml")) for revision in (here, base))
+    keys = ["data.set", "data.target", "data.task", "data.positive"]
+    if theirs.get("gate.metric") == "cost":
+        keys += ["problem.costs.false_positive", "problem.costs.false_negative"]
+    changed = [key for key in keys if ours.get(key) != theirs.get(key)]
+    return f"it answers another question: {', '.join(changed)} changed" if changed else ""
+
+
+def flattened(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        inner = flattened(value) if isinstance(value, dict) and value else {"": value}
+        flat |= {f"{key}.{rest}" if rest else str(key): item for rest, item in inner.items()}
+    return flat

@@ -85,6 +85,11 @@ def test_the_projects_own_parameters_are_in_order():
         ("gate.metric", "f1", "gate.metric: must be 'roc_auc'"),
         ("gate.metric", "rmse", "gate: smallest_difference must name the metric rmse"),
         ("gate.smallest_difference", {"roc_acu": 1}, "gate.smallest_difference.roc_acu: must be"),
+        (
+            "gate",
+            GOOD["gate"] | {"metric": "calibration_error", "smallest_difference": {"calibration_error": 0}},
+            "gate: metric must be one whose differences can be judged",
+        ),
         ("data.positive", None, "problem.costs need data.positive"),
         ("data.set", "houses", "data.set: there is no src/datasets/houses.py"),
         ("data.id", "departure", "data: id names the column of another role"),

@@ -76,6 +76,19 @@ def test_a_slice_that_the_base_has_must_still_be_scored():
     assert (verdict.holds, verdict.found) == (False, "city is no longer scored")
 
 
+def test_a_slice_that_became_too_small_is_named():
+    here, base = results(0.7), results(0.7)
+    base.slices["city"]["Rome"] = {"roc_auc": 0.8, "small": False}
+    rule = judge(GATE, here, base)[1]
+    assert (rule.holds, rule.found) == (
+        True,
+        "0.65 (+0.15) lowest: city Bern; no longer scored, or too small: city Rome",
+    )
+    here.slices["city"]["Bern"]["small"] = True
+    rule = judge(GATE, here, base)[1]
+    assert (rule.holds, rule.found) == (False, "city is no longer scored")
+
+
 def test_a_baseline_without_a_score_fails():
     here = results(0.7)
     del here.scores["linear"]
@@ -158,6 +171,18 @@ def test_a_base_without_metrics_is_not_judged_and_one_that_is_not_there_is_one_l
     done = gate(project, "--base", "nowhere")
     assert done.returncode == 1
     assert done.stderr == "nowhere: no such revision in this repository; `git fetch` may bring it\n"
+
+
+def test_a_base_that_cannot_be_read_is_no_pass(copy_of, wine: Path):
+    project = copy_of(wine)
+    good = (project / "metrics/bootstrap.csv").read_bytes()
+    (project / "metrics/bootstrap.csv").write_text("oops")
+    commit(project)
+    (project / "metrics/bootstrap.csv").write_bytes(good)
+    change_params(project, gate={"floor": None, "slice_floor": None})
+    done = gate(project, "--base", "HEAD")
+    assert done.returncode == 1
+    assert "FAILS  no loss beyond noise and 0.01        not judged: the base can't be read" in done.stdout
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]", json.dumps({"scores": 3}), json.dumps({"scores": {}}), "\udcff"])

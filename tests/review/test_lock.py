@@ -86,7 +86,53 @@ def test_results_edited_by_hand_are_not_reproduced(copy_of, wine: Path):
     commit(project)
     done = lock(project)
     assert done.returncode == 1
-    assert "metrics/scores.json\n    the committed file isn't the one that dvc.lock tells of" in done.stdout
+    assert "metrics/scores.json\n    not the content that dvc.lock tells of" in done.stdout
+
+
+def test_results_that_no_stage_makes_are_not_reproduced(copy_of, wine: Path):
+    project = copy_of(wine)
+    for name in ("dvc.yaml", "dvc.lock"):
+        content = yaml.safe_load((project / name).read_text())
+        del content["stages"]["evaluate"]
+        (project / name).write_text(yaml.safe_dump(content))
+    commit(project)
+    done = lock(project)
+    assert done.returncode == 1
+    assert done.stdout.startswith("not reproduced\n")
+    assert "metrics/evaluation.json" in done.stdout
+
+
+def test_a_folder_of_other_inputs_than_the_commit_says_so(copy_of, wine: Path):
+    project = copy_of(wine)
+    change_params(project, evaluate={"slices": []})
+    check("dvc", "repro", cwd=project)
+    done = lock(project)
+    assert done.stdout == "made from other inputs\n  evaluate\n    evaluate.slices\n"
+    assert done.returncode == 1
+
+
+def test_a_small_number_is_the_same_however_it_is_written(copy_of, wine: Path):
+    project = copy_of(wine)
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("l2_regularization: 0", "l2_regularization: 0.00001"))
+    check("dvc", "repro", cwd=project)
+    assert "l2_regularization: 1e-05" in (project / "dvc.lock").read_text()
+    commit(project)
+    assert lock(project).returncode == 0
+
+
+@pytest.mark.parametrize("content", ["<<<<<<< HEAD", "stages: [1]", "stages: {train: {deps: [x]}}", "stages:", "x"])
+@pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml", "params.yaml"])
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_broken_file_is_one_line(copy_of, wine: Path, name: str, content: str, committed: bool):
+    project = copy_of(wine)
+    (project / name).write_text(content)
+    if committed:
+        commit(project)
+    done = lock(project)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stdout.startswith(("stale", "the same to the byte\nbut")) or done.stderr.count("\n") == 1
 
 
 def platforms(project: Path, factor: float) -> None:
@@ -148,7 +194,7 @@ def archive(**members: str) -> bytes:
         ("a.parquet", parquet(x=[1.0, None]), parquet(x=[2.0, None]), ["column x: 1 rows, the first is row 1"]),
         ("a.parquet", parquet(x=[1]), parquet(x=[1.0]), ["column x: int64 before, float64 after"]),
         ("a.skops", archive(a__npy="1", b__npy="2"), archive(a__npy="1", b__npy="3"), ["b.npy"]),
-        ("a.skops", archive(s__json='{"x": 1}'), archive(s__json='{"x": 2}'), ["s.json: x: 1 → 2"]),
+        ("a.skops", archive(s__json='{"x": 1}'), archive(s__json='{"x": 2}'), ["s.json, x"]),
         ("a.bin", b"12", b"345", ["2 bytes before, 3 after"]),
         ("a.csv", b"x\n" + b"1\n" * 9, b"y\n" + b"1\n" * 9, ["column x: no longer there", "column y: new"]),
     ],

@@ -180,6 +180,17 @@ def test_another_question_is_not_comparable(copy_of, wine: Path, told):
     assert "| holds" not in text.split("no loss beyond noise")[1].splitlines()[0]
 
 
+def test_other_costs_are_another_question_where_cost_decides(copy_of, wine: Path, told):
+    project = copy_of(wine)
+    gate = {"metric": "cost", "smallest_difference": {"cost": 0}}
+    change_params(project, problem={"costs": {"false_positive": 1, "false_negative": 3}}, gate=gate)
+    commit(project)
+    change_params(project, problem={"costs": {"false_positive": 1, "false_negative": 1}}, data={"positive": 1})
+    text = told(project, "HEAD")
+    assert text.startswith("## Not comparable")
+    assert "problem.costs.false_negative" in text.split("### Metrics")[0]
+
+
 def test_metrics_that_come_and_go_are_named(copy_of, wine: Path, told):
     project = copy_of(wine)
 
@@ -256,7 +267,7 @@ def test_a_base_that_went_on_is_said(copy_of, worse: Path, told):
     (project / "README.md").write_text("")
     commit(project)
     text = told(project, "main")
-    assert "The base has 1 commits that this doesn't, other results among them: merge it in first." in text
+    assert "The base has 1 commit that this doesn't: below, their changes look as if they were taken back." in text
     check("git", "-c", "user.name=A", "-c", "user.email=a@b", "merge", "--quiet", "main", cwd=project)
     check("dvc", "checkout", "--force", cwd=project)
     assert told(project, "main").startswith("## No difference"), "a merge of main has main's results"
