@@ -45,7 +45,7 @@ lock: .venv/installed  ## renew requirements.txt and requirements-dev.txt
 clean:  ## delete outputs and pictures; caches and .venv stay
 	rm -rf data/raw data/prepared.parquet data/split models dvc_plots
 
-COMPILE = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header
+COMPILE = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate
 PICTURES = "What each feature tells alone" "Learning curve" "ROC curve" "Precision and recall" "Calibration"
 
 # The hashes hold for the two packages that are built here, too: what builds them is installed first.

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.core.errors import UserError
 from src.review.lock import hashes, read_lock
 from src.review.results import Revision, flattened, git
 
@@ -191,11 +190,3 @@ def bars(shares: NDArray[np.float64], highest: float, most: int = 24) -> str:
     """A distribution as a row of bars, as high as its share of `highest`."""
     levels = np.ceil(shares[:most] / highest * (len(BARS) - 1)).astype(int)
     return "".join(BARS[level] for level in levels)
-
-
-def readable(revision: Revision, path: str) -> dict[str, Any]:
-    """A YAML or JSON file of a revision; empty where it can't be read."""
-    try:
-        return revision.json(path) if path.endswith(".json") else revision.yaml(path)
-    except UserError:
-        return {}

@@ -50,10 +50,9 @@ def judge_change(sides: Sides) -> Judgement:
         raise UserError(
             f"{sides.here.short}:params.yaml: no gate that can be read; `python -m src.core.params` says why"
         )
-    base = None if sides.why_not else sides.base_results
 
     def judged(by: Gate) -> list[Rule]:
-        rules = judge(by, sides.results, base, sides.why_not)
+        rules = judge(by, sides.results, sides.base_results, sides.why_not)
         return [*rules[:-1], rules[-1]._replace(holds=False)] if sides.broken else rules
 
     return Judgement(gate, judged(gate), judged(own) if own and own != gate else None, notes)

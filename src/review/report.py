@@ -10,8 +10,8 @@ import os
 import platform
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 
@@ -21,7 +21,7 @@ from src.review import changes, lock, noise
 from src.review.gate import Judgement, Rule, judge_change
 from src.review.markdown import block, chart, code, fitted, folded, table
 from src.review.rerun import Rerun
-from src.review.results import Results, Revision, git, read_sides
+from src.review.results import Revision, Sides, git, read_sides
 
 MOST_BYTES = 64_000  # a comment holds 65,536 characters, and CML adds its mark
 MOST_ROWS = 40  # of a table
@@ -41,14 +41,10 @@ MEANINGS: dict[str, str] = {
 }
 
 
-class Change(NamedTuple):
+@dataclass(frozen=True)
+class Change(Sides):
     """Everything that the report is made from."""
 
-    here: Revision
-    base: Revision | None
-    results: Results
-    base_results: Results | None  # None: there is nothing to compare with
-    why_not: str
     judgement: Judgement
     lock: lock.Verdict | None  # None: the pipeline hasn't run again, and nothing says that it should
     rerun: Rerun | None
@@ -104,8 +100,7 @@ def gather(base: Revision | None, here: Revision, rerun: Rerun | None) -> Change
     else:
         inputs = lock.stale(here)
         verdict = lock.Verdict("stale", inputs) if inputs else None
-    base_results = None if sides.why_not else sides.base_results
-    return Change(here, base, sides.results, base_results, sides.why_not, judge_change(sides), verdict, rerun)
+    return Change(**vars(sides), judgement=judge_change(sides), lock=verdict, rerun=rerun)
 
 
 def written(change: Change, patch: Path) -> list[tuple[str, str]]:
@@ -186,9 +181,9 @@ def lock_said(change: Change) -> str:
         earlier = f" ({counted(cached, 'stage')} from the cache of an earlier run)" if cached else ""
         return f"**Reproduced:** the committed results are, to the byte, what the pipeline makes{earlier}."
     if verdict.word == "the same up to rounding":
-        return "**The same up to rounding:** another platform made the committed results. A patch is below."
+        return "**The same up to rounding:** another platform made the committed results; report.patch has these."
     if verdict.word == "stale":
-        mend = "The scores here are of a new run; a patch is below." if change.rerun else "`dvc repro` mends it."
+        mend = "The scores here are of a new run; report.patch mends it." if change.rerun else "`dvc repro` mends it."
         return f"**Stale:** inputs changed after the results were made: {where}. {mend}"
     if verdict.word == "made from other inputs":
         return f"**Not committed:** these results are of other inputs than the commit's: {where}."
@@ -200,7 +195,7 @@ def touched_guards(change: Change) -> str:
     if change.base is None:
         return ""
     fork = Revision("", git("merge-base", str(change.base.commit), change.here.commit or "HEAD") or change.base.commit)
-    params = changes.changed_keys(*(changes.readable(side, "params.yaml") for side in (change.here, fork)))
+    params = changes.changed_keys(*(side.readable("params.yaml") for side in (change.here, fork)))
     return listed(changes.guards(changes.changed_files(change.here, fork), params))
 
 
@@ -261,7 +256,7 @@ def metrics(change: Change) -> str:
 
 def costs(revision: Revision | None) -> object:
     """What an error costs by a revision's parameters."""
-    return changes.readable(revision, "params.yaml").get("problem", {}).get("costs") if revision else None
+    return revision.readable("params.yaml").get("problem", {}).get("costs") if revision else None
 
 
 def named(metric: str) -> str:
@@ -290,7 +285,7 @@ def what_changed(change: Change) -> str:
     if base is None:
         return ""
     parts = []
-    if found := changes.changed_keys(*(changes.readable(side, "params.yaml") for side in (here, base))):
+    if found := changes.changed_keys(*(side.readable("params.yaml") for side in (here, base))):
         parts.append(changed_table("parameter", found))
     modules = changes.changed_code(here, base)
     if modules:
@@ -318,8 +313,8 @@ def data_changed(change: Change) -> str:
     """Rows, columns, the schema, and the columns that moved most."""
     if change.base is None:
         return ""
-    here, base = (changes.readable(side, "metrics/data.json") for side in (change.here, change.base))
-    schema = changes.changed_keys(*(changes.readable(side, "data/schema.yaml") for side in (change.here, change.base)))
+    here, base = (side.readable("metrics/data.json") for side in (change.here, change.base))
+    schema = changes.changed_keys(*(side.readable("data/schema.yaml") for side in (change.here, change.base)))
     if not base or not here or (here == base and not schema):
         return "" if here and base else "### Data\n\nOne of the two sides doesn't describe its data."
     parts = [rows_said(change, here["rows"], base["rows"])] if here != base else []
@@ -420,7 +415,7 @@ def how_to_see(change: Change) -> str:
     if change.base:
         sides.append(f"the base is {code(str(change.base.commit)[:12])} ({code(change.base.name)})")
         commands.append(f"make report BASE={change.base.commit}")
-    made_on = changes.readable(change.here, "metrics/evaluation.json").get("platform", "unknown")
+    made_on = change.here.readable("metrics/evaluation.json").get("platform", "unknown")
     learn = changes.packages(change.here).get("scikit-learn", "unknown")
     said = f"{'; '.join(sides)}. Python {platform.python_version()}, scikit-learn {code(learn)}, {code(made_on)}."
     ran = f"\n\n{stages_ran(change.rerun)}" if change.rerun else ""
@@ -472,7 +467,7 @@ def broken(rerun: Rerun, here: Revision, base: Revision | None) -> list[tuple[st
         ("stages", stages_ran(rerun)),
     ]
     if base:
-        params = changes.changed_keys(*(changes.readable(side, "params.yaml") for side in (here, base)))
+        params = changes.changed_keys(*(side.readable("params.yaml") for side in (here, base)))
         sections += [("parameters", changed_table("parameter", params))] if params else []
         sections.append(("files", f"Changed files: {listed(changes.changed_files(here, base), 30)}"))
     return sections

@@ -102,6 +102,13 @@ class Revision:
             raise UserError(f"{self.short}:{path}: not JSON; `make undo` or `dvc repro` mends it") from None
         return content if isinstance(content, dict) else {}
 
+    def readable(self, path: str) -> dict[str, Any]:
+        """A YAML or JSON file's content, empty where it can't be read."""
+        try:
+            return self.json(path) if path.endswith(".json") else self.yaml(path)
+        except UserError:
+            return {}
+
 
 FOLDER = Revision("the folder", None)
 
@@ -160,7 +167,8 @@ def read_gate(revision: Revision) -> Gate | None:
 class Sides:
     """A change and what it's to be merged into.
 
-    `why_not` says why their scores can't be compared, or is empty; `broken` says that the base's can't be read.
+    `why_not` says why their scores can't be compared, or is empty where `base_results` are there to compare with;
+    `broken` says that the base's can't be read.
     """
 
     here: Revision
@@ -168,7 +176,7 @@ class Sides:
     results: Results
     base_results: Results | None
     why_not: str
-    broken: bool = False
+    broken: bool
 
 
 def read_sides(here: Revision, base: Revision | None) -> Sides:
@@ -181,13 +189,13 @@ def read_sides(here: Revision, base: Revision | None) -> Sides:
     if results is None:
         raise UserError(f"{f'{here.short}:' if here.commit else ''}metrics: no results yet; `dvc repro` makes them")
     if base is None:
-        return Sides(here, base, results, None, "there is no base")
+        return Sides(here, base, results, None, "there is no base", broken=False)
     try:
         base_results = read_results(base)
         why_not = _other_question(here, base) if base_results else "the base has no metrics yet"
     except UserError as error:
         return Sides(here, base, results, None, f"the base can't be read: {error}", broken=True)
-    return Sides(here, base, results, base_results, why_not)
+    return Sides(here, base, results, None if why_not else base_results, why_not, broken=False)
 
 
 def _other_question(here: Revision, base: Revision) -> str:

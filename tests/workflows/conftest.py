@@ -34,7 +34,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     check("git", "config", "uploadpack.allowAnySHA1InWant", "true", cwd=origin)  # as GitHub's does
     caches = folder / "caches/refs/heads/main"
     caches.mkdir(parents=True)
-    check("tar", "-cf", str(caches / "dvc-Linux-1000-1"), ".dvc/cache", cwd=author)
+    check("tar", "-cf", str(caches / "dvc-Linux-main"), ".dvc/cache", cwd=author)
     return folder
 
 

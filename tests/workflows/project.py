@@ -52,6 +52,7 @@ class Project:
 
     def __init__(self, folder: Path, github: GitHub) -> None:
         self.folder, self.github = folder, github
+        self.origin = github.folder / f"{REPOSITORY}.git"
         self.author = folder / "author"
         self.main = github.git("rev-parse", "main")
         self.runs = 1000
@@ -60,9 +61,8 @@ class Project:
         """Commit what the author has changed and push it as a pull request; a fork's branch isn't in the origin."""
         if check("git", "status", "--porcelain", cwd=self.author):
             commit(self.author)
-        origin = str(self.github.folder / f"{REPOSITORY}.git")
         refs = [f"refs/pull/{number}/head", *([] if fork else [f"refs/heads/{branch}"])]
-        check("git", "push", "--quiet", "--force", origin, *(f"HEAD:{ref}" for ref in refs), cwd=self.author)
+        check("git", "push", "--quiet", "--force", str(self.origin), *(f"HEAD:{ref}" for ref in refs), cwd=self.author)
         # main stands still here, so that the merge is what the author has.
         self.github.git("update-ref", f"refs/pull/{number}/merge", f"refs/pull/{number}/head")
         return check("git", "rev-parse", "HEAD", cwd=self.author).strip()
@@ -74,6 +74,16 @@ class Project:
         event = {"number": number, "pull_request": {"number": number, "head": head, "base": base}}
         ran = self._act("pull_request", "pipeline", event, ref=f"refs/pull/{number}/merge", token=READS)
         return replace(ran, head=head)
+
+    def pushed(self, before: str) -> Run:
+        """A run of pipeline.yml on main, which a push has moved on from `before`."""
+        return self._act("push", "pipeline", {"ref": "refs/heads/main", "before": before}, ref="main", token=READS)
+
+    def caches(self, ref: str) -> dict[str, set[str]]:
+        """The hashes in each cache that runs on a ref have saved, by its key, the newest last."""
+        saved = sorted((self.folder / "caches" / ref).glob("*"), key=lambda file: file.stat().st_mtime)
+        listed = {file.name: check("tar", "-tf", str(file), cwd=self.folder).splitlines() for file in saved}
+        return {key: {"".join(name.split("/")[-2:]) for name in names} for key, names in listed.items()}
 
     def comment(self, after: Run, token: str = WRITES) -> Run:
         """The run of main's comment.yml that follows a run of pipeline.yml."""

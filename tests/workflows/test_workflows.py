@@ -3,6 +3,7 @@
 `CML=/path/to/cml pytest tests/workflows` runs them with the real CML in the place of its stand-in.
 """
 
+import hashlib
 import re
 import shutil
 from pathlib import Path
@@ -95,11 +96,32 @@ def test_a_worse_model_turns_the_check_red_and_the_comment_says_why(project: Pro
 @pytest.mark.slow
 def test_a_second_run_on_an_unchanged_pull_request_reuses_what_the_first_made(opened: tuple[Project, Run, Run]):
     project, *_ = opened
+    kept = project.caches("refs/pull/7/merge")
     pipeline, _ = project.review()
     assert pipeline.succeeded, pipeline.output
-    assert f"Cache restored from key: dvc-Linux-{pipeline.identity - 2}-1" in pipeline.output
+    assert f"Cache restored from key: {[*kept][-1]}" in pipeline.output
+    assert kept == project.caches("refs/pull/7/merge")  # nothing new to keep
     [body] = project.github.bodies(7)
     assert "0 stages ran, 7 came from a cache." in body
+
+
+@needs_tools
+@pytest.mark.slow
+def test_a_merge_is_compared_with_what_was_there_and_main_keeps_its_own_results_only(project: Project):
+    model = project.author / "models/model.skops"
+    before = hashlib.md5(model.read_bytes()).hexdigest()
+    change_train(project, learning_rate=0.3)
+    check("dvc", "repro", cwd=project.author)
+    commit(project.author)
+    check("git", "push", "--quiet", str(project.origin), "HEAD:main", cwd=project.author)
+    run = project.pushed(before=project.main)
+    assert run.succeeded, run.output
+    assert run.step("dvc gc") == "success"
+    assert "| `train.learning_rate` | `0.2` | `0.3` |" in run.output
+    first, last = project.caches("refs/heads/main").values()
+    assert before in first
+    assert before not in last
+    assert hashlib.md5(model.read_bytes()).hexdigest() in last
 
 
 @needs_tools
