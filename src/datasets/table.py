@@ -2,8 +2,9 @@
 
 How to read it stands under `data.read` in params.yaml: `separator`, `decimal` and `encoding` for CSV and TSV, and under
 `types` the columns whose type shouldn't be found from their values: `number`, `text`, `date`, or the format of a date,
-such as `"%d.%m.%Y"`. A cell of CSV is missing if it's empty or one of MISSING. Files may end in `.gz` too. A folder's
-files need the same columns, and are put one after another in the order of their names.
+such as `"%d.%m.%Y"`. A cell of CSV is missing if it's empty or one of MISSING. A column without a name is called
+`Unnamed: 0` if it's the first, as pandas does. Files may end in `.gz` too. A folder's files need the same columns, and
+are put one after another in the order of their names.
 """
 
 import re
@@ -24,6 +25,7 @@ from src.core.params import Data
 Sign = Annotated[str, Field(pattern=r"^[\x01-\x7f]$")]
 Type = Annotated[str, Field(pattern=r"^(number|text|date|.*%.*)$")]
 ARROW = {"number": pa.float64(), "text": pa.string(), "date": pa.timestamp("us")}
+TEXT = (".csv", ".tsv", ".tab", ".txt", ".data")
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "?"]
 
 
@@ -49,6 +51,7 @@ def read(
             tables.append(_read_file(file, separator, decimal, encoding, types))
         except (pa.ArrowException, UnicodeError, LookupError, OSError, EOFError) as error:
             raise UserError(f"{file}: {_reason(error, encoding)}") from None
+        tables[-1] = _named(tables[-1])
         _check_names(file, tables[-1].column_names, tables[0].column_names, types)
     if not tables:
         raise UserError(f"{source}: an empty folder; put files of one table into it (data.source)")
@@ -68,12 +71,12 @@ def _read_file(file: Path, separator: str, decimal: str, encoding: str, types: d
         table = pa.parquet.read_table(file)
     elif kind in ([".jsonl"], [".ndjson"]):
         table = pa.json.read_json(file)
-    elif kind in ([".csv"], [".tsv"], [".txt"]):
+    elif kind and kind[0] in TEXT:
         table = pa.csv.read_csv(
             file,
             read_options=pa.csv.ReadOptions(encoding=encoding, use_threads=False),
             parse_options=pa.csv.ParseOptions(
-                delimiter="\t" if kind == [".tsv"] else separator, newlines_in_values=True
+                delimiter="\t" if kind[0] in (".tsv", ".tab") else separator, newlines_in_values=True
             ),
             convert_options=pa.csv.ConvertOptions(
                 column_types=arrow,
@@ -96,9 +99,13 @@ def _read_file(file: Path, separator: str, decimal: str, encoding: str, types: d
     return table
 
 
+def _named(table: pa.Table) -> pa.Table:
+    return table.rename_columns(
+        [name if name.strip() else f"Unnamed: {n}" for n, name in enumerate(table.column_names)]
+    )
+
+
 def _check_names(file: Path, names: list[str], first: list[str], types: dict[str, str]) -> None:
-    if any(not name.strip() for name in names):
-        raise UserError(f"{file}: column {[bool(name.strip()) for name in names].index(False) + 1} has no name")
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"{file}: the column {twice[0]} is there twice; rename one")
     if differing := sorted(set(names) ^ set(first)):

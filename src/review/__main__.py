@@ -15,13 +15,12 @@ import argparse
 import sys
 
 from src.review.gate import Rule, judge_change
-from src.review.lock import Verdict, stale, verify
+from src.review.lock import Verdict, doubts, stale, verify
 from src.review.report import write_report
 from src.review.reproduce import reproduce
-from src.review.rerun import rerun
+from src.review.rerun import Rerun, rerun
 from src.review.results import FOLDER, Results, Revision, read_sides
 
-FIRST_LINES = 5
 NO_COMMIT = "0" * 40  # Git's name for none: the state before a branch's first push
 
 
@@ -33,7 +32,7 @@ def print_scores(results: Results) -> None:
         numbers = [_number(score[key]) for key in ("score", "low", "high")]
         others = [_number(results.scores[name][metric]["score"]) for name in baselines]
         interval = f"{numbers[1]} to {numbers[2]}"
-        print(f"{metric:<19}{numbers[0]:>9}   {interval:<19}" + "".join(f"{other:>9}" for other in others))
+        print(f"{metric:<19}{numbers[0]:>9}   {interval:<19}" + "".join(f" {other:>8}" for other in others))
 
 
 def _number(score: float | None) -> str:
@@ -43,6 +42,9 @@ def _number(score: float | None) -> str:
 def print_gate(base: Revision | None) -> bool:
     """Each rule on a line; returns whether all that were judged hold."""
     judgement = judge_change(read_sides(FOLDER, base))
+    if doubt := doubts(FOLDER):
+        print(f"FAILS  {doubt.word}: {', '.join(doubt.found)}; `dvc repro` makes the results anew")
+        return False
     for note in judgement.notes:
         print(note)
     _print_rules(judgement.rules)
@@ -60,7 +62,12 @@ def _print_rules(rules: list[Rule]) -> None:
 
 def print_lock() -> bool:
     """Whether the folder's results are those of the commit; what differs, and where."""
-    holds = print_verdict(verify(Revision.of("HEAD")))
+    verdict = verify(Revision.of("HEAD"))
+    if verdict.word == "reproduced" and not Rerun.last():
+        print("as committed, and of these inputs; `make reproduce` makes them again to see")
+        holds = True
+    else:
+        holds = print_verdict(verdict)
     if holds and (inputs := stale(FOLDER)):
         print(f"but the folder has changed since: {', '.join(inputs)}; `dvc repro` runs what must be run")
         return False
@@ -69,9 +76,11 @@ def print_lock() -> bool:
 
 def print_verdict(verdict: Verdict) -> bool:
     """A verdict on a commit's results; returns whether it lets them pass."""
-    print("the same to the byte" if verdict.word == "reproduced" else verdict.word)
+    print("reproduced: the same to the byte" if verdict.word == "reproduced" else verdict.word)
     for name, found in verdict.found.items():
         print(f"  {name}", *found, sep="\n    ")
+    if not verdict.holds:
+        print("`dvc repro`, then `git commit dvc.lock metrics`, brings the results in line")
     return verdict.holds
 
 
@@ -83,6 +92,9 @@ def main() -> None:
     parser.add_argument("--base", metavar="REV", help="for gate and report: what the change is to be merged into")
     parser.add_argument("--head", metavar="REV", help="for report: the change, if it isn't the folder")
     arguments = parser.parse_args()
+    for option, takers in (("base", ("gate", "report")), ("head", ("report",))):
+        if getattr(arguments, option) is not None and arguments.what not in takers:
+            parser.error(f"--{option} is for {' and '.join(takers)}")
     base, head = (
         Revision.of(name) if name and name != NO_COMMIT else None for name in (arguments.base, arguments.head)
     )
@@ -93,7 +105,7 @@ def main() -> None:
         return
     if arguments.what == "report":
         file = write_report(base, head or FOLDER)
-        print(*file.read_text(encoding="utf-8").splitlines()[:FIRST_LINES], f"\n{file} has the rest", sep="\n")
+        print(file.read_text(encoding="utf-8").partition("\n### ")[0], f"{file} has the rest", sep="\n")
         return
     if arguments.what == "gate":
         done = print_gate(base)

@@ -16,13 +16,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from src.core.files import KEPT_FROM
 from src.review.lock import hashes, read_lock
 from src.review.results import Revision, flattened, git
 
-GUARDS = ("src/review/", "src/core/", "src/stages/split.py", "src/stages/evaluate.py", "dvc.yaml", ".github/")
-GUARD_KEYS = ("gate.", "split.", "problem.costs")
-DRAWS = 400
+GUARDS = (
+    *("src/review/", "src/core/", "src/__init__.py", "src/stages/split.py", "src/stages/evaluate.py"),
+    *(".github/", ".dvc/", "dvc.yaml", "requirements", "Makefile"),
+)
+GUARD_KEYS = ("gate.", "split.", "problem.costs", "evaluate.", "train.refits", "data.group")
+DRAWS = 4000  # at least, and so many for each column looked at
+MORE_DRAWS = 100
 BARS = "▁▂▃▄▅▆▇█"
+Shares = dict[float | str, float]  # of the rows, by a bin's lower edge or a value's name
 Changed = dict[str, tuple[Any, Any]]
 
 
@@ -71,7 +77,8 @@ def changed_files(here: Revision, base: Revision) -> list[str]:
 def guards(files: list[str], params: Changed) -> list[str]:
     """What of a change touches the judging itself."""
     return [
-        *(name for name in files if name.startswith(GUARDS)),
+        # Python finds a module in the project's folder before those that the review means to import.
+        *(name for name in files if name.startswith(GUARDS) or ("/" not in name and name.endswith(".py"))),
         *(key for key in params if key.startswith(GUARD_KEYS)),
     ]
 
@@ -102,16 +109,17 @@ def rows(here: Revision, base: Revision) -> Rows | None:
 
 def _prepared(revision: Revision) -> pd.DataFrame | None:
     """The table of a revision's examples, from the folder or DVC's cache."""
+    # DVC is imported only where the data has changed, which is seldom.
+    from dvc.api import DVCFileSystem  # noqa: PLC0415
+    from dvc.exceptions import DvcException  # noqa: PLC0415
+
     file = Path("data/prepared.parquet")
     try:
         if revision.commit is None:
             return pd.read_parquet(file)
-        # DVC is imported only where the data has changed, which is seldom.
-        from dvc.api import DVCFileSystem  # noqa: PLC0415
-
         with DVCFileSystem(rev=revision.commit).open(file.as_posix()) as stream:
             return pd.read_parquet(stream)
-    except (FileNotFoundError, OSError, ValueError):
+    except (DvcException, OSError, ValueError):
         return None
 
 
@@ -127,47 +135,59 @@ def drifts(here: dict[str, Any], base: dict[str, Any]) -> list[Drift]:
 def drift(name: str, sides: tuple[dict[str, Any], dict[str, Any]], sizes: tuple[int, int], looked_at: int = 1) -> Drift:
     """How far one column moved from the first side to the second, of so many rows each.
 
-    Luck is drawn: pairs of samples from both sides pooled, and what 95 in 100 of them stay below in every one of
-    `looked_at` columns at once.
+    Luck is drawn: the difference of two samples from both sides pooled, by the normal distribution that counts tend
+    to, and what 95 in 100 of them stay below in every one of `looked_at` columns at once.
     """
     step = max((side["histogram"]["step"] for side in sides if "histogram" in side), default=1.0)
-    shares = _alike([_distribution(side, step) for side in sides])
+    shares, ends = _with_common_ends([_distribution(side, step) for side in sides])
     bins = sorted(shares[0] | shares[1], key=lambda key: (isinstance(key, str), key))
     base, here = (np.array([side.get(key, 0.0) for key in bins]) for side in shares)
     pooled = (base * sizes[0] + here * sizes[1]) / sum(sizes)
-    rng = np.random.default_rng(DRAWS)
-    one, other = (rng.multinomial(size, pooled / pooled.sum(), DRAWS) / size for size in sizes)
-    by_luck = np.quantile(np.abs(one - other).sum(axis=1) / 2, 1 - 0.05 / looked_at)
-    return Drift(name, float(np.abs(base - here).sum() / 2), float(by_luck), base, here)
+    root = np.sqrt(pooled / pooled.sum(), dtype=np.float32)
+    shape = max(DRAWS, MORE_DRAWS * looked_at), len(bins)
+    noise = root * np.random.default_rng(DRAWS).standard_normal(shape, dtype=np.float32)
+    noise -= root**2 * noise.sum(axis=1, keepdims=True)
+    by_luck = np.quantile(np.abs(noise).sum(axis=1) / 2, 1 - 0.05 / looked_at) * math.sqrt(sum(1 / n for n in sizes))
+    return Drift(name, _distance(shares, sizes, bins, ends), float(by_luck), base, here)
 
 
-def _alike(sides: list[dict[float | str, float]]) -> list[dict[float | str, float]]:
-    """Both sides with what they can't tell apart pooled.
-
-    A bin or value that one side counts among `other`, since few rows hold it, is counted there on both. A histogram's
-    end bins take in all that lies beyond: the ends are those of the narrower one, and `other` may hold rows of them.
-    """
+def _with_common_ends(sides: list[Shares]) -> tuple[list[Shares], list[float]]:
+    """Both sides with a histogram's end bins, which take in all that lies beyond, where the narrower one has them."""
     numbers = [[key for key in side if not isinstance(key, str)] for side in sides]
     low, high = (max(map(min, numbers)), min(map(max, numbers))) if all(numbers) else (0.0, 0.0)
-
-    def common(key: float | str, other: dict[float | str, float]) -> float | str:
-        at = min(max(key, low), high) if low < high and not isinstance(key, str) else key
-        hidden = "other" in other and at not in other and at != "missing"
-        return (
-            "other" if hidden or (at in (low, high) and low < high and any("other" in side for side in sides)) else at
-        )
-
-    pooled: list[dict[float | str, float]] = [{}, {}]
+    if not low < high:
+        return sides, []
+    moved: list[Shares] = [{}, {}]
     for number, side in enumerate(sides):
         for key, share in side.items():
-            at = common(key, sides[1 - number])
-            pooled[number][at] = pooled[number].get(at, 0) + share
-    return pooled
+            at = key if isinstance(key, str) else min(max(key, low), high)
+            moved[number][at] = moved[number].get(at, 0) + share
+    return moved, [low, high]
 
 
-def _distribution(column: dict[str, Any], step: float) -> dict[float | str, float]:
+def _distance(sides: list[Shares], sizes: tuple[int, int], bins: list[float | str], ends: list[float]) -> float:
+    """The least total variation distance that fits what is known.
+
+    A bin or value that fewer than 10 rows hold is counted among `other`, where an end bin may have more of its rows.
+    """
+
+    def bounds(side: Shares, size: int, key: float | str) -> tuple[float, float]:
+        share, other = side.get(key, 0.0), side.get("other", 0.0)
+        if key in ends:
+            return share, share + other
+        return share, share or (0.0 if key == "missing" else min(other, (KEPT_FROM - 1) / size))
+
+    more = less = 0.0
+    for key in bins:
+        if key != "other":
+            (low, high), (low_here, high_here) = (bounds(*of, key) for of in zip(sides, sizes, strict=True))
+            more, less = more + max(0.0, low_here - high), less + max(0.0, low - high_here)
+    return max(more, less)
+
+
+def _distribution(column: dict[str, Any], step: float) -> Shares:
     """The share of the rows in each bin of width `step`, of each value, and of missing and unnamed values."""
-    counts: dict[float | str, float] = {}
+    counts: Shares = {}
     if "histogram" in column:
         shown = column["histogram"]
         for index, count in enumerate(shown["counts"]):
@@ -178,9 +198,7 @@ def _distribution(column: dict[str, Any], step: float) -> dict[float | str, floa
         counts = {f"value {value}": count for value, count in column["values"].items()}
         counts["other"] = column["other_rows"]
     total = sum(counts.values())
-    shares: dict[float | str, float] = {
-        key: count / total * (1 - column["missing"]) for key, count in counts.items() if total
-    }
+    shares: Shares = {key: count / total * (1 - column["missing"]) for key, count in counts.items() if total}
     if not total:  # a private column's values, say
         shares = {"not shown": 1 - column["missing"]}
     return {key: share for key, share in {**shares, "missing": column["missing"]}.items() if share}

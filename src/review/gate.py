@@ -11,7 +11,7 @@ from src.core.errors import UserError
 from src.core.params import Gate
 from src.core.scores import BASELINES, HIGHER_IS_BETTER
 from src.review.noise import Difference, beyond, compare
-from src.review.results import Results, Sides, read_gate
+from src.review.results import Results, Sides, is_score, read_gate
 
 
 class Rule(NamedTuple):
@@ -73,7 +73,7 @@ def _floors(gate: Gate, here: Results, base: Results | None) -> Iterator[Rule]:
         judged = _judged_slices(here)
         scored = [(here.slices[column][value].get(gate.metric), f"{column} {value}") for column, value in judged]
         worst = min(
-            scored, key=lambda item: -math.inf if item[0] is None else item[0] if up else -item[0], default=None
+            scored, key=lambda item: (item[0] if up else -item[0]) if is_score(item[0]) else -math.inf, default=None
         )
         rule = f"{gate.metric} of each slice {most} {gate.slice_floor:g}"
         gone = [slice_ for slice_ in _judged_slices(base) if slice_ not in judged] if base else []
@@ -95,7 +95,7 @@ def _judged_slices(results: Results) -> list[tuple[str, str]]:
 
 
 def _floor(rule: str, score: float | None, bound: float, up: bool, note: str = "") -> Rule:
-    if score is None or not math.isfinite(score):
+    if not is_score(score):
         return Rule(rule, False, " ".join(["no score", note]).strip())
     margin = score - bound if up else bound - score
     return Rule(rule, margin >= 0, f"{score:.4g} ({margin:+.2g}) {note}".strip())
@@ -111,6 +111,10 @@ def _no_loss(gate: Gate, here: Results, base: Results | None, no_base: str) -> R
     rule = f"no loss beyond noise and {gate.smallest_difference[gate.metric]:g}"
     if base is None:
         return Rule(rule, None, f"not judged: {no_base}")
+    for what, ours, theirs in (("resamples", here.bootstrap, base.bootstrap), ("refits", here.refits, base.refits)):
+        if len(ours.columns) < len(theirs.columns):
+            fewer = f"{len(ours.columns)} {what}, and the base has {len(theirs.columns)}"
+            return Rule(rule, False, f"{fewer}: with fewer a loss can hide")
     gain = _gain(compare(here, base, gate.metric), gate.metric)
     lost = gain.high < 0 and -gain.value > gate.smallest_difference[gate.metric]
     return Rule(rule, not math.isnan(gain.low + gain.high) and not lost, _interval(gain))

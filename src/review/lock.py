@@ -86,6 +86,13 @@ def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
+def _md5_of_folder(revision: Revision, path: str) -> str | None:
+    """As DVC hashes a folder: the hash of a list of its files and theirs; None where there is none."""
+    names = revision.files(path)
+    listed = [{"md5": _md5(revision.read(name) or b""), "relpath": name.removeprefix(f"{path}/")} for name in names]
+    return f"{_md5(json.dumps(listed, sort_keys=True).encode())}.dir" if names else None
+
+
 def stale(revision: Revision) -> dict[str, list[str]]:
     """The inputs, by stage, that aren't those that the revision's results were made from.
 
@@ -102,8 +109,10 @@ def stale(revision: Revision) -> dict[str, list[str]]:
         if path in made:
             return made[path]
         content = revision.read(path)
+        if content is not None:
+            return _md5(content)
         pointer = revision.yaml(f"{path}.dvc").get("outs") or [{}]
-        return pointer[0].get("md5") if content is None else _md5(content)
+        return pointer[0].get("md5") or _md5_of_folder(revision, path)
 
     def changed(name: str, stage: dict[str, Any]) -> Iterator[str]:
         entry = lock.get(name)
@@ -113,10 +122,10 @@ def stale(revision: Revision) -> dict[str, list[str]]:
         if filled(stage.get("cmd")).split() != str(entry.cmd).split():
             yield "cmd"
         deps = hashes(entry.deps)
-        yield from sorted({filled(dep) for dep in stage.get("deps", [])} ^ deps.keys())
+        yield from sorted({filled(dep) for dep in stage.get("deps") or []} ^ deps.keys())
         yield from (path for path, md5 in deps.items() if current(path) != md5)
         recorded = entry.params.get("params.yaml", {})
-        for key in sorted({str(key) for key in stage.get("params", [])} | recorded.keys()):
+        for key in sorted({str(key) for key in stage.get("params") or []} | recorded.keys()):
             yield from _differing(flattened({key: recorded.get(key)}), flattened({key: _at(params, key)}))
 
     stages = revision.yaml("dvc.yaml").get("stages")
@@ -140,6 +149,18 @@ def _at(params: dict[str, Any], key: str) -> Any:
     return value
 
 
+def doubts(revision: Revision) -> Verdict | None:
+    """What is wrong with a revision's results, as far as can be said without making them again; None: nothing.
+
+    Raises:
+        UserError: its dvc.yaml, dvc.lock or params.yaml can't be read.
+    """
+    if inputs := stale(revision):
+        return Verdict("stale", inputs)
+    edited = {f"metrics: {path}": ["not the content that dvc.lock tells of"] for path in _edited(revision)}
+    return Verdict("not reproduced", edited) if edited else None
+
+
 def verify(committed: Revision, folder: Path = Path()) -> Verdict:
     """A commit's results against those that a run of its pipeline left in the folder.
 
@@ -149,8 +170,8 @@ def verify(committed: Revision, folder: Path = Path()) -> Verdict:
     theirs = read_lock(committed)
     if not theirs:
         raise UserError("dvc.lock: not in the commit; run `dvc repro` and commit what it writes")
-    if inputs := stale(committed):
-        return Verdict("stale", inputs)
+    if (doubt := doubts(committed)) and doubt.word == "stale":
+        return doubt
     file = folder / "dvc.lock"
     if not file.is_file():
         raise UserError("dvc.lock: not in the folder; `dvc repro` makes it")
@@ -164,13 +185,12 @@ def verify(committed: Revision, folder: Path = Path()) -> Verdict:
             differing |= places(committed, folder, name, path)
     status = git("-C", str(folder), "status", "--porcelain", "--no-renames", "-z", "--", "metrics") or ""
     changed = {line[3:] for line in status.split("\0") if line} - {file.split(": ", 1)[1] for file in differing}
-    edited = {*changed, *_edited(committed, theirs)}
+    edited = {f"metrics: {path}": ["not the content that dvc.lock tells of"] for path in changed}
+    edited |= doubt.found if doubt else {}
     if not edited and not differing:
         return Verdict("reproduced", {})
     word: Word = "the same up to rounding" if not edited and _rounding(committed, folder) else "not reproduced"
-    return Verdict(
-        word, {f"metrics: {path}": ["not the content that dvc.lock tells of"] for path in edited} | differing
-    )
+    return Verdict(word, edited | differing)
 
 
 def _other_inputs(theirs: Stages, ours: Stages) -> dict[str, list[str]]:
@@ -187,16 +207,18 @@ def _other_inputs(theirs: Stages, ours: Stages) -> dict[str, list[str]]:
     return dict(sorted(found.items()))
 
 
-def _edited(committed: Revision, lock: Stages) -> Iterator[str]:
-    """The results in the commit that no stage of its dvc.lock makes, or that aren't those that it made."""
-    made = {path: md5 for stage in lock.values() for path, md5 in hashes(stage.outs).items()}
-    for path in (git("ls-tree", "-r", "--name-only", "-z", str(committed.commit), "metrics/") or "").split("\0"):
+def _edited(revision: Revision) -> Iterator[str]:
+    """The results that no stage of a revision's dvc.lock makes, or that aren't those that it made."""
+    made = {path: md5 for stage in read_lock(revision).values() for path, md5 in hashes(stage.outs).items()}
+    for path in revision.files("metrics"):
         folders = [parent.as_posix() for parent in Path(path).parents]
-        if path and path not in made and not made.keys() & set(folders):
+        if path not in made and not made.keys() & set(folders):
             yield path
     for path, md5 in made.items():
-        if path.startswith("metrics/") and not md5.endswith(".dir") and _md5(committed.read(path) or b"") != md5:
-            yield path
+        if path.startswith("metrics/"):
+            content = revision.read(path)
+            if md5 != (_md5_of_folder(revision, path) if content is None else _md5(content)):
+                yield path
     yield from (f"metrics/{name}" for name in FILES if f"metrics/{name}" not in made)
 
 
@@ -204,7 +226,7 @@ def _rounding(committed: Revision, folder: Path) -> bool:
     """Whether another platform made the committed results, and every number of them is the same to README's digits."""
     try:
         before, after = (
-            [json.loads(content(f"metrics/{name}")) for name in ("evaluation.json", "slices.json")]
+            [_numbers(name, content(f"metrics/{name}")) for name in FILES]
             for content in (lambda path: committed.read(path) or b"", lambda path: (folder / path).read_bytes())
         )
         if before[0].pop("platform") == after[0].pop("platform"):
@@ -212,6 +234,13 @@ def _rounding(committed: Revision, folder: Path) -> bool:
         return _close(before, after)
     except (OSError, ValueError, KeyError, AttributeError):
         return False
+
+
+def _numbers(name: str, content: bytes) -> Any:
+    """A JSON file's content, or a CSV file's columns, with what is a number as one."""
+    if name.endswith(".json"):
+        return json.loads(content)
+    return {column: [as_number(cell) for cell in cells] for column, cells in _table(name, content).items()}
 
 
 def _close(before: Any, after: Any) -> bool:

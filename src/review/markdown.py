@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 LONGEST = 60  # characters of a name; more says nothing more
 
 
@@ -56,8 +58,8 @@ def chart(
     """
     low, high = min(map(min, lines)), max(map(max, lines))
     room = (high - low) * 0.05 or abs(high) * 0.05 or 1.0
-    axis = f"[{', '.join(_distinct(x))}]" if isinstance(x, list) else f"{x[0]:.5g} --> {x[1]:.5g}"
-    drawn = [f"    line [{', '.join(f'{value:.5g}' for value in line)}]" for line in lines]
+    axis = f"[{', '.join(_distinct(x))}]" if isinstance(x, list) else f"{_plain(x[0])} --> {_plain(x[1])}"
+    drawn = [f"    line [{', '.join(map(_plain, line))}]" for line in lines]
     return "\n".join(
         [
             "```mermaid",
@@ -65,11 +67,16 @@ def chart(
             "xychart-beta",
             f"    title {_label(title)}",
             f"    x-axis {axis}",
-            f"    y-axis {_label(y)} {low - room:.5g} --> {high + room:.5g}",
+            f"    y-axis {_label(y)} {_plain(low - room)} --> {_plain(high + room)}",
             *drawn,
             "```",
         ]
     )
+
+
+def _plain(value: float) -> str:
+    """A number with five digits and no exponent, which Mermaid doesn't read."""
+    return np.format_float_positional(value, precision=5, fractional=False, trim="-")
 
 
 def _label(text: object) -> str:

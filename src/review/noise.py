@@ -15,7 +15,7 @@ from scipy.special import stdtrit
 
 from src.core.params import UNJUDGED
 from src.core.scores import HIGHER_IS_BETTER
-from src.review.results import Results
+from src.review.results import Results, is_score
 
 Verdict = Literal["better", "worse", "noise", "the same", "too small to matter", "not judged", "no score"]
 
@@ -63,14 +63,18 @@ def compare(here: Results, base: Results, metric: str, part: Slice = WHOLE, look
 
 
 def compare_slices(here: Results, base: Results, metric: str) -> list[tuple[Slice, Difference]]:
-    """The differences of the slices that both sides score and neither marks as small, the largest move first."""
+    """The differences of the slices that both sides score and neither marks as small, the largest move first.
+
+    How many there are widens the intervals; one without a score on either side is left out.
+    """
     both = [
         Slice(column, value)
         for column, values in here.slices.items()
         for value, slice_ in values.items()
         if not slice_.get("small") and not base.slices.get(column, {}).get(value, {"small": True}).get("small")
     ]
-    found = [(part, compare(here, base, metric, part, looked_at=len(both))) for part in both]
+    compared = [(part, compare(here, base, metric, part, looked_at=len(both))) for part in both]
+    found = [(part, difference) for part, difference in compared if not math.isnan(difference.low + difference.high)]
     return sorted(found, key=lambda one: -abs(one[1].value))
 
 
@@ -111,4 +115,4 @@ def _score(results: Results, metric: str, part: Slice = WHOLE, model: str = "mod
         score = results.slices.get(part.column, {}).get(part.value, {}).get(metric)
     else:
         score = results.scores.get(model, {}).get(metric, {}).get("score")
-    return float("nan") if score is None or not math.isfinite(score) else score
+    return score if is_score(score) else float("nan")

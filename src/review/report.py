@@ -5,7 +5,6 @@ parameters, code, packages and data, for whom it changed, and whether the commit
 """
 
 import io
-import math
 import os
 import platform
 import subprocess
@@ -21,7 +20,7 @@ from src.review import changes, lock, noise
 from src.review.gate import Judgement, Rule, judge_change
 from src.review.markdown import block, chart, code, fitted, folded, table
 from src.review.rerun import Rerun
-from src.review.results import Revision, Sides, git, read_sides
+from src.review.results import Revision, Sides, git, is_score, read_sides
 
 MOST_BYTES = 64_000  # a comment holds 65,536 characters, and CML adds its mark
 MOST_ROWS = 40  # of a table
@@ -98,8 +97,7 @@ def gather(base: Revision | None, here: Revision, rerun: Rerun | None) -> Change
     if rerun:
         verdict: lock.Verdict | None = lock.verify(Revision.of("HEAD"))
     else:
-        inputs = lock.stale(here)
-        verdict = lock.Verdict("stale", inputs) if inputs else None
+        verdict = lock.doubts(here)
     return Change(**vars(sides), judgement=judge_change(sides), lock=verdict, rerun=rerun)
 
 
@@ -108,8 +106,9 @@ def written(change: Change, patch: Path) -> list[tuple[str, str]]:
 
     A base may be of any age, or broken: what can't be read of it costs its section, never the report.
     """
-    sections = [("Answer", headline(change))]
+    sections = []
     for name, write in (
+        ("Answer", headline),
         ("Metrics", metrics),
         ("Gate", gate_rules),
         ("What changed", what_changed),
@@ -130,7 +129,12 @@ def headline(change: Change) -> str:
     """The three lines that say it all: the difference, whether it may be merged, the lock."""
     metric = change.metric
     score = change.results.scores["model"].get(metric, {})
-    if change.base_results is None:
+    if change.rerun is None and change.lock:
+        lines = [
+            f"## Not comparable: the results here are {'stale' if change.lock.word == 'stale' else 'edited'}",
+            "The scores below aren't what the pipeline makes of these inputs; `dvc repro` makes them anew.",
+        ]
+    elif change.base_results is None:
         before_it = change.base and change.base.read("metrics/evaluation.json")
         first = "Not comparable" if before_it else "First results"
         now = f"{code(metric)} {number(score.get('score'))}"
@@ -169,25 +173,27 @@ def may_be_merged(change: Change) -> str:
 
 def lock_said(change: Change) -> str:
     """What is known of the committed results."""
-    verdict = change.lock
-    where = "" if verdict is None else "; ".join(
-        f"{code(name)} ({', '.join(code(place, 100) for place in places[:3])})"
-        for name, places in list(verdict.found.items())[:3]
-    )  # fmt: skip
-    if verdict is None:
+    if change.lock is None:
         return "The results belong to their inputs; nobody has made them again for this report."
-    if verdict.word == "reproduced":
-        cached = sum(stage.how == "from a cache" for stage in change.rerun.stages) if change.rerun else 0
-        earlier = f" ({counted(cached, 'stage')} from the cache of an earlier run)" if cached else ""
-        return f"**Reproduced:** the committed results are, to the byte, what the pipeline makes{earlier}."
-    if verdict.word == "the same up to rounding":
-        return "**The same up to rounding:** another platform made the committed results; report.patch has these."
-    if verdict.word == "stale":
-        mend = "The scores here are of a new run; report.patch mends it." if change.rerun else "`dvc repro` mends it."
-        return f"**Stale:** inputs changed after the results were made: {where}. {mend}"
-    if verdict.word == "made from other inputs":
-        return f"**Not committed:** these results are of other inputs than the commit's: {where}."
-    return f"**Not reproduced:** the same inputs gave other bytes: {where}."
+    word, found = change.lock
+    where = "; ".join(
+        f"{code(name)} ({', '.join(code(place, 100) for place in places[:3])})"
+        for name, places in list(found.items())[:3]
+    )
+    if change.rerun is None:
+        what = "inputs changed after the results were made" if word == "stale" else "not what the pipeline wrote"
+        return f"**{'Stale' if word == 'stale' else 'Edited'}:** {what}: {where}. `dvc repro` mends it."
+    cached = sum(stage.how == "from a cache" for stage in change.rerun.stages)
+    earlier = f" ({counted(cached, 'stage')} from the cache of an earlier run)" if cached else ""
+    return {
+        "reproduced": f"**Reproduced:** the committed results are, to the byte, what the pipeline makes{earlier}.",
+        "the same up to rounding": "**The same up to rounding:** another platform made the committed results; "
+        "report.patch has these.",
+        "stale": f"**Stale:** inputs changed after the results were made: {where}. The scores here are of a new run; "
+        "report.patch mends it.",
+        "made from other inputs": f"**Not committed:** these results are of other inputs than the commit's: {where}.",
+        "not reproduced": f"**Not reproduced:** the same inputs gave other bytes: {where}.",
+    }[word]
 
 
 def touched_guards(change: Change) -> str:
@@ -353,7 +359,7 @@ def for_whom(change: Change) -> str:
     metric = change.metric
     found = noise.compare_slices(change.results, change.base_results, metric)
     if not found:
-        return ""
+        return "### For whom\n\nNot compared: no slice has this score on both sides."
     judged = [(part, difference, noise.verdict(difference, metric, 0)) for part, difference in found]
     rows = [
         (f"{code(part.column)} {code(part.value)}", signed(value), f"{signed(low)} to {signed(high)}", f"**{word}**")
@@ -364,12 +370,9 @@ def for_whom(change: Change) -> str:
         table(["slice", f"{code(metric)}:", "interval", ""], rows) + "\n\n" if rows else "No slice moved beyond noise. "
     )
     said += f"{counted(len(found), 'slice')} looked at: the intervals hold all of them at once, 95 times in 100."
-    there = [(part, difference) for part, difference, word in judged if word != "no score"]
-    if len(there) > 1 and any(difference.value for _, difference in there):
-        lines = [[getattr(difference, key) for _, difference in there] for key in ("low", "value", "high")]
-        picture = chart(
-            "Difference by slice", [f"{part.column} {part.value}" for part, _ in there], metric, lines, BAND
-        )
+    if len(found) > 1 and any(difference.value for _, difference in found):
+        lines = [[getattr(difference, key) for _, difference in found] for key in ("low", "value", "high")]
+        picture = chart("Difference by slice", [part.value for part, _ in found], metric, lines, BAND)
         said += "\n\n" + folded("Every slice (blue: the difference; grey: its interval)", picture)
     return f"### For whom\n\n{said}"
 
@@ -384,9 +387,10 @@ def pictures(change: Change) -> str:
     ):
         lines = [points for side in sides if len(points := curve(side, path, x, y)) > 1]
         if len(lines) == len(sides):
-            ends = float(max(line.index[0] for line in lines)), float(min(line.index[-1] for line in lines))
+            ends = float(min(line.index[0] for line in lines)), float(max(line.index[-1] for line in lines))
             drawn.append(chart(title, ends, y, [even(line, *ends) for line in lines], COLOURS))
-    return folded("Pictures (blue: here; grey: base)", "\n\n".join(drawn)) if drawn else ""
+    title = "Pictures (blue: here; grey: base; level where a curve has ended)"
+    return folded(title, "\n\n".join(drawn)) if drawn else ""
 
 
 def curve(revision: Revision, path: str, x: str, y: str) -> pd.Series:
@@ -402,7 +406,7 @@ def even(points: pd.Series, low: float, high: float, count: int = 31) -> list[fl
     """A curve at evenly spread places, as Mermaid draws it, straight between its points."""
     at = [low + (high - low) * step / (count - 1) for step in range(count)]
     whole = points[~points.index.duplicated()]
-    whole = whole.reindex(whole.index.union(at)).interpolate("index")
+    whole = whole.reindex(whole.index.union(at)).interpolate("index", limit_direction="both")
     return [float(value) for value in whole.loc[at]]
 
 
@@ -411,7 +415,8 @@ def how_to_see(change: Change) -> str:
     head = change.here.commit or git("rev-parse", "HEAD") or "HEAD"
     dirty = change.here.commit is None and change.rerun is None and git("status", "--porcelain")
     sides = [f"here is {f'the folder, with changes to {code(head[:12])}' if dirty else code(head[:12])}"]
-    commands = ["make repro"] if dirty else [f"git fetch origin {head}", f"git checkout {head}", "make repro"]
+    fetched = [f"git fetch origin {head}"] if "GITHUB_RUN_ID" in os.environ else []
+    commands = ["make repro"] if dirty else [*fetched, f"git checkout {head}", "make repro"]
     if change.base:
         sides.append(f"the base is {code(str(change.base.commit)[:12])} ({code(change.base.name)})")
         commands.append(f"make report BASE={change.base.commit}")
@@ -435,9 +440,11 @@ def offered(patch: Path) -> str:
     """The patch that makes the committed results those that were made here, or where to find it."""
     if not patch.exists():
         return ""
-    run = os.environ.get("GITHUB_RUN_ID")
-    fetched = f"gh run download {run} --name report && " if run else ""
-    said = f"### The patch\n\n```console\n{fetched}git apply report.patch\n```"
+    if run := os.environ.get("GITHUB_RUN_ID"):
+        brought = f"gh run download {run} --name report && git apply report.patch && git commit --all"
+    else:
+        brought = "git commit dvc.lock metrics # this folder holds what the patch brings"
+    said = f"### The patch\n\n```console\n{brought}\n```"
     text = patch.read_bytes().decode("utf-8", "replace")
     return f"{said}\n\n{folded('report.patch', block(text, 'diff'))}" if len(text) <= MOST_PATCH else said
 
@@ -475,7 +482,7 @@ def broken(rerun: Rerun, here: Revision, base: Revision | None) -> list[tuple[st
 
 def number(score: float | None) -> str:
     """A score with four digits."""
-    return "no score" if score is None or not math.isfinite(score) else f"{score:.4g}"
+    return f"{score:.4g}" if is_score(score) else "no score"
 
 
 def interval_of(score: dict[str, float | None]) -> str:

@@ -5,12 +5,13 @@ A revision is a commit, by any name that Git or `dvc exp` knows, or the folder a
 
 import io
 import json
+import math
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import pandas as pd
 from pydantic import TypeAdapter
@@ -63,7 +64,8 @@ class Revision:
                 )
             commit = found.pop() if found else None
         if commit is None:
-            more = "`git fetch` may bring it"
+            near = git("rev-parse", "--quiet", "--verify", f"origin/{name}^{{commit}}")
+            more = f"there is an origin/{name}" if near else "`git fetch` may bring it"
             if git("rev-parse", "--is-shallow-repository") == "true":
                 more = "the clone is shallow, and `git fetch --unshallow` may bring it"
             raise UserError(f"{name}: no such revision in this repository; {more}")
@@ -79,6 +81,12 @@ class Revision:
         if self.commit is None:
             return Path(path).read_bytes() if Path(path).is_file() else None
         return _blob(self.commit, path)
+
+    def files(self, folder: str) -> list[str]:
+        """The paths of a folder's files in Git (or in the folder), in their order; none where there is no folder."""
+        if self.commit is None:
+            return sorted(file.as_posix() for file in Path(folder).rglob("*") if file.is_file())
+        return (git("ls-tree", "-r", "--name-only", "-z", self.commit, f"{folder}/") or "").split("\0")[:-1]
 
     def yaml(self, path: str) -> dict[str, Any]:
         """A YAML file's content, empty where there is none or it isn't a mapping.
@@ -196,6 +204,11 @@ def read_sides(here: Revision, base: Revision | None) -> Sides:
     except UserError as error:
         return Sides(here, base, results, None, f"the base can't be read: {error}", broken=True)
     return Sides(here, base, results, None if why_not else base_results, why_not, broken=False)
+
+
+def is_score(value: float | None) -> TypeGuard[float]:
+    """Whether there is a score, and it's a number."""
+    return value is not None and math.isfinite(value)
 
 
 def _other_question(here: Revision, base: Revision) -> str:

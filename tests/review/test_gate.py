@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,15 @@ def test_the_worst_slice_is_held_to_its_floor(slice_: dict[str, Any], holds: boo
     assert verdicts(results(0.7, slice_=slice_))[1] is holds
 
 
+@pytest.mark.parametrize("score", [None, float("nan")])
+def test_a_slice_without_a_score_fails_wherever_it_stands(score: float | None):
+    here = results(0.7)
+    slices = {"Bern": 0.65, "Basel": score, "Chur": 0.6}
+    here.slices["city"] = {name: {"roc_auc": value, "small": False} for name, value in slices.items()}
+    rule = judge(GATE, here, None)[1]
+    assert (rule.holds, rule.found) == (False, "no score lowest: city Basel")
+
+
 def test_small_slices_are_not_judged():
     assert verdicts(results(0.7, slice_={"roc_auc": 0.1, "small": True})) == [True, None, True, True, None]
 
@@ -123,6 +133,15 @@ def test_a_base_without_the_metric_fails_rather_than_passes():
     assert verdicts(results(0.7), results(0.7, metric="log_loss"))[-1] is False
 
 
+@pytest.mark.parametrize("what", ["bootstrap", "refits"])
+def test_fewer_draws_than_the_base_has_are_no_way_to_hide_a_loss(what: str):
+    here, base = results(0.7), results(0.7)
+    fewer = replace(here, **{what: getattr(here, what).iloc[:, :2]})
+    rule = judge(GATE, fewer, base)[-1]
+    assert (rule.holds, rule.found[:2]) == (False, "2 ")
+    assert judge(GATE, here, replace(base, **{what: getattr(base, what).iloc[:, :2]}))[-1].holds
+
+
 def test_lower_is_better_where_it_is():
     gate = Gate(metric="log_loss", floor=0.5, slice_floor=None, smallest_difference={"log_loss": 0.01})
     assert verdicts(results(0.4, metric="log_loss"), results(0.3, metric="log_loss"), gate) == [True, True, True, False]
@@ -154,6 +173,22 @@ def test_the_command_fails_where_a_rule_does_and_says_by_how_much(copy_of, wine:
     assert "FAILS  better than the baseline linear" in done.stdout
     change_params(project, gate={"floor": 0.1, "slice_floor": None})
     assert "FAILS  log_loss at most 0.1" in gate(project).stdout
+
+
+def test_results_of_other_inputs_are_not_judged(copy_of, wine: Path):
+    project = copy_of(wine)
+    change_params(project, train={"learning_rate": 5})
+    done = gate(project, "--base", "HEAD")
+    assert (done.stdout.split(";")[0], done.returncode) == ("FAILS  stale: train", 1)
+
+
+@pytest.mark.parametrize(
+    "words", [("gate", "--head", "HEAD"), ("lock", "--base", "HEAD"), ("scores", "--base", "HEAD")]
+)
+def test_an_option_that_a_command_does_not_take_is_refused(wine: Path, words: tuple[str, ...]):
+    done = run(sys.executable, "-m", "src.review", *words, cwd=wine)
+    assert done.returncode == 2
+    assert f"{words[1]} is for" in done.stderr
 
 
 def test_a_pull_request_is_judged_by_the_gate_of_its_base(copy_of, wine: Path):

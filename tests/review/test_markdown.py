@@ -81,6 +81,14 @@ def test_a_chart_of_a_flat_line_has_room():
     assert "0.95 --> 1.05" in chart("a", (1.0, 2.0), "b", [[1.0, 1.0]], "#000000")
 
 
+@pytest.mark.parametrize("value", [4.9e-05, 2.5e5, 1.25e12, -3e-9])
+def test_a_chart_has_no_exponent_which_mermaid_does_not_read(value: float):
+    drawn = chart("a", (value, 2 * abs(value)), "b", [[value, 2 * value]], "#000000")
+    numbers = re.findall(r"[-+.\w]+", " ".join(line.split("[")[-1] for line in drawn.splitlines() if "line" in line))
+    assert [float(number) for number in numbers] == pytest.approx([value, 2 * value])
+    assert not re.search(r"\de[-+]?\d", drawn)
+
+
 def test_what_does_not_fit_is_cut_from_the_bottom_and_named():
     sections = [("answer", "a" * 50), ("metrics", "b" * 50), ("pictures", "é" * 50)]
     assert fitted(sections, 1000) == "\n\n".join(text for _, text in sections) + "\n"

@@ -45,9 +45,10 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 
 
 def edit(project: Path, name: str, change: Callable[[Any], Any]) -> None:
-    """Change a JSON file of metrics/ and commit it."""
+    """Change a JSON file of metrics/, as if a stage had written it so, and commit it."""
     file = project / "metrics" / name
     file.write_text(json.dumps(change(json.loads(file.read_text()))))
+    check("dvc", "commit", "--force", "--quiet", cwd=project)
     commit(project)
 
 
@@ -65,9 +66,22 @@ def test_who_reads_three_lines_knows_the_answer(worse: Path, told):
     assert merge.endswith("The results belong to their inputs; nobody has made them again for this report.")
 
 
+def test_results_edited_by_hand_are_not_cleared(copy_of, wine: Path, told):
+    project = copy_of(wine)
+    file = project / "metrics/evaluation.json"
+    content = json.loads(file.read_text())
+    content["scores"]["model"]["log_loss"]["score"] -= 0.1
+    file.write_text(json.dumps(content))
+    commit(project)
+    first, _, merge = told(project).split("\n\n")[:3]
+    assert first == "## Not comparable: the results here are edited"
+    assert merge.startswith("**May not be merged:**")
+    assert "**Edited:** not what the pipeline wrote: `metrics: metrics/evaluation.json`" in merge
+
+
 def test_the_parts_come_in_the_order_of_what_matters(worse: Path, told):
     text = told(worse)
-    assert headings(text) == ["Metrics", "Gate", "What changed", "See it yourself"]
+    assert headings(text) == ["Metrics", "Gate", "What changed", "For whom", "See it yourself"]
     assert "| `log_loss` ↓ | 0.1251 | " in text
     assert "compared resample by resample and refit by refit" in text
     assert "| `train.max_iter` | `10` | `1` |" in text
@@ -142,6 +156,8 @@ def test_a_base_whose_metrics_are_broken_is_not_comparable(copy_of, wine: Path, 
         ("metrics/data.json", "["),
         ("dvc.lock", "<<<<<<< HEAD"),
         ("dvc.lock", "stages: {train: 1}"),
+        ("dvc.yaml", "stages: ["),
+        ("dvc.yaml", "stages: {train: {cmd: a, deps: null, params: null}}"),
         ("params.yaml", "data: ["),
         ("params.yaml", "- a"),
         ("data/schema.yaml", "{"),
@@ -174,6 +190,7 @@ def test_another_question_is_not_comparable(copy_of, wine: Path, told):
     project = copy_of(wine)
     gate = {"metric": "r2", "floor": 0, "slice_floor": None, "smallest_difference": {"r2": 0}}
     change_params(project, data={"target": "hue", "task": "regression"}, gate=gate)
+    check("dvc", "commit", "--force", "--quiet", cwd=project)
     text = told(project, "HEAD")
     assert text.startswith("## Not comparable")
     assert "`it answers another question: data.target, data.task changed`" in text
@@ -226,7 +243,19 @@ def test_other_counts_of_resamples_and_refits_are_compared_on_those_they_share(c
     for name, most in (("bootstrap.csv", 80), ("refits.csv", 2)):
         table = pd.read_csv(project / "metrics" / name, dtype=str, keep_default_na=False)
         table.iloc[:, : 5 + most].to_csv(project / "metrics" / name, index=False)
-    assert told(project).startswith("## Worse: `log_loss`")
+    check("dvc", "commit", "--force", "--quiet", cwd=project)
+    text = told(project)
+    assert text.startswith("## Worse: `log_loss`")
+    assert "| `80 resamples, and the base has 100: with fewer a loss can hide` |" in text
+
+
+def test_slices_without_a_score_on_both_sides_are_not_compared(copy_of, worse: Path, told):
+    project = copy_of(worse)
+    file = project / "metrics/bootstrap.csv"
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    table[table["column"] == ""].to_csv(file, index=False)
+    check("dvc", "commit", "--force", "--quiet", cwd=project)
+    assert "Not compared: no slice has this score on both sides." in told(project)
 
 
 def test_other_rows_are_compared_as_independent_and_it_is_said(copy_of, worse: Path, told):
@@ -234,6 +263,7 @@ def test_other_rows_are_compared_as_independent_and_it_is_said(copy_of, worse: P
     for name in ("bootstrap.csv", "refits.csv"):
         table = pd.read_csv(project / "metrics" / name, dtype=str, keep_default_na=False)
         table.assign(rows="other").to_csv(project / "metrics" / name, index=False)
+    check("dvc", "commit", "--force", "--quiet", cwd=project)
     text = told(project)
     assert ", on other rows." in text
     assert "small differences can't be seen" in text
@@ -303,7 +333,7 @@ def test_a_patch_brings_the_results_that_were_made(copy_of, wine: Path):
     commit(project)
     check(sys.executable, "-m", "src.review", "rerun", cwd=project)
     out = check(sys.executable, "-m", "src.review", "report", "--base", "HEAD~1", cwd=project)
-    assert out.count("\n") <= 8
+    assert out.count("\n") <= 10
     text = (project / "report.md").read_text()
     assert "**Stale:** inputs changed after the results were made: `evaluate` (`evaluate.slices`)" in text
     check("git", "stash", "--quiet", "--", "dvc.lock", "metrics", cwd=project)
@@ -359,6 +389,7 @@ def test_a_report_is_never_longer_than_a_comment_and_says_what_it_leaves_out(cop
     names = [f"{at}-" + "x" * 100 for at in range(900)]
     for name in names:
         (project / name).write_text("")
+    check("dvc", "commit", "--force", "--quiet", cwd=project)
     commit(project)
     text = told(project, "HEAD~2")
     assert len(text.encode()) <= MOST_BYTES
