@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from sklearn.datasets import load_diabetes
+
 from tests.conftest import ENVIRONMENT, ROOT, copy_project
 
 README = ROOT / "README.md"
@@ -36,15 +38,19 @@ def steps(text: str) -> list[tuple[str, str]]:
 def run_all(commands: list[str], folder: Path) -> list[str]:
     """What the commands print, in one shell, the clone's address replaced by this project's.
 
-    What the page shows before it says how to clone is run after that, with the environment activated.
+    What the page shows before it says how to clone is run after that, with the environment activated. A table is
+    adopted in a clean tree.
     """
     copy_project(folder / "origin")
+    load_diabetes(as_frame=True, scaled=False).frame.to_csv(folder / "diabetes.csv", index=False)
     clone = next(number for number, command in enumerate(commands) if command.startswith("git clone"))
     made = commands.index("dvc repro")
     order = [*range(clone, made + 1), *range(clone), *range(made + 1, len(commands))]
     script = ["set -e", "export COLUMNS=80"]
     for number in order:
         command = commands[number].replace("https://github.com/OWNER/retrace", f"{folder}/origin retrace")
+        if "src.adopt" in command:
+            script += ["git restore .", "cp ../diabetes.csv ."]
         script += [f"echo '{MARK}'", "rm -rf .venv" if "venv .venv" in command else "", command]
     plain = {key: value for key, value in ENVIRONMENT.items() if key != "VIRTUAL_ENV"}
     plain["PATH"] = os.pathsep.join(part for part in plain["PATH"].split(os.pathsep) if ".venv" not in part)

@@ -70,7 +70,9 @@ def test_rooms_reach_only_where_they_may():
         room = module.relative_to(ROOT / "src").parts[0]
         for name in imports_of(module.relative_to(ROOT)) - {"src/__init__.py"}:
             other = Path(name).parts[1]
-            assert other == room or other in {"core", "datasets"}, f"{module} imports {name}"
+            # adopt tries a table out with the stages' own functions.
+            allowed = {room, "core", "datasets", *(["stages"] if room == "adopt" else [])}
+            assert other in allowed, f"{module} imports {name}"
             assert room != "core" or other == "core", f"{module} imports {name}"
 
 

@@ -257,7 +257,7 @@ class Params(Section):
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML in which no key stands twice; by libyaml, ten times as fast."""
+    """YAML 1.2 as DVC has it, in which `yes` is text, and no key stands twice; by libyaml, ten times as fast."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -268,6 +268,19 @@ class _Loader(yaml.CSafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value} stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+_CORE = {  # YAML 1.2's core schema
+    "bool": ("tTfF", r"true|True|TRUE|false|False|FALSE"),
+    "int": ("-+0123456789", r"[-+]?(0|[1-9][\d_]*)"),
+    "float": ("-+.0123456789", r"[-+]?(\.\d+|\d+\.\d*)([eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|[-+]?\.inf|\.nan"),
+}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _CORE]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+for _name, (_first, _pattern) in _CORE.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
 def complain(error: ValidationError, content: Any, file: Path, *section: str) -> UserError:

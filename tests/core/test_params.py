@@ -6,10 +6,11 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from dvc.utils.serialize import parse_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.core.params import Metric, Params, read_params
+from src.core.params import Metric, Params, read_params, read_yaml_text
 from src.core.scores import HIGHER_IS_BETTER
 from tests.conftest import ROOT
 
@@ -152,6 +153,13 @@ anything = st.recursive(
     max_leaves=5,
 )
 keys = st.sampled_from([f"{section}.{key}" for section, content in GOOD.items() for key in content] + list(GOOD))
+
+
+@pytest.mark.parametrize(
+    "text", ["yes", "no", "on", "Off", "n", "12:30:45", "1e-05", "0.1", "true", "~", "-7", ".inf", "1_000"]
+)
+def test_a_value_is_what_dvc_takes_it_for(text: str):
+    assert read_yaml_text(f"a: {text}", "a") == parse_yaml(f"a: {text}", "a")
 
 
 @given(keys, anything)

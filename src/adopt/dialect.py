@@ -1,0 +1,185 @@
+"""How a file is to be read: for text its encoding, separator and decimal sign, found once.
+
+What is found goes into `data.read` of params.yaml, so that the pipeline itself never guesses.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, cast
+
+from charset_normalizer import from_bytes
+
+from src.core.errors import UserError
+
+HEAD = 1 << 20  # bytes that are looked at for the kind, the separator and the decimal sign
+MOST_LINES = 1000
+FEWEST_LETTERS = 3  # beyond ASCII, that tell nothing of an alphabet
+SEPARATORS = ",;\t|"
+EASTERN = ["cp1251", "koi8_r", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp1253", "cp1255", "cp1256"]
+STARTS = {
+    b"PK\x03\x04": "a spreadsheet or an archive; open it and save the table as CSV",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet; open it and save the table as CSV",
+    b"%PDF": "a PDF; save its table as CSV",
+    b"<": "HTML or XML; save its table as CSV",
+    b"[": "one JSON array; write one object to a line (`jq --compact-output '.[]'`)",
+}
+
+
+def files_of(source: Path) -> list[Path]:
+    """The file, or all files of a folder in the order of their names.
+
+    Raises:
+        UserError: there is none.
+    """
+    if source.is_dir():
+        files = sorted(file for file in source.rglob("*") if file.is_file())
+        if not files:
+            raise UserError(f"{source}: a folder without tables; put files of the same columns into it")
+        return files
+    if not source.is_file():
+        raise UserError(f"{source}: no such file")
+    return [source]
+
+
+def understand(source: Path) -> dict[str, Any]:
+    """The arguments with which `src.datasets.table` reads a file, or a folder of files alike: none where it needs none.
+
+    Raises:
+        UserError: a file is missing, empty, no table, cut short, or a quote in it is never closed.
+    """
+    found = [_understand_file(file) for file in files_of(source)]
+    for file, how in zip(files_of(source), found, strict=True):
+        if how != found[0]:
+            raise UserError(f"{file}: written in another way than the folder's first file ({how}, not {found[0]})")
+    return found[0]
+
+
+def _understand_file(file: Path) -> dict[str, Any]:
+    kind = [suffix for suffix in file.suffixes if suffix != ".gz"][-1:]
+    try:
+        with _opened(file) as stream:
+            head = stream.read(HEAD)
+            if not head.strip():
+                raise UserError(f"{file}: empty; a table needs a header and rows")
+            if kind == [".parquet"]:
+                return {}
+            encoding = _encoding(file)
+            _refuse_other_kinds(file, head, encoding)
+            if kind in ([".jsonl"], [".ndjson"]):
+                return {}
+            text = head.decode(encoding, "ignore")
+            whole = len(head) < HEAD
+            sample = text if whole else text[: text.rindex("\n") + 1] if "\n" in text else text
+            how = _of_text(file, sample, encoding)
+            _refuse_open_quote(file, encoding, how.get("separator", ","))
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise UserError(f"{file}: cut short, or not gzip; write it again") from None
+    if kind in ([".tsv"], [".tab"]):
+        how.pop("separator", None)
+    return how
+
+
+def _opened(file: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
+
+
+def _refuse_other_kinds(file: Path, head: bytes, encoding: str) -> None:
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    for beginning, what in STARTS.items():
+        if start.startswith(beginning):
+            raise UserError(f"{file}: {what}")
+    if encoding != "utf-16" and b"\0" in head:
+        raise UserError(f"{file}: binary; .csv, .tsv, .parquet or .jsonl, please")
+
+
+def _encoding(file: Path) -> str:
+    """UTF-8 or UTF-16 where it is that; else what the words look like, which needn't be right."""
+    strange: list[bytes] = []
+    with _opened(file) as stream:
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+        stream.seek(0)
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            for chunk in iter(lambda: stream.read(HEAD), b""):
+                decoder.decode(chunk)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            pass
+        else:
+            return "utf-8"
+        stream.seek(0)
+        strange = list(islice((line for line in stream if not line.isascii()), MOST_LINES))
+    sample = b"".join(strange)
+    letters = sum(chr(byte).isalpha() for byte in sample if byte < 128)
+    if sum(byte > 127 for byte in sample) > max(letters, FEWEST_LETTERS):
+        found = from_bytes(sample, cp_isolation=EASTERN).best()
+        if found:
+            return found.encoding
+    try:
+        sample.decode("cp1252")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "cp1252"
+
+
+def _of_text(file: Path, sample: str, encoding: str) -> dict[str, Any]:
+    """The arguments for a text: what isn't table.py's default."""
+    candidates = {separator: _rows(sample, separator) for separator in SEPARATORS}
+    alike = {
+        separator: sum(len(row) == len(rows[0]) for row in rows) / len(rows) if len(rows[0]) > 1 else 0.0
+        for separator, rows in candidates.items()
+    }
+    separator = max(SEPARATORS, key=lambda one: (alike[one] > 0.5, alike[one], len(candidates[one][0])))
+    rows = candidates[separator]
+    if not alike[separator]:
+        raise UserError(f"{file}: not a table, or one of a single column; cells are parted by one of , ; tab |")
+    if len(rows) < 2:
+        raise UserError(f"{file}: only a header; a table needs rows")
+    decimal = _decimal(rows[1:], separator)
+    found = {"separator": separator, "decimal": decimal, "encoding": encoding}
+    defaults = {"separator": ",", "decimal": ".", "encoding": "utf-8"}
+    return {key: value for key, value in found.items() if value != defaults[key]}
+
+
+def _rows(sample: str, separator: str) -> list[list[str]]:
+    def read() -> Iterator[list[str]]:
+        try:
+            yield from csv.reader(io.StringIO(sample.removeprefix("\ufeff"), newline=""), delimiter=separator)
+        except csv.Error:
+            return
+
+    return list(islice(filter(None, read()), MOST_LINES)) or [[]]
+
+
+def _decimal(rows: list[list[str]], separator: str) -> str:
+    """A comma where more cells are numbers with one than with a point; `1,234` between commas is a thousand."""
+    cells = [cell.strip() for row in rows for cell in row]
+    points = sum(bool(re.fullmatch(r"[+-]?\d*\.\d+", cell)) for cell in cells)
+    commas = [cell for cell in cells if re.fullmatch(r"[+-]?\d+,\d+", cell)]
+    thousands = separator == "," and all(re.fullmatch(r"[+-]?\d{1,3},\d{3}", cell) for cell in commas)
+    return "," if len(commas) > points and not thousands else "."
+
+
+def _refuse_open_quote(file: Path, encoding: str, separator: str) -> None:
+    """A quote that is never closed makes one cell of all that follows; only an odd number of quotes can hold one."""
+    with _opened(file) as stream:
+        if sum(chunk.count(b'"') for chunk in iter(lambda: stream.read(HEAD), b"")) % 2 == 0:
+            return
+        stream.seek(0)
+        text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+        reader, before = csv.reader(text, delimiter=separator, strict=True), 0
+        csv.field_size_limit(1 << 30)
+        try:
+            for _ in reader:
+                before = reader.line_num
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                raise UserError(f"{file}: the quote that opens in line {before + 1} is never closed; mend it") from None

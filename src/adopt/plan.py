@@ -1,0 +1,260 @@
+"""What is to be done with a table: which column is what, how it's split, and what parameters to begin with.
+
+The stages' own functions try it out first, so that `dvc repro` runs to its end on whatever is adopted.
+"""
+
+import argparse
+import difflib
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+from src.adopt import columns, project
+from src.adopt.dialect import understand
+from src.core.errors import UserError
+from src.core.examples import Kind, Label, Target, features, is_number
+from src.core.params import Data, Params, SplitByShare, SplitByTime
+from src.core.resamples import half
+from src.datasets import table as reader
+from src.stages.prepare import check
+from src.stages.split import split
+
+FEWEST_ROWS, FEWEST_OF_A_CLASS = 50, 5
+SEEDS, REFITS = range(1, 51), 5
+FEW_ROWS = 5_000  # from which on trees may be large
+POSITIVE = ("true", "yes", "y", "1", "positive")
+SMALLEST: dict[Kind, dict[str, float]] = {  # differences that matter; the first metric decides
+    "two classes": {"roc_auc": 0.005, "average_precision": 0.01, "log_loss": 0.005, "brier": 0.002},
+    "more classes": {"log_loss": 0.01, "accuracy": 0.01, "f1_macro": 0.01},
+    "regression": {"r2": 0.01},
+}
+
+
+class Plan(NamedTuple):
+    """A table as it is and as the stages prepare it, its roles, its split, and the content of params.yaml."""
+
+    raw: pd.DataFrame
+    prepared: pd.DataFrame
+    data: Data
+    split: SplitByTime | SplitByShare
+    why_task: str
+    params: dict[str, Any]
+
+
+def plan(arguments: argparse.Namespace) -> Plan:
+    """What is to be done with a table, tried out on it.
+
+    Raises:
+        UserError: the table or an option can't be right.
+    """
+    given = arguments.file
+    raw, how = read(given, arguments.time)
+    roles = roles_of(arguments, raw)
+    task, why = columns.guess_task(raw[arguments.target])
+    if arguments.task:
+        task, why = arguments.task, "as --task says"
+    check_target(raw[arguments.target], task, given)
+    if arguments.group and raw[arguments.group].nunique(dropna=False) < 2:
+        raise UserError(f"--group {arguments.group}: the whole table is one group, which can't be split")
+    source = project.place_of(given).as_posix()
+    data = Data.model_validate(roles | {"set": "table", "source": source, "read": how, "task": task, "positive": None})
+    prepared = reader.prepare({"table": raw}, data)
+    data = data.model_copy(update={"positive": positive_of(prepared[data.target], data)})
+    check(prepared, data)
+    chosen = choose_split(prepared, data)
+    return Plan(raw, prepared, data, chosen, why, params_for(prepared, data, chosen))
+
+
+def read(given: Path, time: str | None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table as it is, and the arguments with which it's read.
+
+    Raises:
+        UserError: it can't be read, has no rows, or the column of the times holds something else.
+    """
+    how = understand(given)
+    raw = reader.read(given, **how)["table"]
+    if raw.empty:
+        raise UserError(f"{given}: only a header; a table needs rows")
+    if formats := columns.date_formats(raw):
+        how["types"] = formats
+        raw = reader.read(given, **how)["table"]
+    if time in raw and pd.api.types.is_string_dtype(raw[time]):
+        strange = columns.first_not_a_date(raw[time])
+        raise UserError(f'{given}: column {time}: "{strange}" is no date, or not written as the others are; mend it')
+    return raw, how
+
+
+def roles_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> dict[str, Any]:
+    """The columns' roles, by the keys of `data` in params.yaml.
+
+    Raises:
+        UserError: there is no such column, or one is named twice or in two roles.
+    """
+    single = {role: getattr(arguments, role) for role in ("target", "time", "group", "id")}
+    lists = {"drop": arguments.drop, "private": arguments.private}
+    named = [(role, name) for role, name in single.items() if name is not None]
+    named += [(role, name) for role, names in lists.items() for name in names]
+    seen: dict[str, str] = {}
+    for role, name in named:
+        if name not in raw:
+            near = difflib.get_close_matches(name, map(str, raw), n=1, cutoff=0)
+            raise UserError(f"--{role} {name}: {arguments.file} has no such column; the nearest is {near[0]}")
+        if named.count((role, name)) > 1:
+            raise UserError(f"--{role} {name}: named twice")
+        if role != "private":
+            if name in seen:
+                raise UserError(f"--{role} {name}: the column is --{seen[name]} already, and has one role")
+            seen[name] = role
+    counters = [name for name in map(str, raw) if name.startswith("Unnamed: ") and columns.counts_rows(raw[name])]
+    return single | lists | {"drop": [*arguments.drop, *(name for name in counters if name not in seen)]}
+
+
+def check_target(target: pd.Series, task: str, given: Path) -> None:
+    """Hold the target to what can be learned.
+
+    Raises:
+        UserError: it's missing throughout, constant, infinite, another value in each row, not of the task, or a class
+            or the table is too small.
+    """
+    values, where = target.dropna(), f"{given}: column {target.name}"
+    distinct = values.nunique()
+    if values.empty:
+        raise UserError(f"{where}: has no value; --target names the column to predict")
+    if distinct < 2:
+        raise UserError(f"{where}: has the same value in each row; there is nothing to predict")
+    if pd.api.types.is_datetime64_any_dtype(values):
+        raise UserError(f"{where}: a date, which can't be predicted; put what you ask of it into a column of numbers")
+    if len(values) < FEWEST_ROWS:
+        raise UserError(f"{given}: {len(values)} rows with a target, and {FEWEST_ROWS} are the least that can be split")
+    if is_number(values) and values.isin([float("inf"), float("-inf")]).any():
+        raise UserError(f"{where}: some values are infinite; mend the file")
+    if task == "regression":
+        if not is_number(values) or pd.api.types.is_bool_dtype(values):
+            raise UserError(f"{where}: not numbers, which regression needs; --task classification, or mend the file")
+        return
+    if distinct > len(values) / 2:
+        kind = "measurements or an id" if is_number(values) else "free text or an id"
+        raise UserError(f"{where}: {distinct:,} values in {len(values):,} rows: {kind}, not classes")
+    if pd.api.types.is_float_dtype(values) and (values % 1 != 0).any():
+        raise UserError(f"{where}: fractions aren't classes; --task regression")
+    if (fewest := values.value_counts().min()) < FEWEST_OF_A_CLASS:
+        rare = f"a class has {fewest} row{'s' if fewest > 1 else ''}, and {FEWEST_OF_A_CLASS} are the least"
+        raise UserError(f"{where}: {rare} that can be split; join it with another, or leave it out of the file")
+
+
+def positive_of(column: pd.Series, data: Data) -> Label | None:
+    """Of two classes the one that is asked about: the one that says yes, else the rarer."""
+    target = Target.of(column, data)
+    if target.kind != "two classes":
+        return None
+    says_yes = [value for value in target.classes if str(value).strip().lower() in POSITIVE]
+    return says_yes[0] if says_yes else min(target.classes, key=lambda value: (column == value).sum())
+
+
+def choose_split(prepared: pd.DataFrame, data: Data) -> SplitByTime | SplitByShare:
+    """By time where there is one, else by group, else at random; about 60, 20 and 20 of 100 rows.
+
+    Raises:
+        UserError: no such split gives parts that can be learned from and compared on.
+    """
+    if data.time:
+        times = prepared[data.time].sort_values(kind="stable")
+        if times.nunique() < 3:
+            raise UserError(f"--time {data.time}: {times.nunique()} different times, and a split needs 3")
+        hows: list[SplitByTime | SplitByShare] = [by_time(times)]
+    else:
+        by: Literal["group", "random"] = "group" if data.group else "random"
+        hows = [SplitByShare(by=by, valid=0.2, test=0.2, seed=seed) for seed in SEEDS]
+    reason = ""
+    for how in hows:
+        try:
+            train = split(prepared, data, how)["train"]
+        except UserError as error:
+            reason = str(error).removeprefix("split: ").removesuffix("; see split in params.yaml")
+            continue
+        halves = (train[half(train, data, draw)][data.target] for draw in range(REFITS))
+        if data.task == "regression" or all(values.nunique() == train[data.target].nunique() for values in halves):
+            return how
+        reason = "a random half of train lacks a class"
+    raise UserError(f"column {data.target}: too few rows, times or groups to split: {reason}")
+
+
+def by_time(times: pd.Series) -> SplitByTime:
+    """The two moments, of at least three in ascending order, after which about two fifths and one fifth of rows are."""
+    moments = times.drop_duplicates()
+    places = [times.searchsorted(moment) / len(times) for moment in moments]
+    near = [min(range(1, len(moments)), key=lambda at: abs(places[at] - share)) for share in (0.6, 0.8)]
+    first = min(near[0], len(moments) - 2)
+    chosen = [moments.iloc[first], moments.iloc[max(near[1], first + 1)]]
+    if isinstance(chosen[0], pd.Timestamp):
+        days = [moment.normalize() for moment in chosen]
+        chosen = [day.to_pydatetime() for day in (days if times.iloc[0] < days[0] < days[1] else chosen)]
+    return SplitByTime(by="time", valid_from=chosen[0], test_from=chosen[1])
+
+
+def moments_of(how: SplitByTime | SplitByShare) -> dict[str, Any]:
+    """A split as it stands in params.yaml: dates and numbers as short as they can be written."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, datetime):
+            return value.isoformat().removesuffix("T00:00:00")
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    return {key: plain(value) for key, value in how.model_dump().items()}
+
+
+def params_for(prepared: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare) -> dict[str, Any]:
+    """The content of params.yaml: what fits the table stays, the rest gets values to begin with."""
+    old = project.current()
+    was: dict[str, Any] = old["data"]
+    roles = data.model_dump(mode="json")
+    again = all(was[key] == roles[key] for key in ("set", "target", "task"))
+    if again and was["positive"] in prepared[data.target].unique():
+        roles["positive"] = was["positive"]
+    same_split = again and old["split"]["by"] == how.by and was["time"] == data.time and was["group"] == data.group
+    slices = [name for name in old["evaluate"]["slices"] if again and name in prepared and name not in data.private]
+    content = old | {
+        "data": roles,
+        "split": old["split"] if same_split else moments_of(how),
+        "evaluate": old["evaluate"] | {"slices": slices if again else first_slices(prepared, data)},
+    }
+    if not again:
+        content |= beginnings(prepared, data)
+    Params.model_validate(content)
+    return content
+
+
+def beginnings(prepared: pd.DataFrame, data: Data) -> dict[str, Any]:
+    """The sections that say what is asked, how it's learned and what must hold, for a new table or target."""
+    target, few = prepared[data.target], len(prepared) < FEW_ROWS
+    smallest = SMALLEST[Target.of(target, data).kind]
+    metric = next(iter(smallest))
+    if metric == "roc_auc" and target.value_counts(normalize=True).iloc[0] > columns.NEARLY_ALWAYS:
+        metric = "average_precision"
+    return {
+        "problem": {
+            "question": f"What is {data.target}, by the other columns?",
+            "decision": "Not written down yet: what will be done otherwise for knowing it?",
+            "costs": None,
+        },
+        "train": {
+            "model": "HistGradientBoosting",
+            "learning_rate": 0.05 if few else 0.1,
+            "max_iter": 100,
+            "max_leaf_nodes": 8 if few else 31,
+            "min_samples_leaf": max(2, min(20, len(prepared) // 50)),
+            "l2_regularization": 0,
+            "early_stopping": False,
+            "seed": 1,
+            "refits": REFITS,
+        },
+        "gate": {"metric": metric, "floor": None, "slice_floor": None, "smallest_difference": smallest},
+    }
+
+
+def first_slices(prepared: pd.DataFrame, data: Data, most: int = 2) -> list[str]:
+    """The first columns of a few categories: scores are shown for each of theirs."""
+    names = [name for name in features(prepared, data) if not is_number(prepared[name]) and name not in data.private]
+    return [name for name in names if 2 <= prepared[name].nunique() <= 10][:most]

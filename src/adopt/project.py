@@ -1,0 +1,138 @@
+"""The project's own files: what adopt may change of them, and how it does it."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+
+from src.core import params, schema
+from src.core.errors import UserError
+from src.core.files import replacing, write_json
+
+SOURCE = Path("data/source")
+RECORD = Path(".dvc/tmp/adopt.json")
+SECTIONS = "problem|data|split|train|evaluate|gate"
+
+
+def require_clean(given: Path) -> None:
+    """What isn't committed couldn't be told from what adopt does; but what it did before, and results, may stay.
+
+    Raises:
+        UserError: a file has changed since the last commit, or there is no commit.
+    """
+    if subprocess.run(["git", "rev-parse", "--quiet", "--verify", "HEAD"], capture_output=True).returncode:
+        raise UserError("no Git commit here yet; `git init`, `git add --all` and `git commit -m start` make one")
+    shown = ["git", "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z"]
+    status = subprocess.run(shown, capture_output=True, check=True).stdout.decode("utf-8", "replace")
+    mine = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {}
+    for line in filter(None, status.split("\0")):
+        name = line[3:]
+        given_too = Path(name).resolve().is_relative_to(given.resolve())
+        result = name == "dvc.lock" or name.startswith("metrics/")
+        if not (given_too or result or (name in mine and mine[name] == _hash(Path(name)))):
+            told = "not in Git" if line.startswith("??") else "changed since the last commit"
+            raise UserError(f"{name}: {told}; `git commit` or `git stash` first, so that what adopt does can be undone")
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def place_of(given: Path) -> Path:
+    """Where a file or folder of the user's goes: its name without what needs quoting; itself where it's there."""
+    if given.resolve().parent == SOURCE.resolve():
+        return SOURCE / given.name
+    stem, *suffixes = given.name.split(".")
+    name = ".".join([re.sub(r"[^\w-]+", "-", part).strip("-") for part in [stem or "table", *suffixes]])
+    return SOURCE / (name or "table")
+
+
+def put(given: Path, place: Path) -> None:
+    """Copy the table to its place, and put it under DVC unless Git has it there.
+
+    Raises:
+        UserError: it can't be written, or DVC doesn't take it.
+    """
+    in_git = subprocess.run(["git", "ls-files", "--error-unmatch", str(place)], capture_output=True).returncode == 0
+    try:
+        if given.resolve() != place.resolve():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if given.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+                shutil.copytree(given, place)
+            else:
+                with replacing(place) as part:
+                    shutil.copyfile(given, part)
+    except OSError as error:
+        raise UserError(f"{place}: can't be written: {error.strerror}") from None
+    if not in_git:
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", "add", "--quiet", str(place)], capture_output=True, text=True
+        )
+        if done.returncode:
+            raise UserError(f"{place}: `dvc add` fails: {' '.join(done.stderr.split())[-300:]}")
+
+
+def written(content: dict[str, Any]) -> tuple[str, list[str]]:
+    """The text of params.yaml with the keys set that differ, as DVC would, comments kept; and those keys."""
+    old = parse_yaml_for_update(params.FILE.read_text(encoding="utf-8"), params.FILE)
+    changed = _set(old, content)
+    # An empty line after a list went with the list.
+    return re.sub(rf"\n+(?=({SECTIONS}):)", r"\n\n", dumps_yaml(old)), changed
+
+
+def write_params(text: str) -> None:
+    """Write params.yaml."""
+    with replacing(params.FILE) as part:
+        part.write_bytes(text.encode())
+
+
+def _set(old: Any, new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Make one nested mapping another, in place; the keys that changed, dotted."""
+    changed = []
+    for key in [key for key in old if key not in new]:
+        del old[key]
+        changed.append(f"{prefix}{key}")
+    for key, value in new.items():
+        if isinstance(value, dict) and value and isinstance(old.get(key), dict):
+            changed += _set(old[key], value, f"{prefix}{key}.")
+        elif key not in old or old[key] != value or isinstance(old[key], bool) != isinstance(value, bool):
+            if value == [] and key in old.ca.items:
+                old.ca.items[key][3] = None  # else the brackets would stand on a line of their own
+            old[key] = value
+            changed.append(f"{prefix}{key}")
+    return changed
+
+
+def write_schema(raw: pd.DataFrame, private: list[str]) -> bool:
+    """Write a first schema for the table; one that it keeps already stays as it is. Returns whether it was written."""
+    there = schema.read_schema() if schema.FILE.is_file() else {}
+    kept = there.keys() == {"table"} and not schema.breaches(raw, there["table"])
+    if kept and not any(there["table"].columns[name].checks for name in private):
+        return False
+    schema.write_schema({"table": schema.infer(raw, private)})
+    return True
+
+
+def remember(place: Path) -> None:
+    """What was written, so that adopt may be run again before it's committed."""
+    pointer = place.with_name(f"{place.name}.dvc")
+    files = [params.FILE, schema.FILE, pointer, SOURCE / ".gitignore"]
+    write_json({file.as_posix(): _hash(file) for file in files if file.is_file()}, RECORD)
+
+
+def current() -> dict[str, Any]:
+    """params.yaml as it is, by section.
+
+    Raises:
+        UserError: it isn't in order.
+    """
+    params.read_params()
+    return dict(params.read_yaml(params.FILE))

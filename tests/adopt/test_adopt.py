@@ -1,0 +1,309 @@
+"""A table becomes the project's data by one command, or a line says why not and nothing has changed."""
+
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from src.adopt.__main__ import main
+from src.core.files import read_table
+from src.core.params import read_params, read_yaml
+from src.review.results import FOLDER, read_results
+from tests.conftest import ROOT, check, commit, copy_project, run
+
+RNG = np.random.default_rng(0)
+ROWS = 300
+HOUSES = pd.DataFrame(
+    {
+        "house": range(1000, 1000 + ROWS),
+        "area": RNG.normal(80, 20, ROWS).round(1),
+        "city": RNG.choice(["Bern", "Chur", "Zug"], ROWS),
+        "street": RNG.choice([f"street {n}" for n in range(40)], ROWS),
+        "built": pd.date_range("2020-01-01", periods=ROWS).strftime("%d.%m.%Y"),
+        "note": [f"a house with number {n}, quite nice" for n in range(ROWS)],
+        "nothing": np.nan,
+        "always": 1,
+    }
+)
+HOUSES["price"] = (HOUSES["area"] * 3 + RNG.normal(0, 20, ROWS)).round(1)
+HOUSES["sold"] = np.where(HOUSES["price"] + RNG.normal(0, 30, ROWS) > 250, "yes", "no")
+HOUSES["tax"] = HOUSES["price"] * 0.01
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this project in which nothing was adopted or run."""
+    return copy_project(tmp_path_factory.mktemp("started") / "project")
+
+
+Adopt = Callable[..., Path]
+
+
+@pytest.fixture
+def adopt(started: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Adopt:
+    """Adopts a table, saved under a name, in a copy of the project; further calls go on in the same copy."""
+    project = Path(shutil.copytree(started, tmp_path / "project", symlinks=True))
+    monkeypatch.chdir(project)
+
+    def adopt(table: pd.DataFrame | bytes | Path, *words: str, name: str = "houses.csv") -> Path:
+        file = table if isinstance(table, Path) else tmp_path / name
+        if isinstance(table, bytes):
+            file.write_bytes(table)
+        elif isinstance(table, pd.DataFrame):
+            table.to_csv(file, index=False)
+        monkeypatch.setattr(sys, "argv", ["adopt", str(file), *words])
+        main()
+        return project
+
+    return adopt
+
+
+def params(project: Path) -> dict[str, Any]:
+    return dict(read_yaml(project / "params.yaml"))
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_a_table_is_put_under_dvc_and_described_in_the_parameters(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    project = adopt(HOUSES, "--target", "price", "--drop", "tax")
+    data = params(project)["data"]
+    assert {key: data[key] for key in ("set", "source", "target", "task", "positive", "drop")} == {
+        "set": "table", "source": "data/source/houses.csv", "target": "price", "task": "regression",
+        "positive": None, "drop": ["tax"],
+    }  # fmt: skip
+    assert data["read"] == {"types": {"built": "%d.%m.%Y"}}
+    assert params(project)["gate"]["metric"] == "r2"
+    assert (project / "data/source/houses.csv.dvc").exists()
+    assert check("git", "status", "--porcelain", "--", "data/source", cwd=project) == (
+        "?? data/source/.gitignore\n?? data/source/houses.csv.dvc\n"
+    )
+    assert yaml.safe_load((project / "data/schema.yaml").read_text())["table"]["columns"].keys() == set(HOUSES)
+    shown = capsys.readouterr().out
+    assert re.search(r"^  city +text +0%  feature: categories$", shown, re.M)
+    assert re.search(r"^  nothing +empty +100%  feature, left out by the model$", shown, re.M)
+    assert re.search(r"^  price +number +0%  the target$", shown, re.M)
+    assert "regression: the target has" in shown
+    assert max(map(len, shown.split("warning:")[0].splitlines()[1:])) <= 80
+
+
+def test_the_comments_of_the_parameters_stay(adopt: Adopt):
+    comments = [re.search("#.*", line)[0] for line in (ROOT / "params.yaml").read_text().splitlines() if "#" in line]  # type: ignore[index]
+    text = (adopt(HOUSES, "--target", "price") / "params.yaml").read_text()
+    gone = [comment for comment in comments if comment not in text]
+    assert len(gone) == 3, "those of the costs of each error, and of the demo's months"
+    assert text.count("\n\n") == (ROOT / "params.yaml").read_text().count("\n\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "warning"),
+    [
+        ((), "tax: tells "),
+        ((), "--drop tax"),
+        ((), "house: another value in each row; if it names the row: --id house, else --drop house"),
+        ((), "built: a date; if the future is to be told from the past: --time built"),
+        ((), "note: another value in each row"),
+        ((), "nothing: has no value: --drop nothing"),
+        ((), "always: has the same value in each row: --drop always"),
+        ((), "street: may tell of persons; so that no value of it is shown: --private street, or --drop street"),
+    ],
+)
+def test_what_ruins_projects_is_warned_of_with_the_option_that_mends_it(adopt: Adopt, capsys, words, warning: str):
+    adopt(HOUSES, "--target", "price", *words)
+    assert warning in capsys.readouterr().out
+
+
+def test_what_was_mended_is_warned_of_no_more(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    drop = [word for name in ("tax", "note", "nothing", "always") for word in ("--drop", name)]
+    adopt(HOUSES, "--target", "price", "--id", "house", "--time", "built", "--private", "street", *drop)
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_free_text_copies_and_a_lopsided_target_are_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    table = pd.DataFrame(
+        {
+            "id": range(ROWS),
+            "x": RNG.normal(size=ROWS),
+            "text": ["a word or two"] * 40 + [f"{n} words" for n in range(260)],
+        }
+    )
+    table["y"] = [True] * 8 + [False] * (ROWS - 8)
+    table.loc[20:29, ["x", "text"]] = table.loc[10:19, ["x", "text"]].to_numpy()
+    project = adopt(table, "--target", "y")
+    shown = capsys.readouterr().out
+    assert "text: free text, which no model here reads: --drop text" in shown
+    assert "rows are alike in all but id" in shown
+    assert "97.3% of the rows have the same value" in shown
+    assert params(project)["gate"]["metric"] == "average_precision"
+
+
+def test_a_target_of_two_values_is_asked_about_by_the_one_that_says_yes_or_is_rarer(adopt: Adopt):
+    assert params(adopt(HOUSES, "--target", "sold"))["data"]["positive"] == "yes"
+    table = pd.DataFrame({"x": range(100), "y": ["left"] * 30 + ["right"] * 70})
+    assert params(adopt(table, "--target", "y", name="b.csv"))["data"]["positive"] == "left"
+
+
+def test_rows_are_split_by_time_or_by_group_where_one_is_named(adopt: Adopt):
+    split = params(adopt(HOUSES, "--target", "price", "--time", "built"))["split"]
+    assert split == {"by": "time", "valid_from": "2020-06-29", "test_from": "2020-08-28"}
+    project = adopt(HOUSES, "--target", "price", "--group", "street")
+    assert params(project)["split"]["by"] == "group"
+    assert params(project)["data"]["group"] == "street"
+
+
+def test_once_more_with_other_options_changes_what_it_must(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    project = adopt(HOUSES, "--target", "price", "--drop", "tax")
+    check("dvc", "commit", "--force", "data/source/houses.csv.dvc", cwd=project)
+    text = (project / "params.yaml").read_text()
+    commit(project)
+    (project / "params.yaml").write_text(
+        text.replace("max_iter: 100", "max_iter: 30")
+        .replace("metric: r2", "metric: rmse")
+        .replace("r2: 0.01", "rmse: 1")
+    )
+    commit(project)
+    capsys.readouterr()
+    adopt(project.parent / "houses.csv", "--target", "price", "--drop", "tax", "--drop", "always")
+    assert "params.yaml: data.drop changed\ndata/schema.yaml: as it was\n" in capsys.readouterr().out
+    assert check("git", "diff", "--stat", cwd=project).splitlines()[0].split("|") == [" params.yaml ", " 1 +"]
+    adopt(project.parent / "houses.csv", "--target", "price", "--drop", "tax")  # what it wrote itself may stay
+    assert check("git", "status", "--porcelain", cwd=project) == ""
+
+
+def test_the_given_file_may_be_the_one_that_is_there(adopt: Adopt):
+    project = adopt(HOUSES, "--target", "price")
+    commit(project)
+    HOUSES.iloc[:200].to_csv(project / "data/source/houses.csv", index=False)
+    adopt(Path("data/source/houses.csv"), "--target", "price")
+    assert len(pd.read_csv(project / "data/source/houses.csv")) == 200
+    assert " M data/source/houses.csv.dvc\n" in check("git", "status", "--porcelain", cwd=project)
+
+
+ODD = ['a "quoted" name', "$HOME ${data.set}", "{{ jinja }}", "two\nlines", "größe", "城市", "a: b # c", " padded "]
+
+
+def test_names_may_hold_anything(adopt: Adopt, tmp_path: Path):
+    table = pd.DataFrame({name: RNG.normal(size=100).round(3) for name in ODD})
+    table["$y: {{ target }}\n'"] = table[ODD[0]] + RNG.normal(size=100).round(3)
+    table["@team"] = RNG.choice(["| a", "<b>"], 100)
+    file = tmp_path / "my 'odd' $file {{ (1).csv"
+    table.to_csv(file, index=False)
+    project = adopt(file, "--target", table.columns[-2], "--drop", ODD[3], "--private", ODD[0])
+    data = read_params().data
+    assert (data.target, data.drop, data.private) == (table.columns[-2], [ODD[3]], [ODD[0]])
+    assert data.source == "data/source/my-odd-file-1.csv"
+    check("dvc", "repro", cwd=project)
+    assert read_results(FOLDER)
+    assert "params.yaml" not in check("dvc", "status", cwd=project)
+    report = check(sys.executable, "-m", "src.review", "report", cwd=project)
+    assert "First results: `r2`" in report
+
+
+Y = {"y": [0, 1] * 100}
+X = {"x": range(200)}
+
+
+def frame(**columns: Any) -> pd.DataFrame:
+    return pd.DataFrame(X | Y | columns)
+
+
+@pytest.mark.parametrize(
+    ("table", "words", "line"),
+    [
+        (Path("none.csv"), ["--target", "y"], "none.csv: no such file"),
+        (Path("data/nothing"), ["--target", "y"], "no such file"),
+        (b"", ["--target", "y"], "houses.csv: empty"),
+        (b"x,y\n", ["--target", "y"], "only a header"),
+        (b"x,y\n1,2\n3\n", ["--target", "y"], "row 3 has more or fewer cells"),
+        (b'x,y\n1,2\n"3,4\n', ["--target", "y"], "the quote that opens in line 3 is never closed"),
+        (b"PK\x03\x04", ["--target", "y"], "a spreadsheet or an archive"),
+        (b"\x00\x01\x02", ["--target", "y"], "binary"),
+        (b"x,x,y\n1,2,3\n", ["--target", "y"], "the column x is there twice"),
+        (frame(), ["--target", "z"], "--target z: {} has no such column; the nearest is "),
+        (frame(price=1), ["--target", "prize"], "--target prize: {} has no such column; the nearest is price"),
+        (frame(), ["--target", "y", "--drop", "q"], "--drop q: {} has no such column"),
+        (frame(), ["--target", "y", "--drop", "y"], "--drop y: the column is --target already"),
+        (frame(), ["--target", "y", "--id", "x", "--time", "x"], "--id x: the column is --time already"),
+        (frame(), ["--target", "y", "--drop", "x", "--drop", "x"], "--drop x: named twice"),
+        (frame(), ["--target", "y", "--private", "x", "--private", "x"], "--private x: named twice"),
+        (frame(), ["--target", "y", "--drop", "x"], "no column is left to learn from"),
+        (frame(z=np.nan), ["--target", "z"], "column z: has no value"),
+        (frame(z=3), ["--target", "z"], "column z: has the same value in each row"),
+        (frame(z=["2020-01-01", "2020-01-02"] * 100), ["--target", "z"], "column z: a date, which can't be predicted"),
+        (frame(z=[np.inf, *np.arange(199)]), ["--target", "z"], "column z: some values are infinite"),
+        (frame(z=[f"text {n}" for n in range(200)]), ["--target", "z"], "200 values in 200 rows: free text or an id"),
+        (frame(), ["--target", "x", "--task", "classification"], "200 values in 200 rows: measurements or an id"),
+        (frame(z=["a", "b"] * 100), ["--target", "z", "--task", "regression"], "not numbers, which regression needs"),
+        (frame(z=[0.5, 1.5] * 100), ["--target", "z", "--task", "classification"], "fractions aren't classes"),
+        (frame().iloc[:49], ["--target", "y"], "49 rows with a target, and 50 are the least"),
+        (frame(y=["a"] * 198 + ["b"] * 2), ["--target", "y"], "column y: a class has 2 rows, and 5 are the least"),
+        (frame(t=["2020-01-01"] * 199 + ["soon"]), ["--target", "y", "--time", "t"], 'column t: "soon" is no date'),
+        (frame(t=[1] * 99 + [2] * 101), ["--target", "y", "--time", "t"], "--time t: 2 different times"),
+        (frame(g="a"), ["--target", "y", "--group", "g"], "--group g: the whole table is one group"),
+        (frame(g=["a", "b"] * 100), ["--target", "y", "--group", "g"], "too few rows, times or groups to split"),
+        (frame(i=[1, 1] * 100), ["--target", "y", "--id", "i"], "column i: 199 ids are repeated"),
+        (frame(t=[None, *[2] * 199]), ["--target", "y", "--time", "t"], "column t: 1 values are missing"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_right_is_refused_in_one_line_and_changes_nothing(
+    adopt: Adopt, table: pd.DataFrame | bytes | Path, words: list[str], line: str, tmp_path: Path
+):
+    before = snapshot(tmp_path / "project")
+    with pytest.raises(SystemExit) as error:
+        adopt(table, *words)
+    message = str(error.value)
+    assert line.format(tmp_path / "houses.csv") in message
+    assert "\n" not in message
+    assert {name: content for name, content in snapshot(tmp_path / "project").items() if ".git/index" not in name} == {
+        name: content for name, content in before.items() if ".git/index" not in name
+    }
+
+
+@pytest.mark.parametrize("name", ["README.md", "new.txt"])
+def test_an_unclean_tree_is_refused(adopt: Adopt, tmp_path: Path, name: str):
+    (tmp_path / "project" / name).write_text("changed")
+    with pytest.raises(SystemExit, match=rf"{name}: (not in Git|changed since the last commit); `git commit`"):
+        adopt(HOUSES, "--target", "price")
+
+
+def test_a_folder_grows_by_a_file(adopt: Adopt, tmp_path: Path):
+    months = tmp_path / "months"
+    months.mkdir()
+    HOUSES.iloc[:150].to_csv(months / "1.csv", index=False)
+    HOUSES.iloc[150:250].to_csv(months / "2.csv", index=False)
+    project = adopt(months, "--target", "price", "--id", "house", "--drop", "tax")
+    commit(project)
+    check("dvc", "repro", cwd=project)
+    commit(project)
+    assert len(read_table(project / "data/prepared.parquet")) == 250
+    HOUSES.iloc[250:].to_csv(project / "data/source/months/3.csv", index=False)
+    check("dvc", "repro", cwd=project)
+    assert len(read_table(project / "data/prepared.parquet")) == ROWS
+    assert "250 rows → 300: 50 added, 0 removed, 0 with other values." in report_of(project)
+
+
+def report_of(project: Path) -> str:
+    check(sys.executable, "-m", "src.review", "report", "--base", "HEAD", cwd=project)
+    return (project / "report.md").read_text()
+
+
+def test_a_table_without_signal_runs_to_the_end_and_only_the_gate_says_no(adopt: Adopt):
+    table = pd.DataFrame({"a": RNG.normal(size=200), "b": RNG.choice(list("xyz"), 200), "y": RNG.choice([0, 1], 200)})
+    project = adopt(table, "--target", "y")
+    check("dvc", "repro", cwd=project)
+    done = run(sys.executable, "-m", "src.review", "gate", cwd=project)
+    assert done.returncode == 1
+    assert "FAILS  better than the baseline prior" in done.stdout
+
+
+def test_the_command_tells_a_mistake_in_one_line(started: Path):
+    done = run(sys.executable, "-m", "src.adopt", "none.csv", "--target", "y", cwd=started)
+    assert (done.returncode, done.stderr, done.stdout) == (1, "none.csv: no such file\n", "")

@@ -1,0 +1,127 @@
+"""How a file is written is found from the file alone, and what is no table is refused in one line."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.adopt.dialect import understand
+from src.datasets import table
+
+
+def written(folder: Path, content: str | bytes, name: str = "a.csv") -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("content", "how"),
+    [
+        ("a,b\n1,2.5\n", {}),
+        ("a;b\n1;2,5\n", {"separator": ";", "decimal": ","}),
+        ("a;b\n1;2.5\n", {"separator": ";"}),
+        ("a\tb\n1\t2\n", {"separator": "\t"}),
+        ("a|b\nx, y|2\n", {"separator": "|"}),
+        ('a,b\n"1,5","2,5"\n"3,5","4,5"\n', {"decimal": ","}),
+        ('a,b\n"1,500","2,000"\n', {}),
+        ('a,b\n"x;y;z","1;2;3"\n"x;y","1;2"\n', {}),
+        ('a,b\n"two\nlines",1\n"and "" a quote",2\n', {}),
+        ("\ufeffa,b\n1,2\n", {}),
+    ],
+)
+def test_separator_and_decimal_are_found(tmp_path: Path, content: str, how: dict[str, Any]):
+    assert understand(written(tmp_path, content)) == how
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("größe,ort\n1,Köln\n2,Zürich\n", "cp1252"),
+        ("prix,ville\n1,Besançon\n2,Nîmes €\n", "cp1252"),
+        ("город,цена\nМосква,1\nКазань,2\nСанкт-Петербург,3\n", "cp1251"),  # noqa: RUF001  # Cyrillic is meant
+        ("都市,値段\n東京,1\n大阪,2\n名古屋,3\n", "cp932"),
+        ("größe,ort\n1,Köln\n", "utf-8"),
+        ("größe,ort\n1,Köln\n", "utf-16"),
+    ],
+)
+def test_an_encoding_is_found_and_reads_back_what_was_written(tmp_path: Path, text: str, encoding: str):
+    file = written(tmp_path, text.encode(encoding))
+    how = understand(file)
+    assert how.get("encoding", "utf-8") == encoding
+    header, first = text.splitlines()[:2]
+    frame = table.read(file, **how)["table"]
+    assert [*frame.columns] == header.split(",")
+    assert [str(value) for value in frame.iloc[0]] == first.split(",")
+
+
+def test_an_odd_letter_late_in_a_large_file_counts_too(tmp_path: Path):
+    file = written(tmp_path, b"a,b\n" + b"x,1\n" * 400_000 + "é,2\n".encode("latin-1"))
+    assert understand(file) == {"encoding": "cp1252"}
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "a.csv.gz", "a.tsv"])
+def test_other_kinds_need_no_arguments(tmp_path: Path, name: str):
+    frame, file = pd.DataFrame({"a": [1, 2], "b": ["x", "ü"]}), tmp_path / name
+    match name.partition(".")[2]:
+        case "parquet":
+            frame.to_parquet(file)
+        case "jsonl":
+            frame.to_json(file, orient="records", lines=True, force_ascii=False)
+        case suffix:
+            frame.to_csv(file, index=False, sep="\t" if suffix == "tsv" else ",")
+    assert understand(file) == {}
+    pd.testing.assert_frame_equal(table.read(file)["table"], frame)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("a.csv", b"", "empty"),
+        ("a.csv", b" \n\n", "empty"),
+        ("a.csv", b"a,b\n", "only a header"),
+        ("a.csv", b"Dear Sir\nhow are you\n", "not a table, or one of a single column"),
+        ("a.csv", b"a,b\n\x00\x01,2\n", "binary"),
+        ("a.csv", b"PK\x03\x04rest", "a spreadsheet or an archive; open it and save the table as CSV"),
+        ("a.xls", b"\xd0\xcf\x11\xe0rest", "a spreadsheet; open it"),
+        ("a.pdf", b"%PDF-1.4", "a PDF"),
+        ("a.csv", b"<html><table>", "HTML or XML"),
+        ("a.json", b'[{"a": 1}]', "one JSON array; write one object to a line"),
+        ("a.csv.gz", gzip.compress(b"a,b\n1,2\n" * 999)[:30], "cut short, or not gzip"),
+        ("a.csv.gz", b"a,b\n1,2\n", "cut short, or not gzip"),
+        ("a.csv", b'a,b\n1,2\n"3,4\n5,6\n', "the quote that opens in line 3 is never closed"),
+    ],
+)
+def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes, line: str):
+    file = written(tmp_path, content, name)
+    with pytest.raises(SystemExit) as error:
+        understand(file)
+    assert str(error.value).startswith(f"{file}: {line}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_is_understood_by_its_files(tmp_path: Path):
+    with pytest.raises(SystemExit, match="a folder without tables"):
+        understand(tmp_path)
+    written(tmp_path, "a;b\n1;2\n", "1.csv")
+    written(tmp_path, "a;b\n3;4\n", "2.csv")
+    assert understand(tmp_path) == {"separator": ";"}
+    written(tmp_path, "a,b\n5,6\n", "3.csv")
+    with pytest.raises(SystemExit, match=r"3.csv: written in another way"):
+        understand(tmp_path)
+
+
+cells = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
+
+
+@given(st.lists(st.tuples(cells, st.floats(-1e6, 1e6)), min_size=2, max_size=20), st.sampled_from(",;\t|"))
+def test_no_text_is_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, float]], separator: str
+):
+    file = tmp_path_factory.mktemp("any") / "a.csv"
+    pd.DataFrame(rows, columns=["text", "number"]).to_csv(file, index=False, sep=separator)
+    assert understand(file).get("encoding", "utf-8") == "utf-8"
