@@ -41,6 +41,7 @@ calibrate: .venv/installed  ## simulate what the review's verdicts promise
 lock: .venv/installed  ## renew requirements.txt and requirements-dev.txt
 	uv pip compile $(COMPILE) requirements.in -o requirements.txt
 	uv pip compile $(COMPILE) requirements-dev.in -o requirements-dev.txt
+	python -m tests.template.locks
 
 clean:  ## delete outputs and pictures; caches and .venv stay
 	rm -rf data/raw data/prepared.parquet data/split models dvc_plots
@@ -48,7 +49,7 @@ clean:  ## delete outputs and pictures; caches and .venv stay
 COMPILE = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate
 PICTURES = "What each feature tells alone" "Learning curve" "ROC curve" "Precision and recall" "Calibration"
 
-# The hashes hold for the two packages that are built here, too: what builds them is installed first.
+# The hashes hold for the packages that are built here, too: what builds them is installed first.
 .venv/installed: requirements.txt requirements-dev.txt
 	@if command -v uv >/dev/null; then \
 		uv venv --quiet --allow-existing --python '>=3.11,<3.14' .venv && \

