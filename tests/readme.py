@@ -24,7 +24,7 @@ STEP = re.compile(
     re.M,
 )
 SILENT = re.compile(
-    r"git clone|cd |make repro|python3 -m venv|\. |pip |dvc repro|dvc exp run|python -m src.review report"
+    r"git clone|cd |copier|make (repro|start)|python3 -m venv|\. |pip |dvc repro|dvc exp run|python -m src.review rep"
 )
 CHANGING = re.compile(r"\b[0-9a-f]{7,40}\b")  # commits
 MARK = "-- the next command --"
@@ -38,8 +38,7 @@ def steps(text: str) -> list[tuple[str, str]]:
 def run_all(commands: list[str], folder: Path) -> list[str]:
     """What the commands print, in one shell, the clone's address replaced by this project's.
 
-    What the page shows before it says how to clone is run after that, with the environment activated. A table is
-    adopted in a clean tree.
+    What the page shows before it says how to clone is run after that, with the environment activated.
     """
     copy_project(folder / "origin")
     load_diabetes(as_frame=True, scaled=False).frame.to_csv(folder / "diabetes.csv", index=False)
@@ -48,11 +47,14 @@ def run_all(commands: list[str], folder: Path) -> list[str]:
     order = [*range(clone, made + 1), *range(clone), *range(made + 1, len(commands))]
     script = ["set -e", "export COLUMNS=80"]
     for number in order:
-        command = commands[number].replace("https://github.com/OWNER/retrace", f"{folder}/origin retrace")
+        clones = commands[number].startswith("git clone")
+        address = f"{folder}/origin{' retrace' if clones else ''}"
+        command = commands[number].replace("https://github.com/OWNER/retrace", address)
         if "src.adopt" in command:
-            script += ["git restore .", "cp ../diabetes.csv ."]
+            script += ["cp ../diabetes.csv ."]
         script += [f"echo '{MARK}'", "rm -rf .venv" if "venv .venv" in command else "", command]
     plain = {key: value for key, value in ENVIRONMENT.items() if key != "VIRTUAL_ENV"}
+    plain |= {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     plain["PATH"] = os.pathsep.join(part for part in plain["PATH"].split(os.pathsep) if ".venv" not in part)
     shell = subprocess.run(["bash"], input="\n".join(script), cwd=folder, env=plain, capture_output=True, text=True)
     assert shell.returncode == 0, shell.stdout[-2000:] + shell.stderr[-2000:]

@@ -28,7 +28,8 @@ def test_every_command_runs_and_prints_what_the_page_shows(tmp_path: Path):
 def test_every_file_and_target_that_the_page_names_is_there():
     for link in re.findall(r"\]\(([^)#:]+)\)", PAGE):
         assert (ROOT / link).exists(), link
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    texts = [(ROOT / name).read_text() for name in ("Makefile", "Makefile.jinja")]  # and of projects made from this
+    targets = re.findall(r"^(?:<%.*%>)?([a-z-]+):", "\n".join(texts), re.M)
     for target in re.findall(r"`make ([a-z-]+)", PAGE):
         assert target in targets, target
 

