@@ -21,7 +21,7 @@ from src.core.errors import UserError
 HEAD = 1 << 20  # bytes that are looked at for the kind, the separator and the decimal sign
 MOST_LINES = 1000
 FEWEST_LETTERS = 3  # beyond ASCII, that tell nothing of an alphabet
-SEPARATORS = ",;\t|"
+SEPARATORS = ",;\t| "  # a space only where no other parts the cells
 EASTERN = ["cp1251", "koi8_r", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp1253", "cp1255", "cp1256"]
 STARTS = {
     b"PK\x03\x04": "a spreadsheet or an archive; open it and save the table as CSV",
@@ -137,10 +137,11 @@ def _of_text(file: Path, sample: str, encoding: str) -> dict[str, Any]:
         separator: sum(len(row) == len(rows[0]) for row in rows) / len(rows) if len(rows[0]) > 1 else 0.0
         for separator, rows in candidates.items()
     }
-    separator = max(SEPARATORS, key=lambda one: (alike[one] > 0.5, alike[one], len(candidates[one][0])))
+    alike[" "] = float(alike[" "] == 1 and not any(alike[one] > 0.5 for one in SEPARATORS[:-1]))
+    separator = max(SEPARATORS, key=lambda one: (alike[one], len(candidates[one][0])))
     rows = candidates[separator]
     if not alike[separator]:
-        raise UserError(f"{file}: not a table, or one of a single column; cells are parted by one of , ; tab |")
+        raise UserError(f"{file}: not a table, or one of a single column; cells are parted by one of , ; tab | space")
     if len(rows) < 2:
         raise UserError(f"{file}: only a header; a table needs rows")
     decimal = _decimal(rows[1:], separator)

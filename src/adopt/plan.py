@@ -5,6 +5,7 @@ The stages' own functions try it out first, so that `dvc repro` runs to its end 
 
 import argparse
 import difflib
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -62,7 +63,10 @@ def plan(arguments: argparse.Namespace) -> Plan:
     data = Data.model_validate(roles | {"set": "table", "source": source, "read": how, "task": task, "positive": None})
     prepared = reader.prepare({"table": raw}, data)
     data = data.model_copy(update={"positive": positive_of(prepared[data.target], data)})
-    check(prepared, data)
+    try:
+        check(prepared, data)
+    except UserError as error:
+        raise UserError(re.sub(r"(add it to params.yaml: )?data.drop: \[(.*)\]", r"--drop '\2'", str(error))) from None
     chosen = choose_split(prepared, data)
     return Plan(raw, prepared, data, chosen, why, params_for(prepared, data, chosen))
 

@@ -235,6 +235,7 @@ def frame(**columns: Any) -> pd.DataFrame:
         (frame(), ["--target", "y", "--drop", "x", "--drop", "x"], "--drop x: named twice"),
         (frame(), ["--target", "y", "--private", "x", "--private", "x"], "--private x: named twice"),
         (frame(), ["--target", "y", "--drop", "x"], "no column is left to learn from"),
+        (frame(y=range(200)), ["--target", "y"], "column x: says the same as the target; --drop 'x'"),
         (frame(z=np.nan), ["--target", "z"], "column z: has no value"),
         (frame(z=3), ["--target", "z"], "column z: has the same value in each row"),
         (frame(z=["2020-01-01", "2020-01-02"] * 100), ["--target", "z"], "column z: a date, which can't be predicted"),

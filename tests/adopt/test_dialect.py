@@ -27,6 +27,8 @@ def written(folder: Path, content: str | bytes, name: str = "a.csv") -> Path:
         ("a;b\n1;2.5\n", {"separator": ";"}),
         ("a\tb\n1\t2\n", {"separator": "\t"}),
         ("a|b\nx, y|2\n", {"separator": "|"}),
+        ("a b\n1 2.5\n3 4.5\n", {"separator": " "}),
+        ("first name,age\nAnna van Lee,3\nOtto de Wit,4\n", {}),
         ('a,b\n"1,5","2,5"\n"3,5","4,5"\n', {"decimal": ","}),
         ('a,b\n"1,500","2,000"\n', {}),
         ('a,b\n"x;y;z","1;2;3"\n"x;y","1;2"\n', {}),
