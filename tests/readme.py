@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sklearn.datasets import load_diabetes
 
-from tests.conftest import ENVIRONMENT, ROOT, copy_project
+from tests.conftest import ENVIRONMENT, IDENTITY, ROOT, copy_project
 
 README = ROOT / "README.md"
 STEP = re.compile(
@@ -54,7 +54,7 @@ def run_all(commands: list[str], folder: Path) -> list[str]:
             script += ["cp ../diabetes.csv ."]
         script += [f"echo '{MARK}'", "rm -rf .venv" if "venv .venv" in command else "", command]
     plain = {key: value for key, value in ENVIRONMENT.items() if key != "VIRTUAL_ENV"}
-    plain |= {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    plain |= IDENTITY
     plain["PATH"] = os.pathsep.join(part for part in plain["PATH"].split(os.pathsep) if ".venv" not in part)
     shell = subprocess.run(["bash"], input="\n".join(script), cwd=folder, env=plain, capture_output=True, text=True)
     assert shell.returncode == 0, shell.stdout[-2000:] + shell.stderr[-2000:]

@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 from charset_normalizer import from_bytes
 
 from src.core.errors import UserError
+from src.datasets.table import LINES, TABBED, kind_of
 
 HEAD = 1 << 20  # bytes that are looked at for the kind, the separator and the decimal sign
 MOST_LINES = 1000
@@ -54,25 +55,26 @@ def understand(source: Path) -> dict[str, Any]:
     Raises:
         UserError: a file is missing, empty, no table, cut short, or a quote in it is never closed.
     """
-    found = [_understand_file(file) for file in files_of(source)]
-    for file, how in zip(files_of(source), found, strict=True):
+    files = files_of(source)
+    found = [_understand_file(file) for file in files]
+    for file, how in zip(files, found, strict=True):
         if how != found[0]:
             raise UserError(f"{file}: written in another way than the folder's first file ({how}, not {found[0]})")
     return found[0]
 
 
 def _understand_file(file: Path) -> dict[str, Any]:
-    kind = [suffix for suffix in file.suffixes if suffix != ".gz"][-1:]
+    kind = kind_of(file)
     try:
         with _opened(file) as stream:
             head = stream.read(HEAD)
             if not head.strip():
                 raise UserError(f"{file}: empty; a table needs a header and rows")
-            if kind == [".parquet"]:
+            if kind == ".parquet":
                 return {}
             encoding = _encoding(file)
             _refuse_other_kinds(file, head, encoding)
-            if kind in ([".jsonl"], [".ndjson"]):
+            if kind in LINES:
                 return {}
             text = head.decode(encoding, "ignore")
             whole = len(head) < HEAD
@@ -81,7 +83,7 @@ def _understand_file(file: Path) -> dict[str, Any]:
             _refuse_open_quote(file, encoding, how.get("separator", ","))
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise UserError(f"{file}: cut short, or not gzip; write it again") from None
-    if kind in ([".tsv"], [".tab"]):
+    if kind in TABBED:
         how.pop("separator", None)
     return how
 

@@ -18,7 +18,6 @@ from src.core.files import replacing, write_json
 
 SOURCE = Path("data/source")
 RECORD = Path(".dvc/tmp/adopt.json")
-SECTIONS = "problem|data|split|train|evaluate|gate"
 
 
 def require_clean(given: Path) -> None:
@@ -85,7 +84,7 @@ def written(content: dict[str, Any]) -> tuple[str, list[str]]:
     old = parse_yaml_for_update(params.FILE.read_text(encoding="utf-8"), params.FILE)
     changed = _set(old, content)
     # An empty line after a list went with the list.
-    return re.sub(rf"\n+(?=({SECTIONS}):)", r"\n\n", dumps_yaml(old)), changed
+    return re.sub(rf"\n+(?=({'|'.join(params.Params.model_fields)}):)", r"\n\n", dumps_yaml(old)), changed
 
 
 def write_params(text: str) -> None:

@@ -25,7 +25,9 @@ from src.core.params import Data
 Sign = Annotated[str, Field(pattern=r"^[\x01-\x7f]$")]
 Type = Annotated[str, Field(pattern=r"^(number|text|date|.*%.*)$")]
 ARROW = {"number": pa.float64(), "text": pa.string(), "date": pa.timestamp("us")}
-TEXT = (".csv", ".tsv", ".tab", ".txt", ".data")
+TABBED = (".tsv", ".tab")
+TEXT = (".csv", *TABBED, ".txt", ".data")
+LINES = (".jsonl", ".ndjson")
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "?"]
 
 
@@ -64,20 +66,23 @@ def read(
     return {"table": _plain(table, source)}
 
 
+def kind_of(file: Path) -> str:
+    """The suffix that says what a file is, `.gz` aside; empty where it has none."""
+    return next((suffix for suffix in reversed(file.suffixes) if suffix != ".gz"), "")
+
+
 def _read_file(file: Path, separator: str, decimal: str, encoding: str, types: dict[str, str]) -> pa.Table:
     arrow = {name: ARROW.get(type_, pa.string()) for name, type_ in types.items()}
-    kind = [suffix for suffix in file.suffixes if suffix != ".gz"][-1:]
-    if kind == [".parquet"]:
+    kind = kind_of(file)
+    if kind == ".parquet":
         table = pa.parquet.read_table(file)
-    elif kind in ([".jsonl"], [".ndjson"]):
+    elif kind in LINES:
         table = pa.json.read_json(file)
-    elif kind and kind[0] in TEXT:
+    elif kind in TEXT:
         table = pa.csv.read_csv(
             file,
             read_options=pa.csv.ReadOptions(encoding=encoding, use_threads=False),
-            parse_options=pa.csv.ParseOptions(
-                delimiter="\t" if kind[0] in (".tsv", ".tab") else separator, newlines_in_values=True
-            ),
+            parse_options=pa.csv.ParseOptions(delimiter="\t" if kind in TABBED else separator, newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(
                 column_types=arrow,
                 decimal_point=decimal,

@@ -15,11 +15,10 @@ import copier
 import pytest
 from sklearn.datasets import load_wine
 
-from tests.conftest import ENVIRONMENT, check, commit, copy_project, run
+from tests.conftest import ENVIRONMENT, IDENTITY, check, commit, copy_project, run
 
 pytestmark = pytest.mark.slow
 RCLONE = str(Path(sys.executable).parent / "rclone")
-IDENTITY = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 # The project's own environment, not that of the tests.
 PLAIN = {key: value for key, value in ENVIRONMENT.items() if key != "VIRTUAL_ENV"} | IDENTITY
 

@@ -15,14 +15,13 @@ import pytest
 from sklearn.datasets import load_wine
 
 from src.core.params import read_params
-from tests.conftest import ROOT, check, commit, copy_project, run
+from tests.conftest import IDENTITY, ROOT, check, commit, copy_project, run
 
 OTHERS = {".copier-answers.yml"}  # not in the live project
 PATCHED = {
     *("LICENSE", "Makefile", "README.md", "pyproject.toml", ".github/workflows/test.yml"),
     *("requirements-dev.in", "requirements-dev.txt"),
 }
-IDENTITY = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 Make = Callable[..., Path]
 
 
