@@ -461,14 +461,19 @@ def difference_of_results() -> bytes:
 
 def broken(rerun: Rerun, here: Revision, base: Revision | None) -> list[tuple[str, str]]:
     """The report of a pipeline that didn't run to its end."""
-    failed = [stage.name for stage in rerun.stages if stage.how == "failed"]
-    where = f" in the stage {code(failed[0])}" if failed else ""
+    failed = next((stage.name for stage in rerun.stages if stage.how == "failed"), "")
+    title = f"The pipeline breaks{f' in the stage {code(failed)}' if failed else ''}"
+    hint = ""
+    if failed.endswith(".dvc"):
+        title = f"The data isn't here: {code(failed.removesuffix('.dvc'))}"
+        hint = (
+            "Git has its hash, and no storage that this run may read has the file. Whoever has it types `dvc push`. "
+            "For a fork or Dependabot no storage is read: someone who may write to the repository runs the workflow on "
+            "the branch, once it's there.\n\n"
+        )
     head = git("rev-parse", "HEAD") or "HEAD"
     sections = [
-        (
-            "the answer",
-            f"## The pipeline breaks{where}\n\n**May not be merged:** there are no results.\n\nThe last lines:",
-        ),
+        ("the answer", f"## {title}\n\n**May not be merged:** there are no results.\n\n{hint}The last lines:"),
         ("output", block("\n".join(rerun.tail))),
         ("how to see it", f"```console\ngit fetch origin {head}\ngit checkout {head}\nmake repro\n```"),
         ("stages", stages_ran(rerun)),

@@ -3,8 +3,9 @@
     python -m src.review rerun
 
 DVC would skip a stage whose results are committed, and so would never find that they can't be made. So dvc.lock is put
-aside: each stage runs, or comes from DVC's run-cache, where this machine has run it before. What happened, stage by
-stage, and the last lines that were printed are kept in `.dvc/tmp/rerun.json` for `report`.
+aside: each stage runs, or comes from DVC's run-cache, which knows the hashes of what earlier runs here made of the same
+inputs. What happened, stage by stage, and the last lines that were printed are kept in `.dvc/tmp/rerun.json` for
+`report`.
 """
 
 import hashlib
@@ -14,9 +15,14 @@ import subprocess
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc_data.hashfile.build import build
+from dvc_data.hashfile.transfer import transfer
 from pydantic import BaseModel, ValidationError
 
 from src.core.files import write_json
@@ -28,7 +34,7 @@ TAIL, WIDEST = 30, 300  # lines kept, and characters of each
 EVENTS = {
     "ran": re.compile(r"Running stage '(.+)':"),
     "from a cache": re.compile(r"Stage '(.+)' is cached - skipping run, checking out outputs"),
-    "failed": re.compile(r"ERROR: failed to reproduce '(.+)'"),
+    "failed": re.compile(r"ERROR: failed to reproduce '(.+?)'(?:: |$)"),
 }
 
 
@@ -64,11 +70,21 @@ def _hash() -> str:
     return hashlib.md5(LOCK.read_bytes(), usedforsecurity=False).hexdigest() if LOCK.is_file() else ""
 
 
+def _lend_results() -> None:
+    """Put the results that Git keeps into DVC's cache, which a storage gives the others only."""
+    with suppress(DvcException), Repo() as repo:  # `dvc repro` tells of a mistake in its files
+        for out in repo.index.outs:
+            if not out.use_cache and out.exists:
+                staging, _, found = build(repo.cache.local, out.fs_path, out.fs, "md5")
+                transfer(staging, repo.cache.local, {found.hash_info}, shallow=False)
+
+
 def rerun() -> bool:
     """Run the pipeline, showing what it prints, and keep what happened; returns whether it ran to its end."""
     LOCK.unlink(missing_ok=True)
     record = Rerun(commit=git("rev-parse", "HEAD") or "", lock="", succeeded=False, stages=[], tail=[])
     write_json(record.model_dump(), FILE)  # what stands if this process is killed
+    _lend_results()
     tail: deque[str] = deque(maxlen=TAIL)
     events: list[tuple[float, str, str]] = []
     process = subprocess.Popen(

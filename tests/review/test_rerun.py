@@ -1,6 +1,7 @@
 """A rerun believes nothing that is committed, and keeps what happened."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,32 @@ def test_what_ran_before_comes_from_the_cache_and_the_report_says_so(copy_of, wi
     text = report(project, "--base", "HEAD")
     assert "0 stages ran, 7 came from a cache" in text
     assert "**Reproduced:**" in text
+
+
+def test_what_a_storage_gave_and_what_git_keeps_are_cache_enough(copy_of, wine: Path, tmp_path: Path):
+    project = copy_of(wine)
+    check("dvc", "remote", "add", "--default", "storage", str(tmp_path / "storage"), cwd=project)
+    check("dvc", "push", cwd=project)
+    shutil.rmtree(project / ".dvc/cache/files")
+    check("dvc", "pull", cwd=project)
+    _, kept = rerun(project)
+    assert {stage["how"] for stage in kept["stages"]} == {"from a cache"}
+
+
+def test_data_that_no_storage_gave_is_told_by_its_name(copy_of, wine: Path):
+    project = copy_of(wine)
+    source = project / "data/source/wine.csv"
+    check("git", "rm", "--quiet", "--cached", "data/source/wine.csv", cwd=project)
+    check("dvc", "add", "--quiet", "data/source/wine.csv", cwd=project)
+    commit(project)
+    source.unlink()
+    shutil.rmtree(project / ".dvc/cache")
+    done, kept = rerun(project)
+    assert done.returncode == 1
+    assert [(stage["name"], stage["how"]) for stage in kept["stages"]] == [("data/source/wine.csv.dvc", "failed")]
+    text = report(project, "--base", "HEAD~1")
+    assert text.startswith("## The data isn't here: `data/source/wine.csv`\n\n**May not be merged:**")
+    assert "types `dvc push`" in text
 
 
 def test_committed_results_are_not_believed(copy_of, wine: Path):

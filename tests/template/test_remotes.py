@@ -7,36 +7,65 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import copier
 import pytest
 from sklearn.datasets import load_wine
 
-from tests.conftest import ENVIRONMENT, IDENTITY, check, commit, copy_project, run
+from tests.conftest import BOOSTING, ENVIRONMENT, IDENTITY, change_params, check, commit, copy_project, run
+from tests.workflows.github import GitHub
+from tests.workflows.project import Project, publish
+from tests.workflows.test_workflows import needs_tools
 
 pytestmark = pytest.mark.slow
 RCLONE = str(Path(sys.executable).parent / "rclone")
 # The project's own environment, not that of the tests.
 PLAIN = {key: value for key, value in ENVIRONMENT.items() if key != "VIRTUAL_ENV"} | IDENTITY
+SMALL_DISK = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+SEES = 'import os\n    from pathlib import Path\n\n    Path("{file}").write_text(str(dict(os.environ)))\n\n    '
 
 
-@contextmanager
-def served(folder: Path, port: int, *how: str) -> Iterator[None]:
-    """A server of rclone's, for as long as it's needed."""
-    command = [RCLONE, "serve", *how, "--addr", f"127.0.0.1:{port}", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        for _ in range(100):
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        try:
+@dataclass
+class Remote:
+    """A remote storage: where it keeps its files, how it's served, what a project says of it, and who may in."""
+
+    store: Path
+    port: int
+    url: str
+    config: dict[str, str] = field(default_factory=dict)
+    server: list[str] = field(default_factory=list)
+    right: dict[str, str] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
+    given: list[str] = field(default_factory=list)  # what GitHub knows
+
+    @contextmanager
+    def served(self, full: bool = False) -> Iterator[None]:
+        """Its server, for as long as it's needed; on a disk of 2 MB if it's to be full."""
+        if not self.server:
             yield
-        finally:
-            process.terminate()
+            return
+        command = [RCLONE, "serve", *self.server, "--addr", f"127.0.0.1:{self.port}", str(self.store)]
+        with subprocess.Popen(
+            self.on_a_small_disk(*command) if full else command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            for _ in range(100):
+                with socket.socket() as client:
+                    if client.connect_ex(("127.0.0.1", self.port)) == 0:
+                        break
+                time.sleep(0.1)
+            try:
+                yield
+            finally:
+                process.terminate()
+
+    def on_a_small_disk(self, *command: str) -> list[str]:
+        """The command, with 2 MB of memory in the store's place."""
+        mount = f'mount -t tmpfs -o size=2m tmpfs {self.store} && mkdir {self.store}/bucket && exec "$@"'
+        return [*SMALL_DISK, mount, "sh", *command]
 
 
 def free_port() -> int:
@@ -45,92 +74,178 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def configure(project: Path, **local: str) -> None:
-    for key, value in local.items():
-        check("dvc", "remote", "modify", "--quiet", "--local", "storage", key, value, cwd=project, **path_of(project))
+def remote_of(kind: str, folder: Path) -> Remote:
+    store, port = folder / "store", free_port()
+    (store / "bucket").mkdir(parents=True)
+    if kind == "folder":
+        return Remote(store, port, str(store / "wines"))
+    if kind == "s3":
+        known = ["--var", "AWS_ROLE=arn:aws:iam::1:role/reads", "--var", "AWS_REGION=eu-west-1"]
+        return Remote(
+            *(store, port, "s3://bucket/wines", {"endpointurl": f"http://127.0.0.1:{port}"}),
+            *(["s3", "--auth-key", "key,a-secret"], {"access_key_id": "key", "secret_access_key": "a-secret"}),
+            *({"secret_access_key": "wrong"}, known),
+        )
+    check("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "key", cwd=folder)
+    check("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "other", cwd=folder)
+    return Remote(
+        *(store, port, f"ssh://user@127.0.0.1:{port}/wines", {}),
+        *(["sftp", "--authorized-keys", str(folder / "key.pub")], {"keyfile": str(folder / "key")}),
+        *({"keyfile": str(folder / "other")}, ["--secret", f"STORAGE_KEY={(folder / 'key').read_text()}"]),
+    )
+
+
+def configure(project: Path, *options: str, **keys: str) -> None:
+    for pair in keys.items():
+        check("dvc", "remote", "modify", "--quiet", *options, "storage", *pair, cwd=project, **path_of(project))
 
 
 def path_of(project: Path) -> dict[str, str]:
     return {"PATH": f"{project / '.venv/bin'}{os.pathsep}{ENVIRONMENT['PATH']}"}
 
 
-Shared = tuple[Path, Callable[[], object], dict[str, str], dict[str, str]]
-
-
 @pytest.fixture(scope="module", params=["folder", "s3", "ssh"])
-def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shared:
-    """A project with results and a remote, its server, the credentials that work and some that don't."""
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Remote]:
+    """A project with results, packages of its own lock files, 8 MB more of data, and a remote that has nothing yet."""
     folder = tmp_path_factory.mktemp(request.param)
-    template = copy_project(folder / "template")
-    store, port = folder / "store", free_port()
-    (store / "bucket").mkdir(parents=True)
-    kinds: dict[str, tuple[str, list[str], dict[str, str], dict[str, str]]] = {
-        "folder": (str(store / "wines"), [], {}, {}),
-        "s3": (
-            "s3://bucket/wines",
-            ["s3", "--auth-key", "key,secret"],
-            {"access_key_id": "key", "secret_access_key": "secret", "endpointurl": f"http://127.0.0.1:{port}"},
-            {"secret_access_key": "wrong"},
-        ),
-        "ssh": (
-            f"ssh://user@127.0.0.1:{port}/wines",
-            ["sftp", "--user", "user", "--pass", "word"],
-            {"password": "word"},
-            {"password": "wrong"},
-        ),
-    }
-    url, how, right, wrong = kinds[request.param]
-    project = folder / "wines"
-    answers = {"demo": False, "remote": request.param, "remote_url": url}
+    template, project, remote = copy_project(folder / "template"), folder / "wines", remote_of(request.param, folder)
+    answers = {"demo": False, "remote": request.param, "remote_url": remote.url}
     copier.run_copy(str(template), project, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
     subprocess.run(["make", "start"], cwd=project, env=PLAIN, check=True, capture_output=True)
+    configure(project, "--local", **remote.right)
+    if remote.config:
+        configure(project, **remote.config)
+        commit(project)
     load_wine(as_frame=True).frame.to_csv(folder / "wine.csv", index=False)
     check("python", "-m", "src.adopt", "../wine.csv", "--target", "target", cwd=project, **path_of(project))
+    (project / "data/more").mkdir()
+    for number in range(16):
+        (project / f"data/more/{number}").write_bytes(os.urandom(500_000))
+    check("dvc", "add", "--quiet", "data/more", cwd=project, **path_of(project))
     check("dvc", "repro", cwd=project, **path_of(project))
     commit(project)
-    configure(project, **right)
-    return project, lambda: served(store, port, *how) if how else contextmanager(lambda: iter([None]))(), right, wrong
+    return project, remote
 
 
 def make(project: Path, target: str) -> subprocess.CompletedProcess[str]:
     return run("make", target, cwd=project, **path_of(project))
 
 
-def test_what_is_in_the_way_is_told_in_a_line_and_the_next_try_goes_on(shared: Shared, tmp_path: Path):
-    project, server, right, wrong = shared
-    if wrong:
-        with server():  # type: ignore[attr-defined]
-            configure(project, **wrong)
-            refused = make(project, "push")
-            configure(project, **right)
-        down = make(project, "push")
-        for done in (refused, down):
-            assert done.returncode != 0
-            assert re.search(r"Forbidden|password|[Cc]onnect", done.stderr), done.stderr
-            assert "Traceback" not in done.stderr
-            assert "`make push` goes on from there" in done.stderr
-    with server():  # type: ignore[attr-defined]
-        pushing = subprocess.Popen(
-            ["make", "push"], cwd=project, env=PLAIN | path_of(project), stderr=subprocess.PIPE, start_new_session=True
-        )
-        time.sleep(1.5)
+def says_what_is_wrong(done: subprocess.CompletedProcess[str], words: str) -> None:
+    assert done.returncode != 0
+    assert re.search(words, done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "`make push` goes on from there" in done.stderr
+
+
+def test_what_is_in_the_way_is_told_in_a_line_and_the_next_try_goes_on(shared: tuple[Path, Remote]):
+    project, remote = shared
+    if remote.server:
+        with remote.served():
+            configure(project, "--local", **remote.wrong)
+            says_what_is_wrong(make(project, "push"), "Forbidden|Permission denied")
+            configure(project, "--local", **remote.right)
+        says_what_is_wrong(make(project, "push"), "[Cc]onnect")
+    if not run(*SMALL_DISK, "true", cwd=project).returncode:
+        with remote.served(full=True):
+            push = ["make", "push"] if remote.server else remote.on_a_small_disk("make", "push")
+            says_what_is_wrong(run(*push, cwd=project, **path_of(project)), "No space left|failed to push")
+    with remote.served():
+        pushing = subprocess.Popen(["make", "push"], cwd=project, env=PLAIN | path_of(project), start_new_session=True)
+        while not any(remote.store.rglob("files/md5/*/*")):
+            time.sleep(0.01)
         os.killpg(pushing.pid, 9)
         pushing.wait()
-        assert make(project, "push").returncode == 0
+        arrived = {*remote.store.rglob("files/md5/*/*")}
+        again = make(project, "push")
+        assert again.returncode == 0
+        missing = {*remote.store.rglob("files/md5/*/*")} - arrived
+        assert int(again.stdout.split()[0]) <= len(missing), again.stdout
         assert "Everything is up to date" in make(project, "push").stdout
-    assert not (project / ".dvc/config").read_text().count("secret")
+    assert not re.search("secret|key", (project / ".dvc/config").read_text())
     assert check("git", "status", "--porcelain", cwd=project) == ""
 
 
-def test_a_fresh_clone_pulls_and_has_nothing_to_run(shared: Shared, tmp_path: Path):
-    project, server, right, _ = shared
+def test_a_fresh_clone_pulls_and_has_nothing_to_run(shared: tuple[Path, Remote], tmp_path: Path):
+    project, remote = shared
     clone = tmp_path / "clone"
     check("git", "clone", "--quiet", str(project), str(clone), cwd=tmp_path)
     shutil.copytree(project / ".venv", clone / ".venv", symlinks=True)
-    configure(clone, **right)
-    with server():  # type: ignore[attr-defined]
+    configure(clone, "--local", **remote.right)
+    with remote.served():
         assert make(project, "push").returncode == 0
         pulled = make(clone, "pull")
     assert pulled.returncode == 0, pulled.stderr
     assert "up to date" in check("dvc", "repro", cwd=clone, **path_of(clone))
     assert check("git", "status", "--porcelain", cwd=clone) == ""
+
+
+@needs_tools
+def test_a_pull_request_pulls_where_it_is_trusted_and_stages_see_no_credentials(
+    shared: tuple[Path, Remote], tmp_path: Path
+):
+    made, remote = shared
+    author = tmp_path / "author"
+    check("git", "clone", "--quiet", str(made), str(author), cwd=tmp_path)
+    publish(tmp_path)
+    with remote.served(), GitHub(tmp_path / "git") as github:
+        assert make(made, "push").returncode == 0
+        project = Project(tmp_path, github, prefix=str(made / ".venv"), given=remote.given)
+        main = project.pushed(project.main)
+        assert main.step("review lock") == "success", main.output
+        [runs] = project.caches("refs/heads/main").values()
+        assert not any(len(name) == 32 for name in runs), "hashes of runs alone, and no data"
+
+        stage = author / "src/stages/evaluate.py"
+        before = "    params = read_params()\n"
+        assert before in stage.read_text()
+        stage.write_text(
+            stage.read_text().replace(before, f"    {SEES.format(file=tmp_path / 'seen')}{before.strip()}\n")
+        )
+        project.push()
+        pipeline, comment = project.review()
+        assert comment.succeeded, comment.output
+        [body] = project.github.bodies(7)
+        assert "1 stage ran, 6 came from a cache." in body, body
+        seen = (tmp_path / "seen").read_text()
+        assert "GITHUB_SHA" in seen
+        assert not re.search("a-secret|PRIVATE KEY", seen)
+        assert not [*Path(tmp_path).rglob("config.local"), *Path(tmp_path).rglob("_temp/key")]
+
+        if remote.server:
+            project.push(number=8, fork=True)
+            pipeline, comment = project.review(number=8, fork=True)
+            assert comment.succeeded, comment.output
+            assert not pipeline.succeeded
+            assert project.github.bodies(8)[0].startswith("## The data isn't here: `data/source/wine.csv`\n")
+
+
+@needs_tools
+def test_a_forks_pull_request_makes_again_what_it_may_not_pull(tmp_path: Path):
+    answers = {"remote": "s3", "remote_url": "s3://nowhere/demo"}
+    author = tmp_path / "author"
+    copier.run_copy(str(copy_project(tmp_path / "template")), author, data=answers, defaults=True, quiet=True)
+    check("git", "init", "--quiet", "--initial-branch", "main", cwd=author)
+    change_params(
+        author,
+        data={"read": {"first_month": 10, "last_month": 10}, "group": None},
+        split={"by": "random", "valid": 0.25, "test": 0.1, "seed": 1},
+        train=BOOSTING,
+        evaluate={"resamples": 100, "slices": []},
+        gate={"floor": 0.6, "slice_floor": None},
+    )
+    commit(author)
+    check("dvc", "repro", cwd=author)
+    commit(author)
+    publish(tmp_path)
+    with GitHub(tmp_path / "git") as github:
+        project = Project(tmp_path, github)
+        (author / "README.md").write_text("A stranger's text.\n")
+        project.push(fork=True)
+        pipeline, comment = project.review(fork=True)
+        assert pipeline.succeeded, pipeline.output
+        assert pipeline.step("dvc pull") == ""
+        assert comment.succeeded, comment.output
+        [body] = project.github.bodies(7)
+        assert "7 stages ran, 0 came from a cache." in body
+        assert "**Reproduced:**" in body

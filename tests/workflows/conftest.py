@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import BOOSTING, change_params, check, commit, copy_project
-from tests.workflows.github import REPOSITORY, GitHub
-from tests.workflows.project import Host, Project
+from tests.workflows.github import GitHub
+from tests.workflows.project import Host, Project, publish
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +29,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (author / "dvc.lock").unlink()
     check("dvc", "repro", cwd=author)
     commit(author)
-    origin = folder / "git" / f"{REPOSITORY}.git"
-    check("git", "clone", "--quiet", "--bare", str(author), str(origin), cwd=folder)
-    check("git", "config", "uploadpack.allowAnySHA1InWant", "true", cwd=origin)  # as GitHub's does
+    publish(folder)
     caches = folder / "caches/refs/heads/main"
     caches.mkdir(parents=True)
     check("tar", "-cf", str(caches / "dvc-Linux-main"), ".dvc/cache", cwd=author)

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,21 @@ class Run:
         return found[0] if found else ""
 
 
-class Project:
-    """The origin, an author's clone of it, and what GitHub Actions keep from run to run."""
+def publish(folder: Path) -> None:
+    """Make the origin of `folder/author` beside it."""
+    origin = folder / "git" / f"{REPOSITORY}.git"
+    check("git", "clone", "--quiet", "--bare", str(folder / "author"), str(origin), cwd=folder)
+    check("git", "config", "uploadpack.allowAnySHA1InWant", "true", cwd=origin)  # as GitHub's does
 
-    def __init__(self, folder: Path, github: GitHub) -> None:
-        self.folder, self.github = folder, github
+
+class Project:
+    """The origin, an author's clone of it, and what GitHub Actions keep from run to run.
+
+    Runs find the environment `prefix` in their cache; `given` are act's options for secrets and variables.
+    """
+
+    def __init__(self, folder: Path, github: GitHub, prefix: str = sys.prefix, given: Sequence[str] = ()) -> None:
+        self.folder, self.github, self.prefix, self.given = folder, github, prefix, given
         self.origin = github.folder / f"{REPOSITORY}.git"
         self.author = folder / "author"
         self.main = github.git("rev-parse", "main")
@@ -137,7 +147,7 @@ class Project:
             "STAND_IN_ARTIFACTS": str(self.folder / "artifacts"),
             "STAND_IN_CACHES": str(self.folder / "caches"),
             "STAND_IN_CML": CML,
-            "STAND_IN_PREFIX": sys.prefix,
+            "STAND_IN_PREFIX": self.prefix,
         }
         check("git", "init", "--quiet", cwd=checkout)
         check("git", "remote", "add", "origin", f"https://{self.github.host}/{REPOSITORY}", cwd=checkout)
@@ -154,6 +164,7 @@ class Project:
             *("--github-instance", self.github.host, "--actor", "someone", "--secret", f"GITHUB_TOKEN={token}"),
             *("--env", f"GITHUB_RUN_ID={self.runs}"),
             *(word for action in actions for word in ("--local-repository", action)),
+            *self.given,
         ]
         done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
