@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:  ## list these commands
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-20s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
 
 install: .venv/installed  ## make .venv with the locked packages
 
@@ -26,10 +26,13 @@ undo: .venv/installed  ## the committed results back; code and params stay
 	git restore --source=HEAD --staged --worktree dvc.lock metrics && git clean -dfq metrics
 	dvc checkout --force --allow-missing
 
-test: .venv/installed  ## check everything that is quick to check
+test: .venv/installed  ## check all that is quick to check (11 minutes)
 	ruff check && ruff format --check && mypy && pytest -m "not slow"
 
-test-all: .venv/installed  ## check everything
+test-template: .venv/installed  ## check projects made from this one (20 minutes)
+	pytest tests/template
+
+test-all: .venv/installed  ## check everything (35 minutes)
 	ruff check && ruff format --check && mypy && pytest
 
 bench: .venv/installed  ## measure what the pipeline costs
@@ -63,4 +66,4 @@ PICTURES = "What each feature tells alone" "Learning curve" "ROC curve" "Precisi
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce undo test test-all bench calibrate lock clean
+.PHONY: help install repro plots gate report reproduce undo test test-template test-all bench calibrate lock clean

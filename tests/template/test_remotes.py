@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import copier
 import pytest
 from sklearn.datasets import load_wine
 
-from tests.conftest import BOOSTING, ENVIRONMENT, IDENTITY, change_params, check, commit, copy_project, run
+from tests.conftest import BOOSTING, ENVIRONMENT, IDENTITY, change_params, check, commit, run
+from tests.template.conftest import make
 from tests.workflows.github import GitHub
 from tests.workflows.project import Project, publish
 from tests.workflows.test_workflows import needs_tools
@@ -105,12 +105,13 @@ def path_of(project: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module", params=["folder", "s3", "ssh"])
-def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Remote]:
+def shared(
+    request: pytest.FixtureRequest, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Remote]:
     """A project with results, packages of its own lock files, 8 MB more of data, and a remote that has nothing yet."""
     folder = tmp_path_factory.mktemp(request.param)
-    template, project, remote = copy_project(folder / "template"), folder / "wines", remote_of(request.param, folder)
-    answers = {"demo": False, "remote": request.param, "remote_url": remote.url}
-    copier.run_copy(str(template), project, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
+    remote = remote_of(request.param, folder)
+    project = make(template, folder / "wines", demo=False, remote=request.param, remote_url=remote.url)
     subprocess.run(["make", "start"], cwd=project, env=PLAIN, check=True, capture_output=True)
     configure(project, "--local", **remote.right)
     if remote.config:
@@ -127,7 +128,7 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return project, remote
 
 
-def make(project: Path, target: str) -> subprocess.CompletedProcess[str]:
+def run_make(project: Path, target: str) -> subprocess.CompletedProcess[str]:
     return run("make", target, cwd=project, **path_of(project))
 
 
@@ -143,9 +144,9 @@ def test_what_is_in_the_way_is_told_in_a_line_and_the_next_try_goes_on(shared: t
     if remote.server:
         with remote.served():
             configure(project, "--local", **remote.wrong)
-            says_what_is_wrong(make(project, "push"), "Forbidden|Permission denied")
+            says_what_is_wrong(run_make(project, "push"), "Forbidden|Permission denied")
             configure(project, "--local", **remote.right)
-        says_what_is_wrong(make(project, "push"), "[Cc]onnect")
+        says_what_is_wrong(run_make(project, "push"), "[Cc]onnect")
     if not run(*SMALL_DISK, "true", cwd=project).returncode:
         with remote.served(full=True):
             push = ["make", "push"] if remote.server else remote.on_a_small_disk("make", "push")
@@ -157,11 +158,11 @@ def test_what_is_in_the_way_is_told_in_a_line_and_the_next_try_goes_on(shared: t
         os.killpg(pushing.pid, 9)
         pushing.wait()
         arrived = {*remote.store.rglob("files/md5/*/*")}
-        again = make(project, "push")
+        again = run_make(project, "push")
         assert again.returncode == 0
         missing = {*remote.store.rglob("files/md5/*/*")} - arrived
         assert int(again.stdout.split()[0]) <= len(missing), again.stdout
-        assert "Everything is up to date" in make(project, "push").stdout
+        assert "Everything is up to date" in run_make(project, "push").stdout
     assert not re.search("secret|key", (project / ".dvc/config").read_text())
     assert check("git", "status", "--porcelain", cwd=project) == ""
 
@@ -173,8 +174,8 @@ def test_a_fresh_clone_pulls_and_has_nothing_to_run(shared: tuple[Path, Remote],
     shutil.copytree(project / ".venv", clone / ".venv", symlinks=True)
     configure(clone, "--local", **remote.right)
     with remote.served():
-        assert make(project, "push").returncode == 0
-        pulled = make(clone, "pull")
+        assert run_make(project, "push").returncode == 0
+        pulled = run_make(clone, "pull")
     assert pulled.returncode == 0, pulled.stderr
     assert "up to date" in check("dvc", "repro", cwd=clone, **path_of(clone))
     assert check("git", "status", "--porcelain", cwd=clone) == ""
@@ -189,7 +190,7 @@ def test_a_pull_request_pulls_where_it_is_trusted_and_stages_see_no_credentials(
     check("git", "clone", "--quiet", str(made), str(author), cwd=tmp_path)
     publish(tmp_path)
     with remote.served(), GitHub(tmp_path / "git") as github:
-        assert make(made, "push").returncode == 0
+        assert run_make(made, "push").returncode == 0
         project = Project(tmp_path, github, prefix=str(made / ".venv"), given=remote.given)
         main = project.pushed(project.main)
         assert main.step("review lock") == "success", main.output
@@ -221,10 +222,8 @@ def test_a_pull_request_pulls_where_it_is_trusted_and_stages_see_no_credentials(
 
 
 @needs_tools
-def test_a_forks_pull_request_makes_again_what_it_may_not_pull(tmp_path: Path):
-    answers = {"remote": "s3", "remote_url": "s3://nowhere/demo"}
-    author = tmp_path / "author"
-    copier.run_copy(str(copy_project(tmp_path / "template")), author, data=answers, defaults=True, quiet=True)
+def test_a_forks_pull_request_makes_again_what_it_may_not_pull(template: Path, tmp_path: Path):
+    author = make(template, tmp_path / "author", remote="s3", remote_url="s3://nowhere/demo")
     check("git", "init", "--quiet", "--initial-branch", "main", cwd=author)
     change_params(
         author,

