@@ -2,8 +2,9 @@
 
     python -m tests.readme    # run them all in a new clone, and write what they print into README.md
 
-In a `console` block, commands stand after `$ ` and what each prints below it; a `mermaid` block or a quotation is what
-the command in the comment above it prints. A command in SILENT prints too much to show, and only has to succeed.
+In a `console` block, commands stand after `$ ` and what each prints below it; a `mermaid` or `text` block or a
+quotation is what the command in the comment above it prints. A command in SILENT prints too much to show, and only has
+to succeed; what `make start` printed is in ../start.txt then.
 """
 
 import os
@@ -19,12 +20,13 @@ from tests.conftest import ENVIRONMENT, IDENTITY, ROOT, copy_project
 README = ROOT / "README.md"
 STEP = re.compile(
     r"^(?P<console>\$ (.*)\n)((?:(?!\$ |```).*\n)*)"
-    r"|(?P<mermaid><!-- \$ (.*) -->\n```mermaid\n)((?:(?!```).*\n)*)"
+    r"|(?P<block><!-- \$ (.*) -->\n```(?:mermaid|text)\n)((?:(?!```).*\n)*)"
     r"|(?P<quote><!-- \$ (.*) -->\n)((?:>.*\n)*)",
     re.M,
 )
 SILENT = re.compile(
-    r"git clone|cd |copier|make (repro|start)|python3 -m venv|\. |pip |dvc repro|dvc exp run|python -m src.review rep"
+    r"git clone|cd |copier|make (repro|start|update)|python3 -m venv|\. |pip |dvc repro|dvc exp run"
+    r"|python -m src.adopt|python -m src.review rep"
 )
 CHANGING = re.compile(r"\b[0-9a-f]{7,40}\b")  # commits
 MARK = "-- the next command --"
@@ -50,8 +52,8 @@ def run_all(commands: list[str], folder: Path) -> list[str]:
         clones = commands[number].startswith("git clone")
         address = f"{folder}/origin{' retrace' if clones else ''}"
         command = commands[number].replace("https://github.com/OWNER/retrace", address)
-        if "src.adopt" in command:
-            script += ["cp ../diabetes.csv ."]
+        if command.startswith("make start"):
+            command += " > ../start.txt"
         script += [f"echo '{MARK}'", "rm -rf .venv" if "venv .venv" in command else "", command]
     plain = {key: value for key, value in ENVIRONMENT.items() if key != "VIRTUAL_ENV"}
     plain |= IDENTITY
@@ -69,7 +71,7 @@ def written(text: str, printed: list[str]) -> str:
     def fill(match: re.Match[str]) -> str:
         output = next(outputs)
         lines = "".join(f"{line.rstrip()}\n" for line in output.splitlines())
-        return f"{match['console'] or match['mermaid'] or match['quote']}{lines}"
+        return f"{match['console'] or match['block'] or match['quote']}{lines}"
 
     return STEP.sub(fill, text)
 

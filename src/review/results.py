@@ -200,7 +200,11 @@ def read_sides(here: Revision, base: Revision | None) -> Sides:
         return Sides(here, base, results, None, "there is no base", broken=False)
     try:
         base_results = read_results(base)
-        why_not = _other_question(here, base) if base_results else "the base has no metrics yet"
+        if base_results is None:
+            why_not = "the base has no metrics yet"
+        else:
+            rows = {draws.index[0][0] for draws in (results.bootstrap, base_results.bootstrap) if len(draws)}
+            why_not = _other_question(here, base, same_rows=len(rows) == 1)
     except UserError as error:
         return Sides(here, base, results, None, f"the base can't be read: {error}", broken=True)
     return Sides(here, base, results, None if why_not else base_results, why_not, broken=False)
@@ -211,10 +215,13 @@ def is_score(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def _other_question(here: Revision, base: Revision) -> str:
-    """Why the scores of two revisions answer different questions; empty where they answer the same."""
+def _other_question(here: Revision, base: Revision, same_rows: bool) -> str:
+    """Why the scores of two revisions answer different questions; empty where they answer the same.
+
+    Another module for the same rows, with the same ids and targets, is no other question.
+    """
     ours, theirs = (flattened(revision.yaml("params.yaml")) for revision in (here, base))
-    keys = ["data.set", "data.target", "data.task", "data.positive"]
+    keys = ["data.target", "data.task", "data.positive", *([] if same_rows else ["data.set"])]
     if theirs.get("gate.metric") == "cost":
         keys += ["problem.costs.false_positive", "problem.costs.false_negative"]
     changed = [key for key in keys if ours.get(key) != theirs.get(key)]

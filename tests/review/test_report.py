@@ -197,6 +197,16 @@ def test_another_question_is_not_comparable(copy_of, wine: Path, told):
     assert "| holds" not in text.split("no loss beyond noise")[1].splitlines()[0]
 
 
+def test_another_module_for_the_same_rows_is_the_same_question(copy_of, wine: Path, told):
+    project = copy_of(wine)
+    (project / "src/datasets/mine.py").write_bytes((project / "src/datasets/table.py").read_bytes())
+    change_params(project, data={"set": "mine"})
+    check("dvc", "commit", "--force", "--quiet", cwd=project)
+    text = told(project, "HEAD")
+    assert text.startswith("## No difference")
+    assert "compared resample by resample" in text
+
+
 def test_other_costs_are_another_question_where_cost_decides(copy_of, wine: Path, told):
     project = copy_of(wine)
     gate = {"metric": "cost", "smallest_difference": {"cost": 0}}
