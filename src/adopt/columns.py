@@ -22,6 +22,8 @@ PERSONAL = re.compile(
     r"e-?mail|phone|mobile|address|street|passport|iban|\bssn\b|surname|(first|last|full)[ _-]?name|birth",
     re.IGNORECASE,
 )
+FIGURE = r"(\d{1,3}([.,' \u00a0\u202f]\d{3})+|\d+)([.,]\d+)?"
+DRESSED = rf"[+-]?\s?[$€£]?\s?{FIGURE}\s?[%€]?"  # 1,234.50 or 12 % or $5
 
 
 class Column(NamedTuple):
@@ -70,6 +72,12 @@ def guess_task(target: pd.Series) -> tuple[Task, str]:
     return "regression", f"the target has {values.nunique():,} different numbers"
 
 
+def dressed_numbers(values: pd.Series) -> bool:
+    """Whether a column is text only since its numbers have thousands parted, or a sign of percent or money."""
+    there = values.dropna()
+    return bool(pd.api.types.is_string_dtype(there) and len(there) and there.str.fullmatch(DRESSED).all())
+
+
 def names_rows(values: pd.Series) -> bool:
     """Whether a column may be there to name rows: each value once, as text or as ascending whole numbers."""
     if not values.notna().all() or not values.is_unique:
@@ -112,6 +120,9 @@ def described(raw: pd.DataFrame, data: Data) -> Iterator[Column]:
 def warnings(raw: pd.DataFrame, prepared: pd.DataFrame, data: Data) -> Iterator[str]:
     """What about the table ruins projects, each with the option that mends it."""
     target, names = prepared[data.target], [name for name in raw.columns if name in features(raw, data)]
+    figures = [name for name in raw.columns if re.fullmatch(r"-?\d+\.\d+", name)]
+    if len(figures) > len(raw.columns) / 2:
+        yield f"{figures[0]}, {figures[1]}, … name columns: if the first line is data, put a line of names above it"
     step = len(prepared) // MOST_ROWS + 1
     sample = prepared.iloc[::step]
     for name in features(prepared, data):
@@ -138,6 +149,8 @@ def _of_column(values: pd.Series, name: str, data: Data) -> Iterator[str]:
     if distinct < 2:
         what = "has no value" if not distinct else "has the same value in each row"
         yield f"{name}: {what}: {drop}"
+    elif dressed_numbers(values):
+        yield f"{name}: numbers read as text, since 1,234 or 12 % or $5 is none: write them plain, or {drop}"
     elif names_rows(values):
         yield f"{name}: another value in each row; if it names the row: --id {quoted(name)}, else {drop}"
     elif text and distinct > len(values) / 2:

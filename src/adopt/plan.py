@@ -134,6 +134,8 @@ def check_target(target: pd.Series, task: str, given: Path) -> None:
         raise UserError(f"{given}: {len(values)} rows with a target, and {FEWEST_ROWS} are the least that can be split")
     if is_number(values) and values.isin([float("inf"), float("-inf")]).any():
         raise UserError(f"{where}: some values are infinite; mend the file")
+    if columns.dressed_numbers(values) and (task == "regression" or distinct > len(values) / 2):
+        raise UserError(f"{where}: numbers read as text, since 1,234 or 12 % or $5 is none; write them plain")
     if task == "regression":
         if not is_number(values) or pd.api.types.is_bool_dtype(values):
             raise UserError(f"{where}: not numbers, which regression needs; --task classification, or mend the file")

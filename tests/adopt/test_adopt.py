@@ -145,6 +145,24 @@ def test_free_text_copies_and_a_lopsided_target_are_warned_of(adopt: Adopt, caps
     assert params(project)["gate"]["metric"] == "average_precision"
 
 
+@pytest.mark.parametrize("values", [["1,234.5", "950"], ["12 %", "7.5%"], ["$5", "$1,200"], ["1 234 567", "-3"]])
+def test_numbers_that_are_written_as_text_are_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str], values):
+    adopt(frame(rent=[*values, values[0]] * 66 + values), "--target", "y")
+    assert "warning: rent: numbers read as text, since 1,234 or 12 % or $5 is none" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("values", [["10.0.0.1", "10.0.0.2"], ["555 1234", "555 1235"], ["12 kg", "950"]])
+def test_other_text_with_digits_is_not(adopt: Adopt, capsys: pytest.CaptureFixture[str], values):
+    adopt(frame(rent=[*values, values[0]] * 66 + values), "--target", "y")
+    assert "numbers read as text" not in capsys.readouterr().out
+
+
+def test_a_table_without_a_line_of_names_is_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    table = pd.DataFrame(RNG.normal(size=(ROWS, 3)), columns=["5.1", "3.5", "y"])
+    adopt(table, "--target", "y")
+    assert "5.1, 3.5, … name columns: if the first line is data, put a line of names above" in capsys.readouterr().out
+
+
 def test_a_target_of_two_values_is_asked_about_by_the_one_that_says_yes_or_is_rarer(adopt: Adopt):
     assert params(adopt(HOUSES, "--target", "sold"))["data"]["positive"] == "yes"
     table = pd.DataFrame({"x": range(100), "y": ["left"] * 30 + ["right"] * 70})
@@ -241,6 +259,7 @@ def frame(**columns: Any) -> pd.DataFrame:
         (frame(z=["2020-01-01", "2020-01-02"] * 100), ["--target", "z"], "column z: a date, which can't be predicted"),
         (frame(z=[np.inf, *np.arange(199)]), ["--target", "z"], "column z: some values are infinite"),
         (frame(z=[f"text {n}" for n in range(200)]), ["--target", "z"], "200 values in 200 rows: free text or an id"),
+        (frame(z=[f"{n},000" for n in range(200)]), ["--target", "z"], "column z: numbers read as text, since 1,234"),
         (frame(), ["--target", "x", "--task", "classification"], "200 values in 200 rows: measurements or an id"),
         (frame(z=["a", "b"] * 100), ["--target", "z", "--task", "regression"], "not numbers, which regression needs"),
         (frame(z=[0.5, 1.5] * 100), ["--target", "z", "--task", "classification"], "fractions aren't classes"),
