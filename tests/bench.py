@@ -4,6 +4,7 @@
 
 - `dvc repro` of everything against the same stages called in one process, and against nothing to do;
 - what a pull request costs on top: the report, the gate and the lock, which take no longer for a longer pipeline;
+- what it takes to adopt a table of a million rows, against reading it with pandas;
 - three and ten times the rows: time in proportion, and the peak memory of each stage's process.
 """
 
@@ -15,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -45,14 +47,33 @@ def compare(name: str, one: tuple[str, ...], other: tuple[str, ...], cwd: Path, 
     print(f"| {name} | {first:.2f} s | {second:.2f} s | {statistics.median(ratios):.2f} | {spread} |", flush=True)
 
 
-def peak(stage: str, cwd: Path) -> tuple[float, int]:
-    """A stage's time in seconds and its peak memory in MiB, as its own process."""
+def peak(*arguments: str, cwd: Path) -> tuple[float, int]:
+    """Python's time in seconds and its peak memory in MiB, as a process of its own."""
     start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", f"src.stages.{stage}"], cwd=cwd, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, *arguments], cwd=cwd, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, stage
+    assert process.returncode == 0, arguments
     return time.perf_counter() - start, usage.ru_maxrss // 1024
+
+
+def adopt(folder: Path) -> None:
+    """Print what it takes to adopt a table of a million rows and thirty columns, and to read it with pandas."""
+    random, rows = np.random.default_rng(0), 1_000_000
+    columns: dict[str, object] = {f"number {n}": random.normal(size=rows).round(4) for n in range(18)}
+    columns |= {f"count {n}": random.integers(0, 10_000, rows) for n in range(4)}
+    columns |= {f"kind {n}": random.choice(["red", "green", "blue", "a longer word"], rows) for n in range(5)}
+    columns |= {"note": random.integers(0, rows, rows).astype(str) + np.array(" notes")}
+    columns |= {"day": pd.date_range("2000-01-01", periods=rows, freq="min"), "target": random.random(rows) < 0.2}
+    file = folder.parent / f"{folder.name}.csv"
+    pd.DataFrame(columns).to_csv(file, index=False)
+    size = file.stat().st_size / 2**20
+    took, memory = peak("-m", "src.adopt", str(file), "--target", "target", cwd=folder)
+    plain, least = peak("-c", f"import pandas; pandas.read_csv({str(file)!r})", cwd=folder)
+    file.unlink()
+    print(f"\n| a table of {size:.0f} MiB | time | peak memory | times the file |\n|---|---|---|---|")
+    print(f"| adopted | {took:.1f} s | {memory:,} MiB | {memory / size:.1f} |")
+    print(f"| read by pandas | {plain:.1f} s | {least:,} MiB | {least / size:.1f} |", flush=True)
 
 
 def enlarge(folder: Path, prepared: pd.DataFrame, times: int) -> None:
@@ -83,6 +104,7 @@ def main() -> None:
             review = (sys.executable, "-m", "src.review", *what)
             compare(f"`review {what[0]}` against `dvc --version`", review, ("dvc", "--version"), folder, 9)
 
+        adopt(copy_project(folder / "adopted"))
         prepared = read_table(folder / "data/prepared.parquet")
         change_params(
             folder,
@@ -101,9 +123,9 @@ def main() -> None:
         figures = {}
         for times in SIZES:
             enlarge(folder, prepared, times)
-            peak("ingest", folder)
+            peak("-m", "src.stages.ingest", cwd=folder)
             check(sys.executable, "-m", "src.stages.validate", "--freeze", cwd=folder)
-            figures[times] = {stage: peak(stage, folder) for stage in STAGES}
+            figures[times] = {stage: peak("-m", f"src.stages.{stage}", cwd=folder) for stage in STAGES}
         print("\n| stage |" + "".join(f" {times} x rows |" for times in SIZES) + "\n|---|" + "---|" * len(SIZES))
         for stage in STAGES:
             cells = []
