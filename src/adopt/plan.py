@@ -61,14 +61,20 @@ def plan(arguments: argparse.Namespace) -> Plan:
         raise UserError(f"--group {arguments.group}: the whole table is one group, which can't be split")
     source = project.place_of(given).as_posix()
     data = Data.model_validate(roles | {"set": "table", "source": source, "read": how, "task": task, "positive": None})
-    prepared = reader.prepare({"table": raw}, data)
-    data = data.model_copy(update={"positive": positive_of(prepared[data.target], data)})
     try:
+        prepared = reader.prepare({"table": raw}, data)
+        data = data.model_copy(update={"positive": positive_of(prepared[data.target], data)})
         check(prepared, data)
     except UserError as error:
-        raise UserError(re.sub(r"(add it to params.yaml: )?data.drop: \[(.*)\]", r"--drop '\2'", str(error))) from None
+        raise UserError(by_options(str(error))) from None
     chosen = choose_split(prepared, data)
     return Plan(raw, prepared, data, chosen, why, params_for(prepared, data, chosen))
+
+
+def by_options(line: str) -> str:
+    """What a stage says of params.yaml, said of the options that write it."""
+    line = re.sub(r"(add it to params.yaml: )?data.drop: \[(.*)\]", r"--drop '\2'", line)
+    return re.sub(r"(params.yaml: )?data\.(target|task|id|time|group|drop)\b( in params.yaml)?", r"--\2", line)
 
 
 def read(given: Path, time: str | None) -> tuple[pd.DataFrame, dict[str, Any]]:

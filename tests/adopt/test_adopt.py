@@ -252,7 +252,7 @@ def frame(**columns: Any) -> pd.DataFrame:
         (frame(), ["--target", "y", "--id", "x", "--time", "x"], "--id x: the column is --time already"),
         (frame(), ["--target", "y", "--drop", "x", "--drop", "x"], "--drop x: named twice"),
         (frame(), ["--target", "y", "--private", "x", "--private", "x"], "--private x: named twice"),
-        (frame(), ["--target", "y", "--drop", "x"], "no column is left to learn from"),
+        (frame(), ["--target", "y", "--drop", "x"], "no column is left to learn from; see --drop"),
         (frame(y=range(200)), ["--target", "y"], "column x: says the same as the target; --drop 'x'"),
         (frame(z=np.nan), ["--target", "z"], "column z: has no value"),
         (frame(z=3), ["--target", "z"], "column z: has the same value in each row"),
@@ -269,8 +269,8 @@ def frame(**columns: Any) -> pd.DataFrame:
         (frame(t=[1] * 99 + [2] * 101), ["--target", "y", "--time", "t"], "--time t: 2 different times"),
         (frame(g="a"), ["--target", "y", "--group", "g"], "--group g: the whole table is one group"),
         (frame(g=["a", "b"] * 100), ["--target", "y", "--group", "g"], "too few rows, times or groups to split"),
-        (frame(i=[1, 1] * 100), ["--target", "y", "--id", "i"], "column i: 199 ids are repeated"),
-        (frame(t=[None, *[2] * 199]), ["--target", "y", "--time", "t"], "column t: 1 values are missing"),
+        (frame(i=[1, 1] * 100), ["--target", "y", "--id", "i"], "column i: 199 ids are repeated; name another in --id"),
+        (frame(t=[None, *[2] * 199]), ["--target", "y", "--time", "t"], "column t: 1 values are missing; --time"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_right_is_refused_in_one_line_and_changes_nothing(
