@@ -16,9 +16,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from src.adopt import columns, project
-from src.adopt.dialect import files_of
 from src.adopt.plan import Plan, moments_of, plan
 from src.core.params import FILE, SplitByTime, complain
+from src.core.schema import write_schema
+from src.datasets.table import files_of
 
 MOST_SHOWN = 40  # columns
 MOST_KEYS = 2
@@ -87,13 +88,15 @@ def main() -> None:
         print(one_line(line))
     place = Path(new.data.source)
     text, changed = project.written(new.params)
-    project.put(arguments.file, place)
+    first = project.first_schema(new.raw, new.data.private)
+    keeper = project.put(arguments.file, place)
     project.write_params(text)
-    wrote = project.write_schema(new.raw, new.data.private)
+    if first:
+        write_schema({"table": first})
     project.remember(place)
-    print(f"\n{place}: under DVC")
+    print(f"\n{place}: under {keeper}")
     print(f"params.yaml: {listed(changed)}")
-    print(f"data/schema.yaml: {'written; loosen what it says too narrowly' if wrote else 'as it was'}")
+    print(f"data/schema.yaml: {'written; loosen what it says too narrowly' if first else 'as it was'}")
     print("\nNext: `dvc repro`, then `git add --all` and `git commit`.")
 
 

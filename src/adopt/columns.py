@@ -23,6 +23,8 @@ PERSONAL = re.compile(
     re.IGNORECASE,
 )
 FIGURE = r"(\d{1,3}([.,' \u00a0\u202f]\d{3})+|\d+)([.,]\d+)?"
+UNDRESS = "since a cell like 1,234 or 12 % or $5 or - is none: write them plain, or leave them empty"
+MOSTLY = 0.9
 DRESSED = rf"[+-]?\s?[$€£]?\s?{FIGURE}\s?[%€]?"  # 1,234.50 or 12 % or $5
 
 
@@ -40,7 +42,8 @@ def date_formats(table: pd.DataFrame) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in map(str, table.select_dtypes("str").columns):
         values = table[name].dropna()
-        for day_first in (False, True):
+        dots = len(values) and "." in values.iloc[0]  # 1.2.2020 is the first of February
+        for day_first in (True, False) if dots else (False, True):
             format_ = pd.tseries.api.guess_datetime_format(values.iloc[0], dayfirst=day_first) if len(values) else None
             # A year alone isn't a date, nor is what Arrow's strptime doesn't know.
             if format_ and "%Y" in format_ and "%f" not in format_ and "%z" not in format_ and "%Z" not in format_:
@@ -73,9 +76,11 @@ def guess_task(target: pd.Series) -> tuple[Task, str]:
 
 
 def dressed_numbers(values: pd.Series) -> bool:
-    """Whether a column is text only since its numbers have thousands parted, or a sign of percent or money."""
+    """Whether a column is text only since thousands are parted, a sign of percent or money stands, or a dash."""
     there = values.dropna()
-    return bool(pd.api.types.is_string_dtype(there) and len(there) and there.str.fullmatch(DRESSED).all())
+    if not pd.api.types.is_string_dtype(there) or there.empty or there.str.match(r"0\d").any():
+        return False
+    return bool(there.str.fullmatch(DRESSED).mean() > MOSTLY)
 
 
 def names_rows(values: pd.Series) -> bool:
@@ -150,7 +155,7 @@ def _of_column(values: pd.Series, name: str, data: Data) -> Iterator[str]:
         what = "has no value" if not distinct else "has the same value in each row"
         yield f"{name}: {what}: {drop}"
     elif dressed_numbers(values):
-        yield f"{name}: numbers read as text, since 1,234 or 12 % or $5 is none: write them plain, or {drop}"
+        yield f"{name}: numbers read as text, {UNDRESS}, or {drop}"
     elif names_rows(values):
         yield f"{name}: another value in each row; if it names the row: --id {quoted(name)}, else {drop}"
     elif text and distinct > len(values) / 2:

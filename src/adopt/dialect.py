@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 from charset_normalizer import from_bytes
 
 from src.core.errors import UserError
-from src.datasets.table import LINES, TABBED, kind_of
+from src.datasets.table import LINES, TABBED, files_of, kind_of
 
 HEAD = 1 << 20  # bytes that are looked at for the kind, the separator and the decimal sign
 MOST_LINES = 1000
@@ -33,34 +33,22 @@ STARTS = {
 }
 
 
-def files_of(source: Path) -> list[Path]:
-    """The file, or all files of a folder in the order of their names.
-
-    Raises:
-        UserError: there is none.
-    """
-    if source.is_dir():
-        files = sorted(file for file in source.rglob("*") if file.is_file())
-        if not files:
-            raise UserError(f"{source}: a folder without tables; put files of the same columns into it")
-        return files
-    if not source.is_file():
-        raise UserError(f"{source}: no such file")
-    return [source]
-
-
 def understand(source: Path) -> dict[str, Any]:
     """The arguments with which `src.datasets.table` reads a file, or a folder of files alike: none where it needs none.
 
     Raises:
         UserError: a file is missing, empty, no table, cut short, or a quote in it is never closed.
     """
-    files = files_of(source)
+    if not source.exists():
+        raise UserError(f"{source}: no such file")
+    if not (files := files_of(source)):
+        raise UserError(f"{source}: a folder without tables; put files of the same columns into it")
     found = [_understand_file(file) for file in files]
+    types = {name: type_ for how in found for name, type_ in how.pop("types", {}).items()}
     for file, how in zip(files, found, strict=True):
         if how != found[0]:
             raise UserError(f"{file}: written in another way than the folder's first file ({how}, not {found[0]})")
-    return found[0]
+    return found[0] | ({"types": types} if types else {})
 
 
 def _understand_file(file: Path) -> dict[str, Any]:
@@ -149,7 +137,15 @@ def _of_text(file: Path, sample: str, encoding: str) -> dict[str, Any]:
     decimal = _decimal(rows[1:], separator)
     found = {"separator": separator, "decimal": decimal, "encoding": encoding}
     defaults = {"separator": ",", "decimal": ".", "encoding": "utf-8"}
-    return {key: value for key, value in found.items() if value != defaults[key]}
+    how: dict[str, Any] = {key: value for key, value in found.items() if value != defaults[key]}
+    # 00042 is no number but a name of something.
+    padded = {
+        name
+        for row in rows[1:]
+        for name, cell in zip(rows[0], row, strict=False)
+        if name and re.fullmatch(r"0\d+", cell)
+    }
+    return how | ({"types": {name: "text" for name in rows[0] if name in padded}} if padded else {})
 
 
 def _rows(sample: str, separator: str) -> list[list[str]]:

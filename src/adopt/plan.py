@@ -51,7 +51,7 @@ def plan(arguments: argparse.Namespace) -> Plan:
         UserError: the table or an option can't be right.
     """
     given = arguments.file
-    raw, how = read(given, arguments.time)
+    raw, how = read(given, arguments)
     roles = roles_of(arguments, raw)
     task, why = columns.guess_task(raw[arguments.target])
     if arguments.task:
@@ -77,22 +77,25 @@ def by_options(line: str) -> str:
     return re.sub(r"(params.yaml: )?data\.(target|task|id|time|group|drop)\b( in params.yaml)?", r"--\2", line)
 
 
-def read(given: Path, time: str | None) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The table as it is, and the arguments with which it's read.
+def read(given: Path, arguments: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table as it is, and the arguments with which it's read: what `data.read.types` says of it already stays.
 
     Raises:
         UserError: it can't be read, has no rows, or the column of the times holds something else.
     """
     how = understand(given)
-    raw = reader.read(given, **how)["table"]
+    raw, time = reader.read(given, **how)["table"], arguments.time
     if raw.empty:
         raise UserError(f"{given}: only a header; a table needs rows")
-    if formats := columns.date_formats(raw):
-        how["types"] = formats
+    was = project.current()["data"]
+    types = was["read"].get("types", {}) if was["source"] == project.place_of(given).as_posix() else {}
+    types = {name: type_ for name, type_ in types.items() if name in raw}
+    if types := how.get("types", {}) | columns.date_formats(raw) | types:
+        how["types"] = types
         raw = reader.read(given, **how)["table"]
     if time in raw and pd.api.types.is_string_dtype(raw[time]):
-        strange = columns.first_not_a_date(raw[time])
-        raise UserError(f'{given}: column {time}: "{strange}" is no date, or not written as the others are; mend it')
+        strange = "a value" if time in arguments.private else f'"{columns.first_not_a_date(raw[time])}"'
+        raise UserError(f"{given}: column {time}: {strange} is no date, or not written as the others are; mend it")
     return raw, how
 
 
@@ -141,7 +144,7 @@ def check_target(target: pd.Series, task: str, given: Path) -> None:
     if is_number(values) and values.isin([float("inf"), float("-inf")]).any():
         raise UserError(f"{where}: some values are infinite; mend the file")
     if columns.dressed_numbers(values) and (task == "regression" or distinct > len(values) / 2):
-        raise UserError(f"{where}: numbers read as text, since 1,234 or 12 % or $5 is none; write them plain")
+        raise UserError(f"{where}: numbers read as text, {columns.UNDRESS}")
     if task == "regression":
         if not is_number(values) or pd.api.types.is_bool_dtype(values):
             raise UserError(f"{where}: not numbers, which regression needs; --task classification, or mend the file")

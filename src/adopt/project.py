@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+from pandera.pandas import DataFrameSchema
 
 from src.core import params, schema
 from src.core.errors import UserError
@@ -24,8 +25,10 @@ def require_clean(given: Path) -> None:
     """What isn't committed couldn't be told from what adopt does; but what it did before, and results, may stay.
 
     Raises:
-        UserError: a file has changed since the last commit, or there is no commit.
+        UserError: a file has changed since the last commit, there is no commit, or the table lies where Git takes it.
     """
+    if given.exists() and given.resolve().is_relative_to(Path.cwd()) and given.resolve().parent != SOURCE.resolve():
+        raise UserError(f"{given}: in the project's folder, where Git takes it; move it out, or into {SOURCE}/")
     if subprocess.run(["git", "rev-parse", "--quiet", "--verify", "HEAD"], capture_output=True).returncode:
         raise UserError("no Git commit here yet; `git init`, `git add --all` and `git commit -m start` make one")
     shown = ["git", "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z"]
@@ -53,8 +56,8 @@ def place_of(given: Path) -> Path:
     return SOURCE / (name or "table")
 
 
-def put(given: Path, place: Path) -> None:
-    """Copy the table to its place, and put it under DVC unless Git has it there.
+def put(given: Path, place: Path) -> str:
+    """Copy the table to its place, and put it under DVC unless Git has it there; returns which of them has it.
 
     Raises:
         UserError: it can't be written, or DVC doesn't take it.
@@ -77,6 +80,7 @@ def put(given: Path, place: Path) -> None:
         )
         if done.returncode:
             raise UserError(f"{place}: `dvc add` fails: {' '.join(done.stderr.split())[-300:]}")
+    return "Git" if in_git else "DVC"
 
 
 def written(content: dict[str, Any]) -> tuple[str, list[str]]:
@@ -110,14 +114,17 @@ def _set(old: Any, new: dict[str, Any], prefix: str = "") -> list[str]:
     return changed
 
 
-def write_schema(raw: pd.DataFrame, private: list[str]) -> bool:
-    """Write a first schema for the table; one that it keeps already stays as it is. Returns whether it was written."""
+def first_schema(raw: pd.DataFrame, private: list[str]) -> DataFrameSchema | None:
+    """A first schema for the table; None where it keeps the one that is there, which stays as it is.
+
+    Raises:
+        UserError: the one that is there can't be read.
+    """
     there = schema.read_schema() if schema.FILE.is_file() else {}
     kept = there.keys() == {"table"} and not schema.breaches(raw, there["table"])
     if kept and not any(there["table"].columns[name].checks for name in private):
-        return False
-    schema.write_schema({"table": schema.infer(raw, private)})
-    return True
+        return None
+    return schema.infer(raw, private)
 
 
 def remember(place: Path) -> None:

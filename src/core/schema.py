@@ -21,6 +21,7 @@ from src.core.params import read_yaml
 
 FILE = Path("data/schema.yaml")
 MOST_VALUES = 50
+LARGEST = 1e300  # of a number that a range holds
 HEADER = """\
 # What each raw table must be. `python -m src.stages.validate --freeze` writes this file anew from data/raw/.
 # Ranges are the data's, a quarter wider at either end (never across zero) and rounded outwards to two digits; where
@@ -57,6 +58,7 @@ def _infer_column(values: pd.Series, private: bool) -> pa.Column:
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
+    low, high = max(low, -LARGEST), min(high, LARGEST)
     margin = (high - low) / 4 or abs(high) / 4
     if not margin:
         return -1.0, 1.0

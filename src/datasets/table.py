@@ -46,7 +46,7 @@ def read(
             no name or the same name; a column isn't of the type that `types` gives it, or holds lists.
     """
     types = types or {}
-    files = [source] if source.is_file() else sorted(file for file in source.rglob("*") if file.is_file())
+    files = files_of(source)
     tables = []
     for file in files:
         try:
@@ -66,9 +66,16 @@ def read(
     return {"table": _plain(table, source)}
 
 
+def files_of(source: Path) -> list[Path]:
+    """The file, or a folder's files in the order of their names, but for hidden ones and other programs' marks."""
+    if not source.is_dir():
+        return [source]
+    return sorted(file for file in source.rglob("*") if file.is_file() and not file.name.startswith((".", "_")))
+
+
 def kind_of(file: Path) -> str:
     """The suffix that says what a file is, `.gz` aside; empty where it has none."""
-    return next((suffix for suffix in reversed(file.suffixes) if suffix != ".gz"), "")
+    return next((suffix for suffix in reversed(file.suffixes) if suffix != ".gz"), "").lower()
 
 
 def _read_file(file: Path, separator: str, decimal: str, encoding: str, types: dict[str, str]) -> pa.Table:
@@ -177,7 +184,7 @@ def prepare(tables: dict[str, pd.DataFrame], data: Data) -> pd.DataFrame:
 
     Raises:
         UserError: there is no such target or id column, the target is a date, or a column has the name of the ids
-            that are to be made.
+            that are to be made, or of what is made of a date.
     """
     raw = tables["table"]
     for role in ("target", "id"):
@@ -203,7 +210,10 @@ def prepare(tables: dict[str, pd.DataFrame], data: Data) -> pd.DataFrame:
     for name in raw.columns:
         if name in (data.id, data.group, *data.drop) or not pd.api.types.is_datetime64_any_dtype(raw[name]):
             continue
-        table = pd.concat([table, _date_features(table[name], name != data.time)], axis=1)
+        parts = _date_features(table[name], name != data.time)
+        if taken := [name for name in parts if name in table]:
+            raise UserError(f"column {taken[0]}: is made of {name}, too; rename one of them, or data.drop: [{name}]")
+        table = pd.concat([table, parts], axis=1)
         if name != data.time:
             table = table.drop(columns=name)
     table.attrs["dropped"] = {"no target": int((~labelled).sum())}

@@ -464,7 +464,7 @@ def broken(rerun: Rerun, here: Revision, base: Revision | None) -> list[tuple[st
     failed = next((stage.name for stage in rerun.stages if stage.how == "failed"), "")
     title = f"The pipeline breaks{f' in the stage {code(failed)}' if failed else ''}"
     hint = ""
-    if failed.endswith(".dvc"):
+    if failed.endswith(".dvc") and any("missing data" in line for line in rerun.tail):
         title = f"The data isn't here: {code(failed.removesuffix('.dvc'))}"
         hint = (
             "Git has its hash, and no storage that this run may read has the file. Whoever has it types `dvc push`. "

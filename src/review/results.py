@@ -203,8 +203,8 @@ def read_sides(here: Revision, base: Revision | None) -> Sides:
         if base_results is None:
             why_not = "the base has no metrics yet"
         else:
-            rows = {draws.index[0][0] for draws in (results.bootstrap, base_results.bootstrap) if len(draws)}
-            why_not = _other_question(here, base, same_rows=len(rows) == 1)
+            ours, theirs = (set(of.bootstrap.index.get_level_values(0)) for of in (results, base_results))
+            why_not = _other_question(here, base, same_rows=bool(ours & theirs))
     except UserError as error:
         return Sides(here, base, results, None, f"the base can't be read: {error}", broken=True)
     return Sides(here, base, results, None if why_not else base_results, why_not, broken=False)

@@ -145,10 +145,46 @@ def test_free_text_copies_and_a_lopsided_target_are_warned_of(adopt: Adopt, caps
     assert params(project)["gate"]["metric"] == "average_precision"
 
 
-@pytest.mark.parametrize("values", [["1,234.5", "950"], ["12 %", "7.5%"], ["$5", "$1,200"], ["1 234 567", "-3"]])
+@pytest.mark.parametrize(
+    "values", [["1,234.5", "950"], ["12 %", "7.5%"], ["$5", "$1,200"], ["1 234 567", "-3"], [*"123456789" * 2, "-"]]
+)
 def test_numbers_that_are_written_as_text_are_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str], values):
-    adopt(frame(rent=[*values, values[0]] * 66 + values), "--target", "y")
-    assert "warning: rent: numbers read as text, since 1,234 or 12 % or $5 is none" in capsys.readouterr().out
+    adopt(frame(rent=([*values, values[0]] * 200)[:200]), "--target", "y")
+    assert (
+        "warning: rent: numbers read as text, since a cell like 1,234 or 12 % or $5 or - is none"
+        in capsys.readouterr().out
+    )
+
+
+def test_day_comes_first_where_dots_part_a_date(adopt: Adopt):
+    project = adopt(frame(t=[f"01.{month:02}.2020" for month in range(1, 11)] * 20), "--target", "y")
+    assert params(project)["data"]["read"]["types"] == {"t": "%d.%m.%Y"}
+
+
+def test_leading_zeros_stay_and_what_was_said_of_a_column_too(adopt: Adopt):
+    table = frame(zip=(["01234", "12345", "12346"] * 67)[:200], code=([17, 18, 19] * 67)[:200])
+    project = adopt(table, "--target", "y")
+    assert params(project)["data"]["read"]["types"] == {"zip": "text"}
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("      zip: text\n", "      zip: text\n      code: text\n"))
+    commit(project)
+    assert params(adopt(table, "--target", "y", "--drop", "x"))["data"]["read"]["types"] == {
+        "zip": "text",
+        "code": "text",
+    }
+
+
+@pytest.mark.parametrize("name", ["table.csv", "docs/table.csv"])
+def test_a_table_that_git_would_take_is_refused(adopt: Adopt, tmp_path: Path, name: str):
+    frame().to_csv(tmp_path / "project" / name, index=False)
+    with pytest.raises(
+        SystemExit, match=r"in the project's folder, where Git takes it; move it out, or into data/source"
+    ):
+        adopt(tmp_path / "project" / name, "--target", "y")
+
+
+def test_the_largest_number_has_a_range(adopt: Adopt):
+    assert adopt(frame(big=([1.7e308, -1.7e308, 0] * 67)[:200]), "--target", "y")
 
 
 @pytest.mark.parametrize("values", [["10.0.0.1", "10.0.0.2"], ["555 1234", "555 1235"], ["12 kg", "950"]])
@@ -259,7 +295,7 @@ def frame(**columns: Any) -> pd.DataFrame:
         (frame(z=["2020-01-01", "2020-01-02"] * 100), ["--target", "z"], "column z: a date, which can't be predicted"),
         (frame(z=[np.inf, *np.arange(199)]), ["--target", "z"], "column z: some values are infinite"),
         (frame(z=[f"text {n}" for n in range(200)]), ["--target", "z"], "200 values in 200 rows: free text or an id"),
-        (frame(z=[f"{n},000" for n in range(200)]), ["--target", "z"], "column z: numbers read as text, since 1,234"),
+        (frame(z=[f"{n},000" for n in range(200)]), ["--target", "z"], "column z: numbers read as text, since a cell"),
         (frame(), ["--target", "x", "--task", "classification"], "200 values in 200 rows: measurements or an id"),
         (frame(z=["a", "b"] * 100), ["--target", "z", "--task", "regression"], "not numbers, which regression needs"),
         (frame(z=[0.5, 1.5] * 100), ["--target", "z", "--task", "classification"], "fractions aren't classes"),
@@ -267,6 +303,9 @@ def frame(**columns: Any) -> pd.DataFrame:
         (frame(y=["a"] * 198 + ["b"] * 2), ["--target", "y"], "column y: a class has 2 rows, and 5 are the least"),
         (frame(t=["2020-01-01"] * 199 + ["soon"]), ["--target", "y", "--time", "t"], 'column t: "soon" is no date'),
         (frame(t=[1] * 99 + [2] * 101), ["--target", "y", "--time", "t"], "--time t: 2 different times"),
+        (frame(t=["Anna Muster"] * 200), ["--target", "y", "--time", "t", "--private", "t"], "column t: a value is no"),
+        (frame(**{"d": ["2020-01-01", "2020-02-01"] * 100, "d (month)": 1}), ["--target", "y"], "column d (month): is"),
+        (frame(**{"a\nb": 3}), ["--target", "y", "--drop", "a\nb", "--drop", "a\nb"], "--drop a\\nb: named twice"),
         (frame(g="a"), ["--target", "y", "--group", "g"], "--group g: the whole table is one group"),
         (frame(g=["a", "b"] * 100), ["--target", "y", "--group", "g"], "too few rows, times or groups to split"),
         (frame(i=[1, 1] * 100), ["--target", "y", "--id", "i"], "column i: 199 ids are repeated; name another in --id"),

@@ -110,7 +110,9 @@ def test_a_folder_is_understood_by_its_files(tmp_path: Path):
     with pytest.raises(SystemExit, match="a folder without tables"):
         understand(tmp_path)
     written(tmp_path, "a;b\n1;2\n", "1.csv")
-    written(tmp_path, "a;b\n3;4\n", "2.csv")
+    written(tmp_path, "a;b\n3;4\n", "2.CSV")
+    written(tmp_path, b"\0", ".DS_Store")
+    written(tmp_path, "", "_SUCCESS")
     assert understand(tmp_path) == {"separator": ";"}
     written(tmp_path, "a,b\n5,6\n", "3.csv")
     with pytest.raises(SystemExit, match=r"3.csv: written in another way"):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from src.core.examples import features
-from src.core.params import Data, read_params
+from src.core.params import Data
 from src.datasets import flights
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,9 @@ def tables() -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def data() -> Data:
-    return read_params(ROOT / "params.yaml").data
+    roles = {"target": "late", "positive": True, "id": "flight", "time": "departure", "group": "day"}
+    source = {"set": "flights", "source": "data/source/flights.sha256", "read": {}, "task": "classification"}
+    return Data.model_validate(source | roles | {"drop": [], "private": []})
 
 
 def test_the_source_is_read_with_its_types(tables: dict[str, pd.DataFrame]):

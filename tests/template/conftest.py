@@ -15,13 +15,18 @@ def make(template: Path, folder: Path, **answers: Any) -> Path:
     return folder
 
 
-def begin(project: Path) -> Path:
-    """`make start` with the tests' packages in the place of new ones."""
+def install(project: Path) -> None:
+    """Put the tests' packages in the place of new ones."""
     (project / ".venv").mkdir()
     for part in Path(sys.prefix).iterdir():
         if part.name != "installed":
             (project / ".venv" / part.name).symlink_to(part)
     (project / ".venv/installed").touch()
+
+
+def begin(project: Path) -> Path:
+    """`make start` with the tests' packages."""
+    install(project)
     check("make", "start", cwd=project, **IDENTITY)
     return project
 

@@ -248,3 +248,6 @@ def test_a_forks_pull_request_makes_again_what_it_may_not_pull(template: Path, t
         [body] = project.github.bodies(7)
         assert "7 stages ran, 0 came from a cache." in body
         assert "**Reproduced:**" in body
+        project.push(number=8)
+        assert project.pipeline(number=8, by="dependabot[bot]").step("dvc pull") == ""
+        assert project.pipeline(number=8).step("dvc pull") == "success"

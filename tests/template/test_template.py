@@ -1,5 +1,6 @@
 """Projects made by Copier are whole, tidy and nobody else's, and later versions of the template get into them."""
 
+import ast
 import filecmp
 import re
 import shutil
@@ -14,7 +15,7 @@ from sklearn.datasets import load_wine
 
 from src.core.params import read_params
 from tests.conftest import IDENTITY, ROOT, check, commit, run
-from tests.template.conftest import begin, make
+from tests.template.conftest import begin, install, make
 
 OTHERS = {".copier-answers.yml"}  # not in the live project
 PATCHED = {
@@ -84,18 +85,73 @@ def test_every_comment_of_the_parameters_is_there_without_the_demo(bare: Path):
         {"project_name": "Not good"},
         {"project_name": "1st"},
         {"description": 'with "quotes"'},
+        {"project_name": "wine\n"},
         {"author": " "},
+        {"author": "A\\B"},
+        {"description": "a\x07b"},
         {"license": "GPL"},
         {"remote": "gs"},
         {"remote": "s3", "remote_url": "gs://bucket"},
         {"remote": "ssh", "remote_url": "host:/path"},
         {"remote": "folder", "remote_url": "s3://bucket"},
+        {"remote": "folder", "remote_url": "C:\\data"},
+        {"remote": "folder", "remote_url": ""},
+        {"remote": "folder", "remote_url": "%(x)s"},
+        {"remote": "s3", "remote_url": "s3://"},
     ],
 )
 def test_an_answer_that_cannot_be_right_is_refused(template: Path, tmp_path: Path, answers: dict[str, str]):
     with pytest.raises(ValueError, match=r"Validation error|Invalid choice"):
         make(template, tmp_path / "project", **answers)
     assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize("url", ["/mnt/a#b", "/mnt/a,b", "/data/My Drive", "/mnt/it's", "../Läger"])
+def test_a_folder_may_have_any_name(template: Path, tmp_path: Path, url: str):
+    project = make(template, tmp_path / "project", remote="folder", remote_url=url)
+    check("git", "init", "--quiet", cwd=project)
+    listed = check("dvc", "remote", "list", cwd=project, COLUMNS="999")
+    assert re.fullmatch(rf"storage\s+{re.escape(str((project / url).resolve()))}\s+\(default\)\n", listed)
+
+
+def test_every_patch_finds_what_it_patches():
+    """A pattern that matches nothing changes nothing, without a word."""
+    for file in ROOT.rglob("*.jinja"):
+        live = file.with_suffix("")
+        if not live.exists() or ".venv" in file.parts:
+            continue
+        text = file.read_text()
+        quoted = r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+        found = re.findall(rf"regex_(?:replace|search)\({quoted}|^  \[{quoted},", text, re.M)
+        assert found or "regex" not in text
+        for pattern in (ast.literal_eval(one or other) for one, other in found):
+            assert re.search(pattern, live.read_text()), f"{file.name}: {pattern}"
+
+
+def test_a_project_within_another_repository_leaves_that_alone_and_a_table_to_dvc(bare: Path, tmp_path: Path):
+    check("git", "init", "--quiet", cwd=tmp_path)
+    (tmp_path / "other.txt").touch()
+    project = Path(shutil.copytree(bare, tmp_path / "wines"))
+    (project / "data/source").mkdir()
+    for name in ("table.csv", "data/source/table.csv"):
+        load_wine(as_frame=True).frame.to_csv(project / name, index=False)
+    install(project)
+    done = run("make", "start", "TABLE=table.csv", "TARGET=target", cwd=project, **IDENTITY)
+    assert "table.csv: in the project's folder, where Git takes it; move it out, or into data/source/" in done.stderr
+    assert "table.csv" not in check("git", "ls-files", cwd=project)
+    assert "other.txt" not in check("git", "ls-files", cwd=tmp_path)
+    (project / "table.csv").unlink()
+    check("make", "start", "TABLE=data/source/table.csv", "TARGET=target", cwd=project, **IDENTITY)
+    names = check("git", "ls-files", "data/source", cwd=project).splitlines()
+    assert names == ["data/source/.gitignore", "data/source/table.csv.dvc"]
+
+    # README: a small table kept in Git is there for a run on GitHub.
+    check("dvc", "remove", "--quiet", "data/source/table.csv.dvc", cwd=project)
+    commit(project)
+    clone = tmp_path / "clone"
+    check("git", "clone", "--quiet", str(project), str(clone), cwd=tmp_path)
+    check(sys.executable, "-m", "src.review", "rerun", cwd=clone)
+    assert "reproduced" in check(sys.executable, "-m", "src.review", "lock", cwd=clone)
 
 
 ANSWERS = [*product([True, False], ["none", "folder", "s3", "ssh"])]

@@ -77,11 +77,12 @@ class Project:
         self.github.git("update-ref", f"refs/pull/{number}/merge", f"refs/pull/{number}/head")
         return check("git", "rev-parse", "HEAD", cwd=self.author).strip()
 
-    def pipeline(self, number: int = 7, branch: str = "change", fork: bool = False) -> Run:
+    def pipeline(self, number: int = 7, branch: str = "change", fork: bool = False, by: str = "someone") -> Run:
         """A run of pipeline.yml on a pull request; its token may read, as the workflow's permissions say."""
         head = self._head(number, branch, "a/fork" if fork else REPOSITORY)
         base = {"sha": self.main, "ref": "main", "repo": {"full_name": REPOSITORY}}
-        event = {"number": number, "pull_request": {"number": number, "head": head, "base": base}}
+        pull_request = {"number": number, "head": head, "base": base, "user": {"login": by}}
+        event = {"number": number, "pull_request": pull_request}
         ran = self._act("pull_request", "pipeline", event, ref=f"refs/pull/{number}/merge", token=READS)
         return replace(ran, head=head)
 
