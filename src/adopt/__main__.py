@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from src.adopt import columns, project
 from src.adopt.plan import Plan, moments_of, plan
+from src.core.errors import UserError
 from src.core.params import FILE, SplitByTime, complain
 from src.core.schema import write_schema
 from src.datasets.table import files_of
@@ -88,6 +89,8 @@ def main() -> None:
         new = plan(arguments)
     except ValidationError as error:
         raise complain(error, {}, FILE) from None
+    except UserError as error:
+        raise UserError(one_line(str(error))) from None  # a column's name may hold anything
     for line in told(new, arguments.file):
         print(one_line(line))
     place = Path(new.data.source)

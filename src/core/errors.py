@@ -5,8 +5,5 @@ class UserError(SystemExit):
     """A mistake in the parameters, the data or a file, told in one line.
 
     The message says what is wrong, in which file, column or key, and what to do. As a SystemExit it ends a stage
-    with that line on standard error and exit code 1, without a traceback. A name in it may hold line breaks.
+    with that line on standard error and exit code 1, without a traceback.
     """
-
-    def __init__(self, line: str) -> None:
-        super().__init__(line.replace("\r", "\\r").replace("\n", "\\n"))
