@@ -33,7 +33,7 @@ def require_clean(given: Path) -> None:
         raise UserError("no Git commit here yet; `git init`, `git add --all` and `git commit -m start` make one")
     shown = ["git", "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z"]
     status = subprocess.run(shown, capture_output=True, check=True).stdout.decode("utf-8", "replace")
-    mine = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {}
+    mine = remembered()
     for line in filter(None, status.split("\0")):
         name = line[3:]
         given_too = Path(name).resolve().is_relative_to(given.resolve())
@@ -127,12 +127,16 @@ def first_schema(raw: pd.DataFrame, private: list[str]) -> DataFrameSchema | Non
     return schema.infer(raw, private)
 
 
+def remembered() -> dict[str, str]:
+    """What adopt wrote before, with its hashes."""
+    return dict(json.loads(RECORD.read_text(encoding="utf-8"))) if RECORD.is_file() else {}
+
+
 def remember(place: Path) -> None:
     """What was written, so that adopt may be run again before it's committed."""
     pointer = place.with_name(f"{place.name}.dvc")
     files = [params.FILE, schema.FILE, pointer, SOURCE / ".gitignore"]
-    before = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.is_file() else {}
-    write_json(before | {file.as_posix(): _hash(file) for file in files if file.is_file()}, RECORD)
+    write_json(remembered() | {file.as_posix(): _hash(file) for file in files if file.is_file()}, RECORD)
 
 
 def current() -> dict[str, Any]:

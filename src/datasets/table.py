@@ -211,7 +211,7 @@ def prepare(tables: dict[str, pd.DataFrame], data: Data) -> pd.DataFrame:
         if name in (data.id, data.group, *data.drop) or not pd.api.types.is_datetime64_any_dtype(raw[name]):
             continue
         parts = _date_features(table[name], name != data.time)
-        if taken := [name for name in parts if name in table]:
+        if taken := [part for part in parts if part in table]:
             raise UserError(f"column {taken[0]}: is made of {name}, too; rename one of them, or data.drop: [{name}]")
         table = pd.concat([table, parts], axis=1)
         if name != data.time:

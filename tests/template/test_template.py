@@ -204,12 +204,16 @@ def test_a_project_made_by_a_relative_path_knows_the_template_from_within(
     assert f"_src_path: {template}\n" in (project / ".copier-answers.yml").read_text()
 
 
+def replace(file: Path, before: str, after: str) -> None:
+    text = file.read_text()
+    assert before in text, file
+    file.write_text(text.replace(before, after))
+
+
 def newer(template: Path, tmp_path: Path, name: str, before: str, after: str) -> Path:
     """A copy of the template with a later version, in which one file has changed."""
     later = Path(shutil.copytree(template, tmp_path / "template", symlinks=True))
-    text = (later / name).read_text()
-    assert before in text
-    (later / name).write_text(text.replace(before, after))
+    replace(later / name, before, after)
     commit(later)
     check("git", "tag", "v1.1.0", cwd=later)
     return later
@@ -225,9 +229,7 @@ def edited(template: Path, tmp_path: Path) -> Path:
         ("dvc.yaml", "# The pictures for people", "  deploy:\n    cmd: true\n\n# The pictures for people"),
         (".github/workflows/pipeline.yml", "timeout-minutes: 60", "timeout-minutes: 90"),
     ):
-        text = (project / name).read_text()
-        assert before in text, name
-        (project / name).write_text(text.replace(before, after))
+        replace(project / name, before, after)
     (project / "src/datasets/mine.py").write_text('"""Mine."""\n')
     check("git", "init", "--quiet", "--initial-branch", "main", cwd=project)
     commit(project)
@@ -296,9 +298,7 @@ def test_a_project_in_use_takes_the_last_version_from(history: tuple[Path, list[
         ("dvc.yaml", "# The pictures for people", f"{DEPLOY}\n# The pictures for people"),
         (".github/workflows/pipeline.yml", "timeout-minutes: 60", "timeout-minutes: 90"),
     ):
-        text = (project / name).read_text()
-        assert before in text, name
-        (project / name).write_text(text.replace(before, after))
+        replace(project / name, before, after)
     (project / "src/stages/deploy.py").write_text('"""Mine."""\n')
     (project / "src/datasets/mine.py").write_text('"""Mine."""\n')
     check("dvc", "repro", cwd=project)
