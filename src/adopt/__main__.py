@@ -21,7 +21,6 @@ from src.core.errors import UserError
 from src.core.params import FILE, SplitByTime, complain
 from src.core.schema import write_schema
 from src.datasets.table import files_of
-from src.stages.split import split
 
 MOST_SHOWN = 40  # columns
 MOST_KEYS = 2
@@ -65,10 +64,8 @@ def told(new: Plan, given: Path) -> Iterator[str]:
     if isinstance(new.split, SplitByTime):
         yield f"split by time: valid from {moments['valid_from']}, test from {moments['test_from']}"
     else:
-        shares = {
-            name: len(part) / len(new.prepared) for name, part in split(new.prepared, new.data, new.split).items()
-        }
-        yield f"split by {new.split.by}: {', '.join(f'{share:.0%} {name}' for name, share in shares.items())}"
+        shares = (f"{len(part) / len(new.prepared):.0%} {name}" for name, part in new.parts.items())
+        yield f"split by {new.split.by}: {', '.join(shares)}"
     yield from (f"warning: {warning}" for warning in columns.warnings(new.raw, new.prepared, new.data))
 
 

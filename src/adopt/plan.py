@@ -34,12 +34,13 @@ SMALLEST: dict[Kind, dict[str, float]] = {  # differences that matter; the first
 
 
 class Plan(NamedTuple):
-    """A table as it is and as the stages prepare it, its roles, its split, and the content of params.yaml."""
+    """A table as it is and as the stages prepare it, its roles, its split and parts, and the content of params.yaml."""
 
     raw: pd.DataFrame
     prepared: pd.DataFrame
     data: Data
     split: SplitByTime | SplitByShare
+    parts: dict[str, pd.DataFrame]
     why_task: str
     params: dict[str, Any]
 
@@ -50,8 +51,8 @@ def plan(arguments: argparse.Namespace) -> Plan:
     Raises:
         UserError: the table or an option can't be right.
     """
-    given = arguments.file
-    raw, how = read(given, arguments)
+    given, old = arguments.file, project.current()
+    raw, how = read(given, arguments, old["data"])
     roles = roles_of(arguments, raw)
     task, why = columns.guess_task(raw[arguments.target])
     if arguments.task:
@@ -67,8 +68,8 @@ def plan(arguments: argparse.Namespace) -> Plan:
         check(prepared, data)
     except UserError as error:
         raise UserError(by_options(str(error))) from None
-    chosen = choose_split(prepared, data)
-    return Plan(raw, prepared, data, chosen, why, params_for(prepared, data, chosen))
+    chosen, parts = choose_split(prepared, data)
+    return Plan(raw, prepared, data, chosen, parts, why, params_for(prepared, data, chosen, old))
 
 
 def by_options(line: str) -> str:
@@ -77,7 +78,7 @@ def by_options(line: str) -> str:
     return re.sub(r"(params.yaml: )?data\.(target|task|id|time|group|drop)\b( in params.yaml)?", r"--\2", line)
 
 
-def read(given: Path, arguments: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Any]]:
+def read(given: Path, arguments: argparse.Namespace, was: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table as it is, and the arguments with which it's read: what `data.read.types` says of it already stays.
 
     Raises:
@@ -87,7 +88,6 @@ def read(given: Path, arguments: argparse.Namespace) -> tuple[pd.DataFrame, dict
     raw, time = reader.read(given, **how)["table"], arguments.time
     if raw.empty:
         raise UserError(f"{given}: only a header; a table needs rows")
-    was = project.current()["data"]
     types = was["read"].get("types", {}) if was["source"] == project.place_of(given).as_posix() else {}
     types = {name: type_ for name, type_ in types.items() if name in raw}
     if types := how.get("types", {}) | columns.date_formats(raw) | types:
@@ -168,8 +168,8 @@ def positive_of(column: pd.Series, data: Data) -> Label | None:
     return says_yes[0] if says_yes else min(target.classes, key=lambda value: (column == value).sum())
 
 
-def choose_split(prepared: pd.DataFrame, data: Data) -> SplitByTime | SplitByShare:
-    """By time where there is one, else by group, else at random; about 60, 20 and 20 of 100 rows.
+def choose_split(prepared: pd.DataFrame, data: Data) -> tuple[SplitByTime | SplitByShare, dict[str, pd.DataFrame]]:
+    """By time where there is one, else by group, else at random; about 60, 20 and 20 of 100 rows; and its parts.
 
     Raises:
         UserError: no such split gives parts that can be learned from and compared on.
@@ -185,13 +185,14 @@ def choose_split(prepared: pd.DataFrame, data: Data) -> SplitByTime | SplitBySha
     reason = ""
     for how in hows:
         try:
-            train = split(prepared, data, how)["train"]
+            parts = split(prepared, data, how)
         except UserError as error:
             reason = str(error).removeprefix("split: ").removesuffix("; see split in params.yaml")
             continue
+        train = parts["train"]
         halves = (train[half(train, data, draw)][data.target] for draw in range(REFITS))
         if data.task == "regression" or all(values.nunique() == train[data.target].nunique() for values in halves):
-            return how
+            return how, parts
         reason = "a random half of train lacks a class"
     raise UserError(f"column {data.target}: too few rows, times or groups to split: {reason}")
 
@@ -220,9 +221,10 @@ def moments_of(how: SplitByTime | SplitByShare) -> dict[str, Any]:
     return {key: plain(value) for key, value in how.model_dump().items()}
 
 
-def params_for(prepared: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare) -> dict[str, Any]:
+def params_for(
+    prepared: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare, old: dict[str, Any]
+) -> dict[str, Any]:
     """The content of params.yaml: what fits the table stays, the rest gets values to begin with."""
-    old = project.current()
     was: dict[str, Any] = old["data"]
     roles = data.model_dump(mode="json")
     again = all(was[key] == roles[key] for key in ("set", "target", "task"))
