@@ -138,6 +138,8 @@ def drift(name: str, sides: tuple[dict[str, Any], dict[str, Any]], sizes: tuple[
     Luck is drawn: the difference of two samples from both sides pooled, by the normal distribution that counts tend
     to, and what 95 in 100 of them stay below in every one of `looked_at` columns at once.
     """
+    if not all({"histogram", "values"} & side.keys() for side in sides):  # private, on one side at least
+        sides = {"missing": sides[0]["missing"]}, {"missing": sides[1]["missing"]}
     step = max((side["histogram"]["step"] for side in sides if "histogram" in side), default=1.0)
     shares, ends = _with_common_ends([_distribution(side, step) for side in sides])
     bins = sorted(shares[0] | shares[1], key=lambda key: (isinstance(key, str), key))
@@ -199,7 +201,7 @@ def _distribution(column: dict[str, Any], step: float) -> Shares:
         counts["other"] = column["other_rows"]
     total = sum(counts.values())
     shares: Shares = {key: count / total * (1 - column["missing"]) for key, count in counts.items() if total}
-    if not total:  # a private column's values, say
+    if not total:
         shares = {"not shown": 1 - column["missing"]}
     return {key: share for key, share in {**shares, "missing": column["missing"]}.items() if share}
 

@@ -16,9 +16,9 @@ from tests.conftest import change_params, check, commit
 RNG = np.random.default_rng(1)
 
 
-def moved(base: pd.Series, here: pd.Series, private: bool = False) -> changes.Drift | None:
-    sides = [describe(values, private) for values in (here, base)]
-    return changes.drift("x", (sides[1], sides[0]), (len(base), len(here)))
+def moved(base: pd.Series, here: pd.Series, private: tuple[bool, bool] = (False, False)) -> changes.Drift:
+    sides = describe(base, private[0]), describe(here, private[1])
+    return changes.drift("x", sides, (len(base), len(here)))
 
 
 @pytest.mark.parametrize("values", [RNG.normal(size=2000), RNG.choice(list("abc"), 2000), RNG.random(2000) < 0.3])
@@ -58,8 +58,9 @@ def test_the_distance_is_the_share_of_rows_that_lie_elsewhere(base: pd.Series, h
     assert moved(here, base).distance == pytest.approx(distance, abs=0.05)
 
 
-def test_of_a_private_column_only_what_is_missing_is_compared():
-    found = moved(pd.Series(["a"] * 100), pd.Series(["b"] * 50 + [None] * 50), private=True)
+@pytest.mark.parametrize("private", [(True, True), (False, True), (True, False)])
+def test_of_a_private_column_only_what_is_missing_is_compared(private: tuple[bool, bool]):
+    found = moved(pd.Series(["a"] * 100), pd.Series(["b"] * 50 + [None] * 50), private)
     assert found.distance == 0.5
     assert len(found.base) == 2
 
