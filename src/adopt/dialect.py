@@ -138,14 +138,14 @@ def _of_text(file: Path, sample: str, encoding: str) -> dict[str, Any]:
     found = {"separator": separator, "decimal": decimal, "encoding": encoding}
     defaults = {"separator": ",", "decimal": ".", "encoding": "utf-8"}
     how: dict[str, Any] = {key: value for key, value in found.items() if value != defaults[key]}
-    # 00042 is no number but a name of something.
-    padded = {
+    # 00042 is no number but a name of something, and so are more digits than a float keeps.
+    names = {
         name
         for row in rows[1:]
         for name, cell in zip(rows[0], row, strict=False)
-        if name and re.fullmatch(r"0\d+", cell)
+        if name and re.fullmatch(r"0\d+|\d{17,}", cell)
     }
-    return how | ({"types": {name: "text" for name in rows[0] if name in padded}} if padded else {})
+    return how | ({"types": {name: "text" for name in rows[0] if name in names}} if names else {})
 
 
 def _rows(sample: str, separator: str) -> list[list[str]]:

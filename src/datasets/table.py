@@ -57,12 +57,14 @@ def read(
         _check_names(file, tables[-1].column_names, tables[0].column_names, types)
     if not tables:
         raise UserError(f"{source}: an empty folder; put files of one table into it (data.source)")
-    try:
-        table = pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException:
-        raise UserError(
-            f"{source}: a column has other types in other files; name its type in data.read.types"
-        ) from None
+    for name in tables[0].column_names:
+        try:
+            pa.unify_schemas([one.select([name]).schema for one in tables], promote_options="permissive")
+        except pa.ArrowException:
+            found = " and ".join(sorted({str(one.schema.field(name).type) for one in tables}))
+            told = f"{source}: column {name} is {found} in different files"
+            raise UserError(f"{told}; mend them, or name its type in data.read.types") from None
+    table = pa.concat_tables(tables, promote_options="permissive")
     return {"table": _plain(table, source)}
 
 
@@ -145,9 +147,11 @@ def _reason(error: Exception, encoding: str) -> str:
 
 
 def _plain(table: pa.Table, source: Path) -> pd.DataFrame:
-    """The table in pandas' plain types: int64, float64, bool, str and datetime64[us]."""
+    """The table in pandas' plain types: int64, float64, bool, str and datetime64[us]; a time of day in hours."""
     columns = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
+    for name, given in zip(table.column_names, table.columns, strict=True):
+        hours = pa.types.is_time(given.type)
+        column = pc.divide(given.cast(pa.time64("us")).cast(pa.int64()), 3.6e9) if hours else given
         type_ = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         if pa.types.is_boolean(type_):
             target = pa.string() if column.null_count else type_
@@ -164,13 +168,12 @@ def _plain(table: pa.Table, source: Path) -> pd.DataFrame:
         elif pa.types.is_binary(type_):
             raise UserError(f"{source}: column {name} isn't text in the encoding that data.read.encoding names")
         else:
-            raise UserError(f"{source}: column {name} holds {type_}; only numbers, text, truth values and dates work")
+            told = f"{source}: column {name} holds {type_}; only numbers, text, truth values and dates work"
+            raise UserError(f"{told}: leave it out of the file")
         try:
             columns[name] = column.cast(target, safe=not pa.types.is_timestamp(target)).to_pandas()
-        except pa.ArrowException:
-            raise UserError(
-                f"{source}: column {name} holds numbers too large to keep; make it text in data.read.types"
-            ) from None
+        except pa.ArrowException:  # a whole number of more digits than a float keeps names something
+            columns[name] = column.cast(pa.string()).to_pandas()
     return pd.DataFrame(columns)
 
 

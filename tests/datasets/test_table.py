@@ -1,9 +1,11 @@
 """One table of any kind is read as it is, or refused in one line that shows none of its values."""
 
 import gzip
+from datetime import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -67,10 +69,19 @@ def test_each_date_has_its_own_format(tmp_path: Path, suffix: str):
     assert "03/04" not in str(error.value)
 
 
-def test_numbers_too_large_to_keep_are_one_line(tmp_path: Path):
-    pd.DataFrame({"a": pd.array([10**17 + 1, None], dtype="Int64")}).to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(SystemExit, match="column a holds numbers too large to keep"):
-        read(tmp_path / "a.parquet")
+def test_whole_numbers_that_no_float_keeps_are_text(tmp_path: Path):
+    table = pd.DataFrame({"a": pd.array([10**17 + 1, None], dtype="Int64"), "b": pd.array([2**64 - 1, 1], "UInt64")})
+    table.to_parquet(tmp_path / "a.parquet")
+    found = read(tmp_path / "a.parquet").astype("str").fillna("missing")
+    assert found["a"].tolist() == ["100000000000000001", "missing"]
+    assert found["b"].tolist() == ["18446744073709551615", "1"]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_time_of_day_is_a_number_of_hours(tmp_path: Path, suffix: str):
+    file, table = tmp_path / f"a.{suffix}", pd.DataFrame({"a": [time(13, 30), None, time(0, 0, 36)]})
+    table.to_csv(file) if suffix == "csv" else table.to_parquet(file)
+    assert read(file)["a"].tolist() == pytest.approx([13.5, np.nan, 0.01], nan_ok=True)
 
 
 def test_nanoseconds_are_cut_to_microseconds(tmp_path: Path):
@@ -126,6 +137,13 @@ def test_files_of_other_columns_are_refused(tmp_path: Path):
     (tmp_path / "a.csv").write_text("a\n1\n")
     (tmp_path / "b.csv").write_text("b\n1\n")
     with pytest.raises(SystemExit, match="isn't in every file of the folder"):
+        read(tmp_path)
+
+
+def test_a_column_of_other_types_in_other_files_is_refused_by_name(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("a,b\n1,1\n")
+    (tmp_path / "b.csv").write_text("a,b\n1.5,secret\n")
+    with pytest.raises(SystemExit, match="column b is int64 and string in different files; mend them"):
         read(tmp_path)
 
 
