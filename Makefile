@@ -26,14 +26,14 @@ undo: .venv/installed  ## the committed results back; code, params, source stay
 	git restore --source=HEAD --staged --worktree dvc.lock metrics && git clean -dfq metrics
 	dvc checkout --force --allow-missing dvc.yaml
 
-test: .venv/installed  ## check all that is quick to check (11 minutes)
-	ruff check && ruff format --check && mypy && pytest -m "not slow"
+test: .venv/installed  ## check all that is quick to check (10 minutes)
+	ruff check && ruff format --check && mypy && $(PYTEST) -m "not slow"
 
 test-template: .venv/installed  ## check projects made from this one (20 minutes)
-	pytest tests/template
+	$(PYTEST) tests/template
 
 test-all: .venv/installed  ## check everything (35 minutes)
-	ruff check && ruff format --check && mypy && pytest
+	ruff check && ruff format --check && mypy && $(PYTEST)
 
 bench: .venv/installed  ## measure what the pipeline costs
 	python -m tests.bench
@@ -50,6 +50,7 @@ clean:  ## delete outputs and pictures; caches and .venv stay
 	rm -rf data/raw data/prepared.parquet data/split models dvc_plots
 
 COMPILE = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate
+PYTEST = pytest --numprocesses 2 --dist loadfile
 PICTURES = "What each feature tells alone" "Learning curve" "ROC curve" "Precision and recall" "Calibration"
 
 # The hashes hold for the packages that are built here, too: what builds them is installed first.
