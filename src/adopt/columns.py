@@ -125,17 +125,16 @@ def described(raw: pd.DataFrame, data: Data) -> Iterator[Column]:
 def warnings(raw: pd.DataFrame, prepared: pd.DataFrame, data: Data) -> Iterator[str]:
     """What about the table ruins projects, each with the option that mends it."""
     target, names = prepared[data.target], [name for name in raw.columns if name in features(raw, data)]
-    figures = [name for name in raw.columns if re.fullmatch(r"-?\d+\.\d+", name)]
-    if len(figures) > len(raw.columns) / 2:
-        yield f"{figures[0]}, {figures[1]}, … name columns: if the first line is data, put a line of names above it"
+    figures = [name for name in raw.columns if re.fullmatch(r"-?\d+\.\d+(e[+-]?\d+)?", name)]
+    if len(figures) >= len(raw.columns) / 2:
+        yield f"{figures[0]} names a column: if the first line is data, put a line of names above it"
     step = len(prepared) // MOST_ROWS + 1
     sample = prepared.iloc[::step]
     for name in features(prepared, data):
         if (share := explained(sample[name], sample[data.target], data.task)) > GIVES_AWAY:
-            told = f"{name}: tells {share:.0%} of the target alone; if it's known only afterwards"
-            yield f"{told}: --drop {quoted(name.partition(' (')[0] if name not in raw else name)}"
+            yield f"{name}: tells {share:.0%} of the target alone; if it's known only afterwards: {drop(name, raw)}"
     for name in names:
-        yield from _of_column(raw[name], str(name), data)
+        yield from _of_column(raw[name], name, drop(name, raw), data)
     if data.task == "classification" and (share := target.value_counts(normalize=True).iloc[0]) > NEARLY_ALWAYS:
         told = f"{data.target}: {share:.1%} of the rows have the same value, so that accuracy says nothing"
         yield f"{told}; gate.metric in params.yaml: average_precision does"
@@ -148,9 +147,13 @@ def warnings(raw: pd.DataFrame, prepared: pd.DataFrame, data: Data) -> Iterator[
         yield f"{told}; leave them out of the file, or --group COLUMN keeps rows of one origin together"
 
 
-def _of_column(values: pd.Series, name: str, data: Data) -> Iterator[str]:
-    drop, distinct = f"--drop {quoted(name)}", values.nunique()
-    text = pd.api.types.is_string_dtype(values)
+def drop(feature: str, raw: pd.DataFrame) -> str:
+    """The option that leaves a feature out: its column, or the date that it's made of."""
+    return f"--drop {quoted(feature if feature in raw else feature.rpartition(' (')[0])}"
+
+
+def _of_column(values: pd.Series, name: str, drop: str, data: Data) -> Iterator[str]:
+    distinct, text = values.nunique(), pd.api.types.is_string_dtype(values)
     if distinct < 2:
         what = "has no value" if not distinct else "has the same value in each row"
         yield f"{name}: {what}: {drop}"

@@ -67,14 +67,15 @@ def plan(arguments: argparse.Namespace) -> Plan:
         data = data.model_copy(update={"positive": positive_of(prepared[data.target], data)})
         check(prepared, data)
     except UserError as error:
-        raise UserError(by_options(str(error))) from None
+        raise UserError(by_options(str(error), raw)) from None
     chosen, parts = choose_split(prepared, data)
     return Plan(raw, prepared, data, chosen, parts, why, params_for(prepared, data, chosen, old))
 
 
-def by_options(line: str) -> str:
+def by_options(line: str, raw: pd.DataFrame) -> str:
     """What a stage says of params.yaml, said of the options that write it."""
-    line = re.sub(r"(add it to params.yaml: )?data.drop: \[(.*)\]", r"--drop '\2'", line)
+    if found := re.search(r"(add it to params.yaml: )?data.drop: \[(.*)\]", line, re.DOTALL):
+        line = f"{line[: found.start()]}{columns.drop(found[2], raw)}{line[found.end() :]}"
     return re.sub(r"(params.yaml: )?data\.(target|task|id|time|group|drop)\b( in params.yaml)?", r"--\2", line)
 
 

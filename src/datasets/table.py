@@ -121,7 +121,9 @@ def _named(table: pa.Table) -> pa.Table:
 
 def _check_names(file: Path, names: list[str], first: list[str], types: dict[str, str]) -> None:
     if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"{file}: the column {twice[0]} is there twice; rename one")
+        raise UserError(
+            f"{file}: the column {twice[0]} is there twice; rename one, or put a line of names above the data"
+        )
     if differing := sorted(set(names) ^ set(first)):
         raise UserError(f"{file}: the column {differing[0]} isn't in every file of the folder")
     if unknown := sorted(set(types) - set(names)):
