@@ -270,6 +270,10 @@ class _Loader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class Dumper(yaml.SafeDumper):
+    """Quotes text that either YAML 1.1 or 1.2 reads as something else."""
+
+
 _CORE = {  # YAML 1.2's core schema
     "bool": ("tTfF", r"true|True|TRUE|false|False|FALSE"),
     "int": ("-+0123456789", r"[-+]?(0|[1-9][\d_]*)"),
@@ -280,7 +284,8 @@ _Loader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
 for _name, (_first, _pattern) in _CORE.items():
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+    for _class in (_Loader, Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(rf"^(?:{_pattern})$"), list(_first))
 
 
 def complain(error: ValidationError, content: Any, file: Path, *section: str) -> UserError:

@@ -17,7 +17,7 @@ from pandera.io.pandas_io import from_yaml, to_yaml
 
 from src.core.errors import UserError
 from src.core.files import KEPT_FROM, replacing
-from src.core.params import read_yaml
+from src.core.params import Dumper, read_yaml
 
 FILE = Path("data/schema.yaml")
 MOST_VALUES = 50
@@ -40,6 +40,11 @@ def infer(table: pd.DataFrame, private: list[str]) -> pa.DataFrameSchema:
     return pa.DataFrameSchema(
         {name: _infer_column(values, name in private) for name, values in table.items()}, strict=True, coerce=False
     )
+
+
+def shows_values(schema: pa.DataFrameSchema, name: str) -> bool:
+    """Whether a column's values can be read from its checks: from any but the share that is missing."""
+    return name in schema.columns and any(check.name != "missing_at_most" for check in schema.columns[name].checks)
 
 
 def _infer_column(values: pd.Series, private: bool) -> pa.Column:
@@ -76,7 +81,7 @@ def write_schema(schemas: dict[str, pa.DataFrameSchema], file: Path = FILE) -> N
         content[name] = yaml.safe_load(cast(str, to_yaml(schema)))
         for column in content[name]["columns"].values():
             column.get("missing_at_most", {}).pop("error", None)
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    text = yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
     with replacing(file) as part:
         part.write_bytes((HEADER + text).encode())
 

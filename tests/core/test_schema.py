@@ -75,6 +75,13 @@ def test_any_range_can_be_frozen_and_is_met_by_its_finite_values(tmp_path: Path,
     assert breaches(finite, read_schema(tmp_path / "schema.yaml")["t"]) == []
 
 
+@pytest.mark.parametrize("word", ["1e5", "yes", "null", "1_000", "0x1f", "1:30", "2020-01-01", "#", "~", "- a", "{{"])
+def test_text_that_yaml_would_read_otherwise_stays_text(tmp_path: Path, word: str):
+    table = pd.DataFrame({word: [word, "other"] * 20})
+    write_schema({"odd": infer(table, private=[])}, tmp_path / "schema.yaml")
+    assert breaches(table, read_schema(tmp_path / "schema.yaml")["odd"]) == []
+
+
 def test_nothing_is_coerced(file: Path):
     text = TABLE.assign(size=TABLE["size"].astype("str"))
     assert any("is of type" in breach for breach in breaches(text, read_schema(file)["houses"]))
