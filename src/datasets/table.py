@@ -47,14 +47,14 @@ def read(
     """
     types = types or {}
     files = files_of(source)
-    tables = []
+    tables: list[pa.Table] = []
     for file in files:
         try:
-            tables.append(_read_file(file, separator, decimal, encoding, types))
+            table = _named(_read_file(file, separator, decimal, encoding, types))
         except (pa.ArrowException, UnicodeError, LookupError, OSError, EOFError) as error:
             raise UserError(f"{file}: {_reason(error, encoding)}") from None
-        tables[-1] = _named(tables[-1])
-        _check_names(file, tables[-1].column_names, tables[0].column_names, types)
+        _check_names(file, table.column_names, (tables or [table])[0].column_names, types)
+        tables.append(_typed(table, types, file))
     if not tables:
         raise UserError(f"{source}: an empty folder; put files of one table into it (data.source)")
     for name in tables[0].column_names:
@@ -72,7 +72,8 @@ def files_of(source: Path) -> list[Path]:
     """The file, or a folder's files in the order of their names, but for hidden ones and other programs' marks."""
     if not source.is_dir():
         return [source]
-    return sorted(file for file in source.rglob("*") if file.is_file() and not file.name.startswith((".", "_")))
+    shown = (file for file in source.rglob("*") if not re.search(r"(^|/)[._]", file.relative_to(source).as_posix()))
+    return sorted(file for file in shown if file.is_file())
 
 
 def kind_of(file: Path) -> str:
@@ -81,7 +82,6 @@ def kind_of(file: Path) -> str:
 
 
 def _read_file(file: Path, separator: str, decimal: str, encoding: str, types: dict[str, str]) -> pa.Table:
-    arrow = {name: ARROW.get(type_, pa.string()) for name, type_ in types.items()}
     kind = kind_of(file)
     if kind == ".parquet":
         table = pa.parquet.read_table(file)
@@ -93,7 +93,7 @@ def _read_file(file: Path, separator: str, decimal: str, encoding: str, types: d
             read_options=pa.csv.ReadOptions(encoding=encoding, use_threads=False),
             parse_options=pa.csv.ParseOptions(delimiter="\t" if kind in TABBED else separator, newlines_in_values=True),
             convert_options=pa.csv.ConvertOptions(
-                column_types=arrow,
+                column_types={name: _arrow(type_) for name, type_ in types.items()},
                 decimal_point=decimal,
                 null_values=MISSING,
                 strings_can_be_null=True,
@@ -101,15 +101,6 @@ def _read_file(file: Path, separator: str, decimal: str, encoding: str, types: d
         )
     else:
         raise UserError(f"{file}: not a table that can be read; .csv, .tsv, .parquet or .jsonl, please")
-    for name, type_ in types.items():
-        if name in table.column_names:
-            try:
-                column = table.column(name).cast(arrow[name])
-                if "%" in type_:
-                    column = pc.strptime(column, format=type_, unit="us")
-            except pa.ArrowException:
-                raise UserError(f"{file}: column {name} holds values that aren't what data.read.types says") from None
-            table = table.set_column(table.column_names.index(name), name, column)
     return table
 
 
@@ -117,6 +108,23 @@ def _named(table: pa.Table) -> pa.Table:
     return table.rename_columns(
         [name if name.strip() else f"Unnamed: {n}" for n, name in enumerate(table.column_names)]
     )
+
+
+def _typed(table: pa.Table, types: dict[str, str], file: Path) -> pa.Table:
+    for name, type_ in types.items():
+        try:
+            column = table.column(name).cast(_arrow(type_))
+            if "%" in type_:
+                dates = pd.to_datetime(column.to_pandas(), format=type_).astype("datetime64[us]")
+                column = pa.chunked_array([pa.Array.from_pandas(dates)])
+        except (pa.ArrowException, ValueError):
+            raise UserError(f"{file}: column {name} holds values that aren't what data.read.types says") from None
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
+
+
+def _arrow(type_: str) -> pa.DataType:
+    return ARROW.get(type_, pa.string())
 
 
 def _check_names(file: Path, names: list[str], first: list[str], types: dict[str, str]) -> None:
@@ -137,6 +145,8 @@ def _reason(error: Exception, encoding: str) -> str:
         row = re.search(r"Row #(\d+)", text)
         where = f"row {row[1]}" if row else "a row"
         return f"{where} has more or fewer cells than the header; mend it, or see data.read.separator"
+    if column := re.search(r"Column\(/(.*)\) changed from (\w+) to (\w+)", text):
+        return f"column {column[1]} holds a {column[2]} in one line and a {column[3]} in another; mend it"
     if column := re.search(r"column #(\d+):.*conversion error", text):
         return (
             f"column {int(column[1]) + 1} holds values that aren't of its type; see data.read.types, data.read.decimal"
@@ -153,7 +163,7 @@ def _plain(table: pa.Table, source: Path) -> pd.DataFrame:
     columns = {}
     for name, given in zip(table.column_names, table.columns, strict=True):
         hours = pa.types.is_time(given.type)
-        column = pc.divide(given.cast(pa.time64("us")).cast(pa.int64()), 3.6e9) if hours else given
+        column = pc.divide(given.cast(pa.time64("us"), safe=False).cast(pa.int64()), 3.6e9) if hours else given
         type_ = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
         if pa.types.is_boolean(type_):
             target = pa.string() if column.null_count else type_

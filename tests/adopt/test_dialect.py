@@ -114,9 +114,23 @@ def test_a_folder_is_understood_by_its_files(tmp_path: Path):
     written(tmp_path, b"\0", ".DS_Store")
     written(tmp_path, "", "_SUCCESS")
     assert understand(tmp_path) == {"separator": ";"}
-    written(tmp_path, "a,b\n5,6\n", "3.csv")
-    with pytest.raises(SystemExit, match=r"3.csv: written in another way"):
+    written(tmp_path, "größe;b\n3;4,5\n".encode("cp1252"), "3.csv")
+    assert understand(tmp_path) == {"separator": ";", "decimal": ",", "encoding": "cp1252"}
+    written(tmp_path, "a,b\n5,6\n", "4.csv")
+    with pytest.raises(SystemExit, match=r"4.csv: separator ',', and ';' in the folder's files before it; mend one"):
         understand(tmp_path)
+
+
+def test_folders_that_name_a_column_are_refused(tmp_path: Path):
+    written(tmp_path / "year=2020", "a,b\n1,2\n")
+    with pytest.raises(SystemExit, match="a folder's name holds a column, which isn't read"):
+        understand(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["00042", "12345678901234567890"])
+def test_a_number_that_names_something_is_found_wherever_it_stands(tmp_path: Path, number: str):
+    file = written(tmp_path, "a,b\n" + "1,2\n" * 600_000 + f"1,{number}\n")
+    assert understand(file) == {"types": {"b": "text"}}
 
 
 cells = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)

@@ -69,6 +69,12 @@ def test_each_date_has_its_own_format(tmp_path: Path, suffix: str):
     assert "03/04" not in str(error.value)
 
 
+def test_a_day_that_no_month_has_is_no_date(tmp_path: Path):
+    (tmp_path / "a.csv").write_text("a\n28.02.2020\n31.02.2020\n")
+    with pytest.raises(SystemExit, match="column a holds values that aren't what"):
+        read(tmp_path / "a.csv", types={"a": "%d.%m.%Y"})
+
+
 def test_whole_numbers_that_no_float_keeps_are_text(tmp_path: Path):
     table = pd.DataFrame({"a": pd.array([10**17 + 1, None], dtype="Int64"), "b": pd.array([2**64 - 1, 1], "UInt64")})
     table.to_parquet(tmp_path / "a.parquet")
@@ -90,6 +96,8 @@ def test_nanoseconds_are_cut_to_microseconds(tmp_path: Path):
 
 
 def test_a_folder_is_one_table_in_the_order_of_names(tmp_path: Path):
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    FRAME.to_csv(tmp_path / ".ipynb_checkpoints/a.csv", index=False)
     FRAME[1:].to_csv(tmp_path / "b.csv", index=False)
     FRAME[:1].to_csv(tmp_path / "a.csv", index=False)
     pd.testing.assert_frame_equal(read(tmp_path), FRAME)
@@ -106,6 +114,8 @@ def test_a_folder_is_one_table_in_the_order_of_names(tmp_path: Path):
         ("a.parquet", b"PAR1secret", "not a whole table"),
         ("a.jsonl", b'{"a": 1}\n{"a": secret', "not a whole table"),
         ("a.jsonl", b'{"a": [1]}\n', "column a holds list"),
+        ("a.jsonl", b'{"a": 1}\n{"a": "secret"}\n', "column a holds a number in one line and a string in another"),
+        ("a.csv", b"z,z\n01,2\n", "the column z is there twice"),
         ("a.csv.gz", gzip.compress(b"a,b\n" * 999)[:20], "not a whole table"),
         ("a.xlsx", b"PK", "not a table that can be read"),
         ("a.csv", b"a,b\n1,2\n", "no column z (data.read.types"),
