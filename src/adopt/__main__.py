@@ -49,6 +49,8 @@ def told(new: Plan, given: Path) -> Iterator[str]:
     files, how = len(files_of(given)), ", ".join(f"{k} {v!r}" for k, v in new.data.read.items() if k != "types")
     size = f"{len(new.raw):,} rows, {len(new.raw.columns)} columns{f', {files} files' if files > 1 else ''}"
     yield f"{given}: {size}{f'; {how}' if how else ''}"
+    if new.data.read.get("encoding", "utf-16") != "utf-16":
+        yield "warning: the encoding is a guess; where letters look wrong, correct data.read.encoding in params.yaml"
     yield ""
     found = list(columns.described(new.raw, new.data))
     width = min(30, max(len(one_line(column.name)) for column in found))
@@ -99,6 +101,8 @@ def main() -> None:
         write_schema({"table": first})
     project.remember(place)
     print(f"\n{place}: under {keeper}")
+    for other in sorted(set(project.SOURCE.glob("*.dvc")) - {place.with_name(f"{place.name}.dvc")}):
+        print(f"{other}: of another table; if it's needed no more, `dvc remove {other}`")
     print(f"params.yaml: {listed(changed)}")
     print(f"data/schema.yaml: {'written; loosen what it says too narrowly' if first else 'as it was'}")
     print("\nNext: `dvc repro`, then `git add --all` and `git commit`.")

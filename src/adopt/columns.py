@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import warnings as warnings_
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -42,11 +43,11 @@ def date_formats(table: pd.DataFrame) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in map(str, table.select_dtypes("str").columns):
         values = table[name].dropna()
-        dots = len(values) and "." in values.iloc[0]  # 1.2.2020 is the first of February
+        dots = len(values) and re.match(r"\d{1,2}\.", values.iloc[0])  # 1.2.2020 is the first of February
         for day_first in (True, False) if dots else (False, True):
-            format_ = pd.tseries.api.guess_datetime_format(values.iloc[0], dayfirst=day_first) if len(values) else None
-            # A year alone isn't a date, nor is what Arrow's strptime doesn't know.
-            if format_ and "%Y" in format_ and "%f" not in format_ and "%z" not in format_ and "%Z" not in format_:
+            format_ = _date_format(values.iloc[0], day_first) if len(values) else None
+            # A year alone isn't a date, and zones may differ from row to row.
+            if format_ and "%Y" in format_ and "%z" not in format_ and "%Z" not in format_:
                 parts = (values.iloc[:SAMPLE], values)
                 if all(pd.to_datetime(part, format=format_, errors="coerce").notna().all() for part in parts):
                     found[name] = format_
@@ -54,10 +55,15 @@ def date_formats(table: pd.DataFrame) -> dict[str, str]:
     return found
 
 
+def _date_format(value: str, day_first: bool = False) -> str | None:
+    with warnings_.catch_warnings(action="ignore"):  # that the day comes first, or doesn't
+        return pd.tseries.api.guess_datetime_format(value, dayfirst=day_first)
+
+
 def first_not_a_date(values: pd.Series) -> str:
     """The first value of a column of dates that isn't one."""
     there = values.dropna()
-    guesses = [pd.tseries.api.guess_datetime_format(str(value)) for value in there.head(SAMPLE)]
+    guesses = [_date_format(str(value)) for value in there.head(SAMPLE)]
     formats = pd.Series([guess for guess in guesses if guess], dtype="str")
     if formats.empty:
         return str(there.iloc[0])

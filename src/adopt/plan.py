@@ -18,6 +18,7 @@ from src.core.errors import UserError
 from src.core.examples import Kind, Label, Target, features, is_number
 from src.core.params import Data, Params, SplitByShare, SplitByTime
 from src.core.resamples import half
+from src.core.scores import metrics_of
 from src.datasets import table as reader
 from src.stages.prepare import check
 from src.stages.split import split
@@ -25,6 +26,7 @@ from src.stages.split import split
 FEWEST_ROWS, FEWEST_OF_A_CLASS = 50, 5
 SEEDS, REFITS = range(1, 51), 5
 FEW_ROWS = 5_000  # from which on trees may be large
+Split = SplitByTime | SplitByShare
 POSITIVE = ("true", "yes", "y", "1", "positive")
 SMALLEST: dict[Kind, dict[str, float]] = {  # differences that matter; the first metric decides
     "two classes": {"roc_auc": 0.005, "average_precision": 0.01, "log_loss": 0.005, "brier": 0.002},
@@ -39,7 +41,7 @@ class Plan(NamedTuple):
     raw: pd.DataFrame
     prepared: pd.DataFrame
     data: Data
-    split: SplitByTime | SplitByShare
+    split: Split
     parts: dict[str, pd.DataFrame]
     why_task: str
     params: dict[str, Any]
@@ -52,15 +54,19 @@ def plan(arguments: argparse.Namespace) -> Plan:
         UserError: the table or an option can't be right.
     """
     given, old = arguments.file, project.current()
-    raw, how = read(given, arguments, old["data"])
+    source, was = project.place_of(given).as_posix(), old["data"]
+    if arguments.time in arguments.private:
+        raise UserError(f"--private {arguments.time}: --time splits by its values, and params.yaml names two of them")
+    raw, how = read(given, arguments, was["read"] if was["source"] == source else {})
     roles = roles_of(arguments, raw)
     task, why = columns.guess_task(raw[arguments.target])
     if arguments.task:
         task, why = arguments.task, "as --task says"
+    if task == "classification" and arguments.target in arguments.private:
+        raise UserError(f"--private {arguments.target}: the classes of the target are named wherever they're scored")
     check_target(raw[arguments.target], task, given)
     if arguments.group and raw[arguments.group].nunique(dropna=False) < 2:
         raise UserError(f"--group {arguments.group}: the whole table is one group, which can't be split")
-    source = project.place_of(given).as_posix()
     data = Data.model_validate(roles | {"set": "table", "source": source, "read": how, "task": task, "positive": None})
     try:
         prepared = reader.prepare({"table": raw}, data)
@@ -68,8 +74,25 @@ def plan(arguments: argparse.Namespace) -> Plan:
         check(prepared, data)
     except UserError as error:
         raise UserError(by_options(str(error), raw)) from None
-    chosen, parts = choose_split(prepared, data)
-    return Plan(raw, prepared, data, chosen, parts, why, params_for(prepared, data, chosen, old))
+    again = fits(prepared, data, old)
+    same_split = again and all(was[key] == getattr(data, key) for key in ("time", "group"))
+    kept = Params.model_validate(old).split if same_split else None
+    chosen, parts = choose_split(prepared, data, kept)
+    params = params_for(prepared, data, old["split"] if chosen is kept else moments_of(chosen), old, again)
+    return Plan(raw, prepared, data, chosen, parts, why, params)
+
+
+def fits(prepared: pd.DataFrame, data: Data, old: dict[str, Any]) -> bool:
+    """Whether params.yaml is of this table and target already, and asks of it what can be asked."""
+    was = Params.model_validate(old)
+    kind = Target.of(prepared[data.target], data).kind
+    metrics = metrics_of(kind, was.problem.costs)
+    return (
+        all(getattr(was.data, key) == getattr(data, key) for key in ("set", "target", "task"))
+        and project.is_there(Path(was.data.source))
+        and {was.gate.metric, *was.gate.smallest_difference} <= metrics.keys()
+        and (kind == "two classes" or was.problem.costs is None)
+    )
 
 
 def by_options(line: str, raw: pd.DataFrame) -> str:
@@ -80,23 +103,28 @@ def by_options(line: str, raw: pd.DataFrame) -> str:
 
 
 def read(given: Path, arguments: argparse.Namespace, was: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The table as it is, and the arguments with which it's read: what `data.read.types` says of it already stays.
+    """The table as it is, and the arguments with which it's read; of what is guessed, what they were already stays.
 
     Raises:
         UserError: it can't be read, has no rows, or the column of the times holds something else.
     """
-    how = understand(given)
-    raw, time = reader.read(given, **how)["table"], arguments.time
+    how, kept, time = understand(given), was.get("types", {}), arguments.time
+    how |= {key: value for key, value in was.items() if key in how and key != "types"}
+    try:
+        raw = reader.read(given, **how)["table"]
+    except UserError:
+        if not kept:
+            raise
+        raw = reader.read(given, **how | {"types": how.get("types", {}) | kept})["table"]
     if raw.empty:
         raise UserError(f"{given}: only a header; a table needs rows")
-    types = was["read"].get("types", {}) if was["source"] == project.place_of(given).as_posix() else {}
-    types = {name: type_ for name, type_ in types.items() if name in raw}
-    if types := how.get("types", {}) | columns.date_formats(raw) | types:
+    kept = {name: type_ for name, type_ in kept.items() if name in raw}
+    if types := how.get("types", {}) | columns.date_formats(raw) | kept:
         how["types"] = types
         raw = reader.read(given, **how)["table"]
     if time in raw and pd.api.types.is_string_dtype(raw[time]):
-        strange = "a value" if time in arguments.private else f'"{columns.first_not_a_date(raw[time])}"'
-        raise UserError(f"{given}: column {time}: {strange} is no date, or not written as the others are; mend it")
+        strange = columns.first_not_a_date(raw[time])
+        raise UserError(f'{given}: column {time}: "{strange}" is no date, or not written as the others are; mend it')
     return raw, how
 
 
@@ -169,8 +197,10 @@ def positive_of(column: pd.Series, data: Data) -> Label | None:
     return says_yes[0] if says_yes else min(target.classes, key=lambda value: (column == value).sum())
 
 
-def choose_split(prepared: pd.DataFrame, data: Data) -> tuple[SplitByTime | SplitByShare, dict[str, pd.DataFrame]]:
+def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tuple[Split, dict[str, pd.DataFrame]]:
     """By time where there is one, else by group, else at random; about 60, 20 and 20 of 100 rows; and its parts.
+
+    A split that is there already is kept, where it gives such parts.
 
     Raises:
         UserError: no such split gives parts that can be learned from and compared on.
@@ -179,12 +209,12 @@ def choose_split(prepared: pd.DataFrame, data: Data) -> tuple[SplitByTime | Spli
         times = prepared[data.time].sort_values(kind="stable")
         if times.nunique() < 3:
             raise UserError(f"--time {data.time}: {times.nunique()} different times, and a split needs 3")
-        hows: list[SplitByTime | SplitByShare] = [by_time(times)]
+        hows: list[Split] = [by_time(times)]
     else:
         by: Literal["group", "random"] = "group" if data.group else "random"
         hows = [SplitByShare(by=by, valid=0.2, test=0.2, seed=seed) for seed in SEEDS]
     reason = ""
-    for how in hows:
+    for how in [kept, *hows] if kept else hows:
         try:
             parts = split(prepared, data, how)
         except UserError as error:
@@ -211,7 +241,7 @@ def by_time(times: pd.Series) -> SplitByTime:
     return SplitByTime(by="time", valid_from=chosen[0], test_from=chosen[1])
 
 
-def moments_of(how: SplitByTime | SplitByShare) -> dict[str, Any]:
+def moments_of(how: Split) -> dict[str, Any]:
     """A split as it stands in params.yaml: dates and numbers as short as they can be written."""
 
     def plain(value: object) -> object:
@@ -223,19 +253,16 @@ def moments_of(how: SplitByTime | SplitByShare) -> dict[str, Any]:
 
 
 def params_for(
-    prepared: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare, old: dict[str, Any]
+    prepared: pd.DataFrame, data: Data, how: dict[str, Any], old: dict[str, Any], again: bool
 ) -> dict[str, Any]:
     """The content of params.yaml: what fits the table stays, the rest gets values to begin with."""
-    was: dict[str, Any] = old["data"]
-    roles = data.model_dump(mode="json")
-    again = all(was[key] == roles[key] for key in ("set", "target", "task"))
-    if again and was["positive"] in prepared[data.target].unique():
-        roles["positive"] = was["positive"]
-    same_split = again and old["split"]["by"] == how.by and was["time"] == data.time and was["group"] == data.group
-    slices = [name for name in old["evaluate"]["slices"] if again and name in prepared and name not in data.private]
+    roles, positive = data.model_dump(mode="json"), old["data"]["positive"]
+    if again and data.positive is not None and positive in prepared[data.target].unique():
+        roles["positive"] = positive
+    slices = [name for name in old["evaluate"]["slices"] if name in prepared and name not in data.private]
     content = old | {
         "data": roles,
-        "split": old["split"] if same_split else moments_of(how),
+        "split": how,
         "evaluate": old["evaluate"] | {"slices": slices if again else first_slices(prepared, data)},
     }
     if not again:

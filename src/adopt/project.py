@@ -56,30 +56,42 @@ def place_of(given: Path) -> Path:
     return SOURCE / (name or "table")
 
 
+def is_there(source: Path) -> bool:
+    """Whether a table was adopted, though the file itself may have to be pulled."""
+    return source.exists() or source.with_name(f"{source.name}.dvc").exists()
+
+
 def put(given: Path, place: Path) -> str:
     """Copy the table to its place, and put it under DVC unless Git has it there; returns which of them has it.
 
     Raises:
         UserError: it can't be written, or DVC doesn't take it.
     """
+    new = not place.exists()
     in_git = subprocess.run(["git", "ls-files", "--error-unmatch", str(place)], capture_output=True).returncode == 0
     try:
         if given.resolve() != place.resolve():
             place.parent.mkdir(parents=True, exist_ok=True)
             if given.is_dir():
+                part = place.with_name(f"{place.name}.part")
+                shutil.rmtree(part, ignore_errors=True)
+                shutil.copytree(given, part, ignore=shutil.ignore_patterns(".*", "_*"))
                 shutil.rmtree(place, ignore_errors=True)
-                shutil.copytree(given, place)
+                part.rename(place)
             else:
                 with replacing(place) as part:
                     shutil.copyfile(given, part)
     except OSError as error:
-        raise UserError(f"{place}: can't be written: {error.strerror}") from None
+        shutil.rmtree(place.with_name(f"{place.name}.part"), ignore_errors=True)
+        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror
+        raise UserError(f"{place}: can't be written: {why}") from None
     if not in_git:
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", "add", "--quiet", str(place)], capture_output=True, text=True
-        )
+        done = subprocess.run([sys.executable, "-m", "dvc", "add", str(place)], capture_output=True, text=True)
         if done.returncode:
-            raise UserError(f"{place}: `dvc add` fails: {' '.join(done.stderr.split())[-300:]}")
+            if new:  # or Git would take it
+                shutil.rmtree(place) if place.is_dir() else place.unlink()
+            why = " ".join(done.stderr.partition("ERROR: ")[2].split())[:300]
+            raise UserError(f"{place}: `dvc add` fails: {why}")
     return "Git" if in_git else "DVC"
 
 
@@ -87,8 +99,9 @@ def written(content: dict[str, Any]) -> tuple[str, list[str]]:
     """The text of params.yaml with the keys set that differ, as DVC would, comments kept; and those keys."""
     old = parse_yaml_for_update(params.FILE.read_text(encoding="utf-8"), params.FILE)
     changed = _set(old, content)
-    # An empty line after a list went with the list.
-    return re.sub(rf"\n+(?=({'|'.join(params.Params.model_fields)}):)", r"\n\n", dumps_yaml(old)), changed
+    # An empty line after a list went with the list, and one after an empty list stands before its first line now.
+    text = re.sub(r"(#.*)\n\n+(?=  - )", r"\1\n", dumps_yaml(old))
+    return re.sub(rf"\n+(?=({'|'.join(params.Params.model_fields)}):)", r"\n\n", text), changed
 
 
 def write_params(text: str) -> None:
@@ -122,7 +135,7 @@ def first_schema(raw: pd.DataFrame, private: list[str]) -> DataFrameSchema | Non
     """
     there = schema.read_schema() if schema.FILE.is_file() else {}
     kept = there.keys() == {"table"} and not schema.breaches(raw, there["table"])
-    if kept and not any(there["table"].columns[name].checks for name in private):
+    if kept and not any(schema.shows_values(there["table"], name) for name in private):
         return None
     return schema.infer(raw, private)
 

@@ -97,10 +97,10 @@ def test_a_table_is_put_under_dvc_and_described_in_the_parameters(adopt: Adopt, 
 
 def test_the_comments_of_the_parameters_stay(adopt: Adopt):
     comments = [re.search("#.*", line)[0] for line in (ROOT / "params.yaml").read_text().splitlines() if "#" in line]  # type: ignore[index]
-    text = (adopt(HOUSES, "--target", "price") / "params.yaml").read_text()
+    text = (adopt(HOUSES, "--target", "price", "--private", "street", "--drop", "tax") / "params.yaml").read_text()
     gone = [comment for comment in comments if comment not in text]
     assert len(gone) == 3, "those of the costs of each error, and of the demo's months"
-    assert text.count("\n\n") == (ROOT / "params.yaml").read_text().count("\n\n")
+    assert re.findall(r"\n\n(.*)", text) == re.findall(r"\n\n(.*)", (ROOT / "params.yaml").read_text())
 
 
 def test_what_ruins_projects_is_warned_of_with_the_option_that_mends_it(
@@ -155,8 +155,11 @@ def test_numbers_that_are_written_as_text_are_warned_of(adopt: Adopt, capsys: py
 
 
 def test_day_comes_first_where_dots_part_a_date(adopt: Adopt):
-    project = adopt(frame(t=[f"01.{month:02}.2020" for month in range(1, 11)] * 20), "--target", "y")
-    assert params(project)["data"]["read"]["types"] == {"t": "%d.%m.%Y"}
+    months = range(1, 11)
+    table = frame(
+        t=[f"01.{month:02}.2020" for month in months] * 20, u=[f"2020.{month:02}.01" for month in months] * 20
+    )
+    assert params(adopt(table, "--target", "y"))["data"]["read"]["types"] == {"t": "%d.%m.%Y", "u": "%Y.%m.%d"}
 
 
 def test_leading_zeros_and_long_numbers_stay_and_what_was_said_of_a_column_too(adopt: Adopt):
@@ -181,7 +184,8 @@ def test_a_table_that_git_would_take_is_refused(adopt: Adopt, tmp_path: Path, na
 
 
 def test_the_largest_number_has_a_range(adopt: Adopt):
-    assert adopt(frame(big=([1.7e308, -1.7e308, 0] * 67)[:200]), "--target", "y")
+    project = adopt(frame(big=([1.7e308, -1.7e308, 0] * 67)[:200]), "--target", "y")
+    assert "in_range" in yaml.safe_load((project / "data/schema.yaml").read_text())["table"]["columns"]["big"]
 
 
 @pytest.mark.parametrize("values", [["10.0.0.1", "10.0.0.2"], ["555 1234", "555 1235"], ["12 kg", "950"]])
@@ -227,6 +231,111 @@ def test_once_more_with_other_options_changes_what_it_must(adopt: Adopt, capsys:
     assert check("git", "diff", "--stat", cwd=project).splitlines()[0].split("|") == [" params.yaml ", " 1 +"]
     adopt(project.parent / "houses.csv", "--target", "price", "--drop", "tax")  # what it wrote itself may stay
     assert check("git", "status", "--porcelain", cwd=project) == ""
+
+
+def edit(project: Path, name: str, *changes: tuple[str, str]) -> None:
+    """Replace what a file holds, and commit."""
+    text = (project / name).read_text()
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    (project / name).write_text(text)
+    commit(project)
+
+
+def test_a_split_of_ones_own_is_kept_and_told_while_it_suits_the_rows(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    project = adopt(HOUSES, "--target", "price", "--time", "built")
+    edit(project, "params.yaml", ("2020-06-29", "2020-05-01"))
+    adopt(HOUSES, "--target", "price", "--time", "built", "--drop", "tax")
+    assert "split by time: valid from 2020-05-01, test from 2020-08-28" in capsys.readouterr().out
+    assert params(project)["split"]["valid_from"] == "2020-05-01"
+    commit(project)
+    later = HOUSES.assign(built=HOUSES["built"].str.replace("2020", "2024"))
+    adopt(later, "--target", "price", "--time", "built", "--drop", "tax")
+    assert "split by time: valid from 2024-" in capsys.readouterr().out
+    assert params(project)["split"]["valid_from"].startswith("2024-")
+
+
+def test_another_kind_of_target_gets_its_metrics(adopt: Adopt):
+    project = adopt(frame(), "--target", "y")
+    commit(project)
+    assert params(project)["gate"]["metric"] == "roc_auc"
+    adopt(frame(y=["a", "b", "c", "b"] * 50), "--target", "y")
+    assert (params(project)["gate"]["metric"], params(project)["data"]["positive"]) == ("log_loss", None)
+
+
+def test_a_schema_of_ones_own_stays_while_it_suits_the_rows(adopt: Adopt):
+    table, words = frame(private=["a", None] * 100), ("--target", "y", "--private", "private")
+    project = adopt(table, *words)
+    schema = yaml.safe_load((project / "data/schema.yaml").read_text())
+    schema["table"]["columns"]["x"]["in_range"]["max_value"] = 999
+    (project / "data/schema.yaml").write_text(yaml.safe_dump(schema))
+    commit(project)
+    adopt(table, *words, "--id", "x")
+    assert check("git", "diff", "--name-only", cwd=project) == "params.yaml\n"
+    schema["table"]["strict"] = False
+    del schema["table"]["columns"]["private"]
+    (project / "data/schema.yaml").write_text(yaml.safe_dump(schema))
+    commit(project)
+    adopt(table, *words)
+    assert check("git", "diff", "--name-only", cwd=project) == "params.yaml\n"
+
+
+def test_a_guess_that_was_corrected_is_not_made_again(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    content = "city,x,y\n" + "".join(f"Gdańsk,{n},{n % 2}\n" for n in range(100))
+    project = adopt(content.encode("cp1250"), "--target", "y")
+    assert (
+        "warning: the encoding is a guess; where letters look wrong, correct data.read.encod" in capsys.readouterr().out
+    )
+    edit(project, "params.yaml", ("encoding: cp1252", "encoding: cp1250"))
+    adopt(content.encode("cp1250"), "--target", "y", "--drop", "x")
+    assert params(project)["data"]["read"] == {"encoding": "cp1250"}
+
+
+def test_a_type_that_was_named_makes_one_table_of_files_that_differ(adopt: Adopt, tmp_path: Path):
+    months = tmp_path / "months"
+    months.mkdir()
+    frame(code="A1").to_csv(months / "1.csv", index=False)
+    project = adopt(months, "--target", "y")
+    frame(code=7).to_csv(months / "2.csv", index=False)
+    commit(project)
+    with pytest.raises(SystemExit, match="column code is int64 and string in different files"):
+        adopt(months, "--target", "y")
+    edit(project, "params.yaml", ("  read: {} ", "  read: {types: {code: text}} "))
+    adopt(months, "--target", "y")
+    assert params(project)["data"]["read"] == {"types": {"code": "text"}}
+
+
+def test_what_dvc_does_not_take_is_not_left_where_git_would(adopt: Adopt, started: Path, tmp_path: Path):
+    from dvc.repo import Repo
+
+    with (
+        Repo(str(tmp_path / "project")).lock,
+        pytest.raises(SystemExit, match="`dvc add` fails: Unable to acquire lock"),
+    ):
+        adopt(HOUSES, "--target", "price")
+    assert check("git", "status", "--porcelain", cwd=tmp_path / "project") == ""
+
+
+def test_a_folder_that_cannot_be_copied_leaves_the_one_that_is_there(adopt: Adopt, tmp_path: Path):
+    months = tmp_path / "months"
+    months.mkdir()
+    frame().to_csv(months / "1.csv", index=False)
+    project = adopt(months, "--target", "y")
+    commit(project)
+    (months / "no.txt").symlink_to("nowhere")
+    with pytest.raises(SystemExit, match=r"data/source/months: can't be written: .*No such file"):
+        adopt(months, "--target", "y")
+    assert [file.name for file in (project / "data/source/months").iterdir()] == ["1.csv"]
+    assert check("git", "status", "--porcelain", cwd=project) == ""
+
+
+def test_the_pointer_of_another_table_is_named(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    adopt(HOUSES, "--target", "price")
+    adopt(HOUSES, "--target", "price", name="better.csv")
+    assert (
+        "data/source/houses.csv.dvc: of another table; if it's needed no more, `dvc remove" in capsys.readouterr().out
+    )
 
 
 def test_the_given_file_may_be_the_one_that_is_there(adopt: Adopt):
@@ -301,7 +410,8 @@ def frame(**columns: Any) -> pd.DataFrame:
         (frame(y=["a"] * 198 + ["b"] * 2), ["--target", "y"], "column y: a class has 2 rows, and 5 are the least"),
         (frame(t=["2020-01-01"] * 199 + ["soon"]), ["--target", "y", "--time", "t"], 'column t: "soon" is no date'),
         (frame(t=[1] * 99 + [2] * 101), ["--target", "y", "--time", "t"], "--time t: 2 different times"),
-        (frame(t=["Anna Muster"] * 200), ["--target", "y", "--time", "t", "--private", "t"], "column t: a value is no"),
+        (frame(), ["--target", "y", "--time", "x", "--private", "x"], "--private x: --time splits by its values"),
+        (frame(), ["--target", "y", "--private", "y"], "--private y: the classes of the target are named"),
         (frame(**{"d": ["2020-01-01", "2020-02-01"] * 100, "d (month)": 1}), ["--target", "y"], "column d (month): is"),
         (frame(**{"a\nb": 3}), ["--target", "y", "--drop", "a\nb", "--drop", "a\nb"], "--drop a\\nb: named twice"),
         (frame(g="a"), ["--target", "y", "--group", "g"], "--group g: the whole table is one group"),
