@@ -10,10 +10,11 @@ from itertools import product
 from pathlib import Path
 
 import copier
+import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
 
-from src.core.params import read_params
+from src.core.params import read_params, read_yaml
 from tests.conftest import IDENTITY, ROOT, check, commit, run
 from tests.template.conftest import begin, install, make
 
@@ -98,6 +99,9 @@ def test_every_comment_of_the_parameters_is_there_without_the_demo(bare: Path):
         {"remote": "folder", "remote_url": ""},
         {"remote": "folder", "remote_url": "%(x)s"},
         {"remote": "s3", "remote_url": "s3://"},
+        {"remote": "s3", "remote_url": "s3://key:secret@bucket/path"},
+        {"remote": "ssh", "remote_url": "ssh://user:secret@host/path"},
+        {"description": "a\x7fb"},
     ],
 )
 def test_an_answer_that_cannot_be_right_is_refused(template: Path, tmp_path: Path, answers: dict[str, str]):
@@ -133,14 +137,14 @@ def test_a_project_within_another_repository_leaves_that_alone_and_a_table_to_dv
     (tmp_path / "other.txt").touch()
     project = Path(shutil.copytree(bare, tmp_path / "wines"))
     (project / "data/source").mkdir()
-    for name in ("table.csv", "data/source/table.csv"):
+    for name in ("my table.csv", "data/source/table.csv"):
         load_wine(as_frame=True).frame.to_csv(project / name, index=False)
     install(project)
-    done = run("make", "start", "TABLE=table.csv", "TARGET=target", cwd=project, **IDENTITY)
-    assert "table.csv: in the project's folder, where Git takes it; move it out, or into data/source/" in done.stderr
+    done = run("make", "start", "TABLE=my table.csv", "TARGET=target", cwd=project, **IDENTITY)
+    assert "my table.csv: in the project's folder, where Git takes it; move it out, or into data/source/" in done.stderr
     assert "table.csv" not in check("git", "ls-files", cwd=project)
     assert "other.txt" not in check("git", "ls-files", cwd=tmp_path)
-    (project / "table.csv").unlink()
+    (project / "my table.csv").unlink()
     check("make", "start", "TABLE=data/source/table.csv", "TARGET=target", cwd=project, **IDENTITY)
     commit(project)
     names = check("git", "ls-files", "data/source", cwd=project).splitlines()
@@ -153,6 +157,20 @@ def test_a_project_within_another_repository_leaves_that_alone_and_a_table_to_dv
     check("git", "clone", "--quiet", str(project), str(clone), cwd=tmp_path)
     check(sys.executable, "-m", "src.review", "rerun", cwd=clone)
     assert "reproduced" in check(sys.executable, "-m", "src.review", "lock", cwd=clone)
+
+
+def test_a_first_table_gets_parameters_of_its_own_whatever_its_target_is_called(bare: Path, tmp_path: Path):
+    project = Path(shutil.copytree(bare, tmp_path / "wines"))
+    check("git", "init", "--quiet", cwd=project)
+    commit(project)
+    file = tmp_path / "my 'odd' table.csv"
+    pd.DataFrame({"x": range(60), "target": ["good", "bad"] * 30}).to_csv(file, index=False)
+    check(sys.executable, "-m", "src.adopt", str(file), "--target", "target", cwd=project)
+    found = read_yaml(project / "params.yaml")
+    assert found["problem"]["question"] == "What is target, by the other columns?"
+    assert (found["gate"]["metric"], found["train"]["min_samples_leaf"]) == ("roc_auc", 2)
+    install(project)
+    check("make", "start", f"TABLE={file}", "TARGET=target", cwd=project, **IDENTITY)
 
 
 ANSWERS = [*product([True, False], ["none", "folder", "s3", "ssh"])]
@@ -271,7 +289,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
             shutil.copy(ROOT / name, clone / name)
     if check("git", "status", "--porcelain", cwd=clone):
         commit(clone)
-    commits = [*log.split(), "HEAD"]
+    commits = [*dict.fromkeys([*log.split(), check("git", "rev-parse", "HEAD", cwd=clone).strip()])]
     for number, commit_ in enumerate(commits):
         check("git", "tag", f"v0.{number}.0", commit_, cwd=clone)
     return clone, [f"v0.{number}.0" for number in range(len(commits))]
