@@ -66,7 +66,7 @@ def told(new: Plan, given: Path) -> Iterator[str]:
     if isinstance(new.split, SplitByTime):
         yield f"split by time: valid from {moments['valid_from']}, test from {moments['test_from']}"
     else:
-        shares = (f"{len(part) / len(new.prepared):.0%} {name}" for name, part in new.parts.items())
+        shares = (f"{rows / len(new.prepared):.0%} {name}" for name, rows in new.rows.items())
         yield f"split by {new.split.by}: {', '.join(shares)}"
     yield from (f"warning: {warning}" for warning in columns.warnings(new.raw, new.prepared, new.data))
 

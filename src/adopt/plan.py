@@ -36,13 +36,13 @@ SMALLEST: dict[Kind, dict[str, float]] = {  # differences that matter; the first
 
 
 class Plan(NamedTuple):
-    """A table as it is and as the stages prepare it, its roles, its split and parts, and the content of params.yaml."""
+    """A table as it is and as stages prepare it, its roles, split and parts' rows, and the content of params.yaml."""
 
     raw: pd.DataFrame
     prepared: pd.DataFrame
     data: Data
     split: Split
-    parts: dict[str, pd.DataFrame]
+    rows: dict[str, int]
     why_task: str
     params: dict[str, Any]
 
@@ -77,9 +77,9 @@ def plan(arguments: argparse.Namespace) -> Plan:
     again = fits(prepared, data, old)
     same_split = again and all(was[key] == getattr(data, key) for key in ("time", "group"))
     kept = Params.model_validate(old).split if same_split else None
-    chosen, parts = choose_split(prepared, data, kept)
+    chosen, rows = choose_split(prepared, data, kept)
     params = params_for(prepared, data, old["split"] if chosen is kept else moments_of(chosen), old, again)
-    return Plan(raw, prepared, data, chosen, parts, why, params)
+    return Plan(raw, prepared, data, chosen, rows, why, params)
 
 
 def fits(prepared: pd.DataFrame, data: Data, old: dict[str, Any]) -> bool:
@@ -197,8 +197,8 @@ def positive_of(column: pd.Series, data: Data) -> Label | None:
     return says_yes[0] if says_yes else min(target.classes, key=lambda value: (column == value).sum())
 
 
-def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tuple[Split, dict[str, pd.DataFrame]]:
-    """By time where there is one, else by group, else at random; about 60, 20 and 20 of 100 rows; and its parts.
+def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tuple[Split, dict[str, int]]:
+    """By time where there is one, else by group, else at random; about 60, 20 and 20 of 100 rows; its parts' rows.
 
     A split that is there already is kept, where it gives such parts.
 
@@ -223,7 +223,7 @@ def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tupl
         train = parts["train"]
         halves = (train[half(train, data, draw)][data.target] for draw in range(REFITS))
         if data.task == "regression" or all(values.nunique() == train[data.target].nunique() for values in halves):
-            return how, parts
+            return how, {name: len(part) for name, part in parts.items()}
         reason = "a random half of train lacks a class"
     raise UserError(f"column {data.target}: too few rows, times or groups to split: {reason}")
 
