@@ -55,18 +55,9 @@ def plan(arguments: argparse.Namespace) -> Plan:
     """
     given, old = arguments.file, project.current()
     source, was = project.place_of(given).as_posix(), old["data"]
-    if arguments.time in arguments.private:
-        raise UserError(f"--private {arguments.time}: --time splits by its values, and params.yaml names two of them")
     raw, how = read(given, arguments, was["read"] if was["source"] == source else {})
     roles = roles_of(arguments, raw)
-    task, why = columns.guess_task(raw[arguments.target])
-    if arguments.task:
-        task, why = arguments.task, "as --task says"
-    if task == "classification" and arguments.target in arguments.private:
-        raise UserError(f"--private {arguments.target}: the classes of the target are named wherever they're scored")
-    check_target(raw[arguments.target], task, given)
-    if arguments.group and raw[arguments.group].nunique(dropna=False) < 2:
-        raise UserError(f"--group {arguments.group}: the whole table is one group, which can't be split")
+    task, why = task_of(arguments, raw)
     data = Data.model_validate(roles | {"set": "table", "source": source, "read": how, "task": task, "positive": None})
     try:
         prepared = reader.prepare({"table": raw}, data)
@@ -109,6 +100,8 @@ def read(given: Path, arguments: argparse.Namespace, was: dict[str, Any]) -> tup
         UserError: it can't be read, has no rows, or the column of the times holds something else.
     """
     how, kept, time = understand(given), was.get("types", {}), arguments.time
+    if time in arguments.private:
+        raise UserError(f"--private {time}: --time splits by its values, and params.yaml names two of them")
     how |= {key: value for key, value in was.items() if key in how and key != "types"}
     try:
         raw = reader.read(given, **how)["table"]
@@ -132,7 +125,7 @@ def roles_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> dict[str, Any]
     """The columns' roles, by the keys of `data` in params.yaml.
 
     Raises:
-        UserError: there is no such column, or one is named twice or in two roles.
+        UserError: there is no such column, one is named twice or in two roles, or the group is the whole table.
     """
     single = {role: getattr(arguments, role) for role in ("target", "time", "group", "id")}
     lists = {"drop": arguments.drop, "private": arguments.private}
@@ -149,8 +142,25 @@ def roles_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> dict[str, Any]
             if name in seen:
                 raise UserError(f"--{role} {name}: the column is --{seen[name]} already, and has one role")
             seen[name] = role
+    if arguments.group and raw[arguments.group].nunique(dropna=False) < 2:
+        raise UserError(f"--group {arguments.group}: the whole table is one group, which can't be split")
     counters = [name for name in map(str, raw) if name.startswith("Unnamed: ") and columns.counts_rows(raw[name])]
     return single | lists | {"drop": [*arguments.drop, *(name for name in counters if name not in seen)]}
+
+
+def task_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> tuple[columns.Task, str]:
+    """What is to be learned, and why.
+
+    Raises:
+        UserError: the target can't be that, or its values may not show.
+    """
+    task, why = columns.guess_task(raw[arguments.target])
+    if arguments.task:
+        task, why = arguments.task, "as --task says"
+    if task == "classification" and arguments.target in arguments.private:
+        raise UserError(f"--private {arguments.target}: the classes of the target are named wherever they're scored")
+    check_target(raw[arguments.target], task, arguments.file)
+    return task, why
 
 
 def check_target(target: pd.Series, task: str, given: Path) -> None:
