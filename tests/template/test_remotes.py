@@ -161,7 +161,8 @@ def test_what_is_in_the_way_is_told_in_a_line_and_the_next_try_goes_on(shared: t
         again = run_make(project, "push")
         assert again.returncode == 0
         missing = {*remote.store.rglob("files/md5/*/*")} - arrived
-        assert int(again.stdout.split()[0]) <= len(missing), again.stdout
+        sent = int(again.stdout.split()[0]) if missing else 0  # a small push may have ended before it was killed
+        assert sent <= len(missing), again.stdout
         assert "Everything is up to date" in run_make(project, "push").stdout
     assert not re.search("secret|key", (project / ".dvc/config").read_text())
     assert check("git", "status", "--porcelain", cwd=project) == ""
