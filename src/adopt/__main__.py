@@ -6,7 +6,8 @@
 FILE is a CSV, TSV, Parquet or JSON Lines file (.gz too), or a folder of such files with the same columns. How it's
 written is found and shown, with what each column is taken for and what to beware of. Then the table goes to
 data/source/ under DVC, and params.yaml and data/schema.yaml are written; `dvc repro` does the rest. A mistake changes
-nothing. Run it again with other options as often as you like: what you changed in other parts of params.yaml stays.
+nothing. Run it again as often as you like, with all options that are to hold: what you changed in other parts of
+params.yaml stays.
 """
 
 import argparse
@@ -68,6 +69,8 @@ def told(new: Plan, given: Path) -> Iterator[str]:
     else:
         shares = (f"{rows / len(new.prepared):.0%} {name}" for name, rows in new.rows.items())
         yield f"split by {new.split.by}: {', '.join(shares)}"
+    if new.forgotten:
+        yield f"warning: said last time, and no longer so: {', '.join(new.forgotten)}"
     yield from (f"warning: {warning}" for warning in columns.warnings(new.raw, new.prepared, new.data))
 
 

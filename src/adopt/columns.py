@@ -10,13 +10,12 @@ import pandas as pd
 
 from src.core.examples import features, is_number
 from src.core.params import Data
-from src.stages.describe import explained
+from src.stages.describe import SUSPICIOUS, explained
 from src.stages.train import MOST_CATEGORIES
 
 Task = Literal["classification", "regression"]
 MOST_CLASSES = 10  # of whole numbers, that are still taken for classes
 SAMPLE = 1000  # values whose date format is guessed
-GIVES_AWAY = 0.98  # the share of the target that one feature explains
 MOST_ROWS = 50_000  # that are looked at for that
 NEARLY_ALWAYS = 0.95
 PERSONAL = re.compile(
@@ -136,9 +135,12 @@ def warnings(raw: pd.DataFrame, prepared: pd.DataFrame, data: Data) -> Iterator[
         yield f"{figures[0]} names a column: if the first line is data, put a line of names above it"
     step = len(prepared) // MOST_ROWS + 1
     sample = prepared.iloc[::step]
+    said: set[str] = set()
     for name in features(prepared, data):
-        if (share := explained(sample[name], sample[data.target], data.task)) > GIVES_AWAY:
-            yield f"{name}: tells {share:.0%} of the target alone; if it's known only afterwards: {drop(name, raw)}"
+        share = explained(sample[name], sample[data.target], data.task)
+        if share > SUSPICIOUS and (option := drop(name, raw)) not in said:
+            yield f"{name}: tells {share:.0%} of the target alone; if it's known only afterwards: {option}"
+            said.add(option)
     for name in names:
         yield from _of_column(raw[name], name, drop(name, raw), data)
     if data.task == "classification" and (share := target.value_counts(normalize=True).iloc[0]) > NEARLY_ALWAYS:

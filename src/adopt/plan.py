@@ -43,6 +43,7 @@ class Plan(NamedTuple):
     data: Data
     split: Split
     rows: dict[str, int]
+    forgotten: list[str]
     why_task: str
     params: dict[str, Any]
 
@@ -70,7 +71,8 @@ def plan(arguments: argparse.Namespace) -> Plan:
     kept = Params.model_validate(old).split if same_split else None
     chosen, rows = choose_split(prepared, data, kept)
     params = params_for(prepared, data, old["split"] if chosen is kept else moments_of(chosen), old, again)
-    return Plan(raw, prepared, data, chosen, rows, why, params)
+    forgotten = [option for option in options_of(was) if option not in options_of(params["data"])]
+    return Plan(raw, prepared, data, chosen, rows, forgotten if was["source"] == source else [], why, params)
 
 
 def fits(prepared: pd.DataFrame, data: Data, old: dict[str, Any]) -> bool:
@@ -84,6 +86,15 @@ def fits(prepared: pd.DataFrame, data: Data, old: dict[str, Any]) -> bool:
         and {was.gate.metric, *was.gate.smallest_difference} <= metrics.keys()
         and (kind == "two classes" or was.problem.costs is None)
     )
+
+
+def options_of(data: dict[str, Any]) -> list[str]:
+    """The options that say what `data` in params.yaml says."""
+    single = [(role, data[role]) for role in ("time", "group", "id") if data[role] is not None]
+    return [
+        f"--{role} {columns.quoted(name)}"
+        for role, name in [*single, *((role, name) for role in ("drop", "private") for name in data[role])]
+    ]
 
 
 def by_options(line: str, raw: pd.DataFrame) -> str:

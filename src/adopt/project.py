@@ -27,6 +27,8 @@ def require_clean(given: Path) -> None:
     Raises:
         UserError: a file has changed since the last commit, there is no commit, or the table lies where Git takes it.
     """
+    if given.resolve() == SOURCE.resolve():
+        raise UserError(f"{given}: where tables lie; name one of them, or a folder in it")
     if given.exists() and given.resolve().is_relative_to(Path.cwd()) and given.resolve().parent != SOURCE.resolve():
         raise UserError(f"{given}: in the project's folder, where Git takes it; move it out, or into {SOURCE}/")
     if subprocess.run(["git", "rev-parse", "--quiet", "--verify", "HEAD"], capture_output=True).returncode:
@@ -39,8 +41,9 @@ def require_clean(given: Path) -> None:
         given_too = Path(name).resolve().is_relative_to(given.resolve())
         result = name == "dvc.lock" or name.startswith("metrics/")
         if not (given_too or result or (name in mine and mine[name] == _hash(Path(name)))):
-            told = "not in Git" if line.startswith("??") else "changed since the last commit"
-            raise UserError(f"{name}: {told}; `git commit` or `git stash` first, so that what adopt does can be undone")
+            new = "not in Git; commit it (or, if it's data, move it out of the folder)"
+            told = new if line.startswith("??") else "changed since the last commit; `git commit` or `git stash`"
+            raise UserError(f"{name}: {told} first, so that what adopt does can be undone")
 
 
 def _hash(file: Path) -> str:

@@ -371,6 +371,9 @@ def read_params(file: Path = FILE) -> Params:
     content = read_yaml(file)
     if not isinstance(content, dict):
         raise UserError(f"{file}: holds no sections; `git restore {file}` brings the committed one back")
+    split = content.get("split")
+    if unquoted := [key for key, value in split.items() if isinstance(value, date)] if isinstance(split, dict) else []:
+        raise UserError(f"{file}: split.{unquoted[0]}: a date needs quotes, or DVC can't read it")
     try:
         params = Params.model_validate(content)
     except ValidationError as error:

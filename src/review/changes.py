@@ -15,8 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from src.core.files import KEPT_FROM
+from src.core.params import Moment
 from src.review.lock import hashes, read_lock
 from src.review.results import Revision, flattened, git
 
@@ -43,11 +45,12 @@ class Drift(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Examples by id: only here, only in the base, and in both with other values."""
+    """Examples by id: only here, only in the base, in both with other values, and those only here that `test` has."""
 
     added: int
     removed: int
     altered: int
+    shut: int
 
 
 def changed_keys(here: Mapping[str, Any], base: Mapping[str, Any]) -> Changed:
@@ -95,7 +98,8 @@ def rows(here: Revision, base: Revision) -> Rows | None:
     The tables are large and not in Git: this is known where both revisions have been run, or pulled.
     """
     ours, theirs = _prepared(here), _prepared(base)
-    column = here.yaml("params.yaml").get("data", {}).get("id") or "row_id"
+    data, split = (here.yaml("params.yaml").get(section, {}) for section in ("data", "split"))
+    column = data.get("id") or "row_id"
     if ours is None or theirs is None or column not in ours or column not in theirs:
         return None
     ours, theirs = (table.set_index(column) for table in (ours, theirs))
@@ -104,7 +108,10 @@ def rows(here: Revision, base: Revision) -> Rows | None:
         pd.util.hash_pandas_object(table.loc[both, shared].astype("string"), index=False).to_numpy()
         for table in (ours, theirs)
     ]
-    return Rows(len(ours) - len(both), len(theirs) - len(both), int((hashed[0] != hashed[1]).sum()))
+    shut = 0
+    if split.get("by") == "time":  # else added rows are in all parts
+        shut = (ours.drop(both)[data["time"]] >= TypeAdapter(Moment).validate_python(split["test_from"])).sum()
+    return Rows(len(ours) - len(both), len(theirs) - len(both), int((hashed[0] != hashed[1]).sum()), int(shut))
 
 
 def _prepared(revision: Revision) -> pd.DataFrame | None:

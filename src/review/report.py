@@ -304,7 +304,7 @@ def what_changed(change: Change) -> str:
         name for name in changes.changed_files(here, base) if name not in told and not name.startswith("metrics/")
     ]
     if others:
-        parts.append(folded(f"{counted(len(others), 'other file')}, which no stage runs", listed(others, 30)))
+        parts.append(folded(counted(len(others), "other file"), listed(others, 30)))
     return "### What changed\n\n" + ("\n\n".join(parts) or "Nothing that a stage depends on.")
 
 
@@ -349,7 +349,8 @@ def rows_said(change: Change, here: int, base: int) -> str:
     told = f"{base:,} rows → {here:,}"
     if (found := changes.rows(change.here, change.base)) is None:
         return f"{told} ({here - base:+,}; which ones can't be said: the base's table isn't in this machine's cache)."
-    return f"{told}: {found.added:,} added, {found.removed:,} removed, {found.altered:,} with other values."
+    shut = f" ({found.shut:,} of them in `test`, which nothing here was scored on)" if found.shut else ""
+    return f"{told}: {found.added:,} added{shut}, {found.removed:,} removed, {found.altered:,} with other values."
 
 
 def for_whom(change: Change) -> str:
@@ -359,7 +360,9 @@ def for_whom(change: Change) -> str:
     metric = change.metric
     found = noise.compare_slices(change.results, change.base_results, metric)
     if not found:
-        return "### For whom\n\nNot compared: no slice has this score on both sides."
+        named = change.here.yaml("params.yaml")["evaluate"]["slices"]
+        why = "no slice has this score on both sides" if named else "evaluate.slices in params.yaml names no column"
+        return f"### For whom\n\nNot compared: {why}."
     judged = [(part, difference, noise.verdict(difference, metric, 0)) for part, difference in found]
     rows = [
         (f"{code(part.column)} {code(part.value)}", signed(value), f"{signed(low)} to {signed(high)}", f"**{word}**")

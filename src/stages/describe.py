@@ -23,7 +23,7 @@ from src.core.params import Data, read_params
 
 QUANTILES = [0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1]
 MOST_VALUES = 50
-SUSPICIOUS = 0.95
+SUSPICIOUS = 0.9  # the share of the target that one feature explains
 
 
 def describe(values: pd.Series, private: bool) -> dict[str, Any]:

@@ -32,7 +32,7 @@ HOUSES = pd.DataFrame(
         "always": 1,
     }
 )
-HOUSES["price"] = (HOUSES["area"] * 3 + RNG.normal(0, 20, ROWS)).round(1)
+HOUSES["price"] = (HOUSES["area"] * 3 + RNG.normal(0, 30, ROWS)).round(1)
 HOUSES["sold"] = np.where(HOUSES["price"] + RNG.normal(0, 30, ROWS) > 250, "yes", "no")
 HOUSES["tax"] = HOUSES["price"] * 0.01
 
@@ -256,6 +256,13 @@ def test_a_split_of_ones_own_is_kept_and_told_while_it_suits_the_rows(adopt: Ado
     assert params(project)["split"]["valid_from"].startswith("2024-")
 
 
+def test_an_option_that_is_not_said_again_is_told(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    adopt(HOUSES, "--target", "price", "--drop", "tax", "--private", "street", "--id", "house", "--drop", "note")
+    adopt(HOUSES, "--target", "price", "--drop", "note")
+    told = "warning: said last time, and no longer so: --id house, --drop tax, --private street\n"
+    assert told in capsys.readouterr().out
+
+
 def test_another_kind_of_target_gets_its_metrics(adopt: Adopt):
     project = adopt(frame(), "--target", "y")
     commit(project)
@@ -380,6 +387,7 @@ def frame(**columns: Any) -> pd.DataFrame:
     [
         (Path("none.csv"), ["--target", "y"], "none.csv: no such file"),
         (Path("data/nothing"), ["--target", "y"], "no such file"),
+        (Path("data/source"), ["--target", "y"], "data/source: where tables lie; name one of them"),
         (b"", ["--target", "y"], "houses.csv: empty"),
         (b"x,y\n", ["--target", "y"], "only a header"),
         (b"x,y\n1,2\n3\n", ["--target", "y"], "row 3 has more or fewer cells"),
@@ -434,10 +442,16 @@ def test_what_cannot_be_right_is_refused_in_one_line_and_changes_nothing(
     }
 
 
-@pytest.mark.parametrize("name", ["README.md", "new.txt"])
-def test_an_unclean_tree_is_refused(adopt: Adopt, tmp_path: Path, name: str):
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("README.md", "changed since the last commit; `git commit` or `git stash` first"),
+        ("new.txt", "not in Git; commit"),
+    ],
+)
+def test_an_unclean_tree_is_refused(adopt: Adopt, tmp_path: Path, name: str, line: str):
     (tmp_path / "project" / name).write_text("changed")
-    with pytest.raises(SystemExit, match=rf"{name}: (not in Git|changed since the last commit); `git commit`"):
+    with pytest.raises(SystemExit, match=f"{name}: {line}"):
         adopt(HOUSES, "--target", "price")
 
 

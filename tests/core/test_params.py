@@ -181,5 +181,10 @@ def test_moments_with_a_time_zone_are_utc(tmp_path: Path):
     assert read_params(tmp_path / "params.yaml").split.valid_from == datetime(2013, 9, 1)
 
 
+def test_a_date_without_quotes_which_dvc_cannot_read_is_refused(tmp_path: Path):
+    text = (ROOT / "params.yaml").read_text().replace("'2013-09-01'", "2013-09-01")
+    assert complaint(tmp_path, text) == "params.yaml: split.valid_from: a date needs quotes, or DVC can't read it"
+
+
 def test_the_metrics_that_the_gate_takes_are_those_that_are_scored():
     assert set(get_args(Metric)) == set(HIGHER_IS_BETTER)

@@ -98,11 +98,11 @@ def test_keys_that_differ_are_dotted_and_hold_both_values():
 def test_rows_are_told_apart_by_their_ids(copy_of, weather: Path, monkeypatch: pytest.MonkeyPatch):
     project = copy_of(weather)
     table = pd.read_csv(project / "data/source/weather.csv")
-    table = pd.concat([table.iloc[10:], table.iloc[:3].assign(temp=40.5)])
+    table = pd.concat([table.iloc[10:], table.iloc[:3].assign(temp=40.5), table.iloc[-2:].assign(temp=40.5)])
     table.to_csv(project / "data/source/weather.csv", index=False)
     check("dvc", "repro", "prepare", "describe", "--force", cwd=project)
     monkeypatch.chdir(project)
-    assert changes.rows(FOLDER, Revision.of("HEAD")) == (3, 10, 0)
+    assert changes.rows(FOLDER, Revision.of("HEAD")) == (5, 10, 0, 2)
     check("rm", "-r", ".dvc/cache", cwd=project)
     assert changes.rows(FOLDER, Revision.of("HEAD")) is None
 
