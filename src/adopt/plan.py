@@ -89,12 +89,11 @@ def fits(prepared: pd.DataFrame, data: Data, old: dict[str, Any]) -> bool:
 
 
 def options_of(data: dict[str, Any]) -> list[str]:
-    """The options that say what `data` in params.yaml says."""
-    single = [(role, data[role]) for role in ("time", "group", "id") if data[role] is not None]
-    return [
-        f"--{role} {columns.quoted(name)}"
-        for role, name in [*single, *((role, name) for role in ("drop", "private") for name in data[role])]
-    ]
+    """The options that say what `data` in params.yaml says; a module of one's own can't be said by one."""
+    named = [(role, data[role]) for role in ("time", "group", "id") if data[role] is not None]
+    named += [(role, name) for role in ("drop", "private") for name in data[role]]
+    own = [f"data.set: {data['set']}"] if data["set"] != "table" else []
+    return own + [f"--{role} {columns.quoted(name)}" for role, name in named]
 
 
 def by_options(line: str, raw: pd.DataFrame) -> str:

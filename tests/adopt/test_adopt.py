@@ -257,9 +257,12 @@ def test_a_split_of_ones_own_is_kept_and_told_while_it_suits_the_rows(adopt: Ado
 
 
 def test_an_option_that_is_not_said_again_is_told(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
-    adopt(HOUSES, "--target", "price", "--drop", "tax", "--private", "street", "--id", "house", "--drop", "note")
+    words = ("--drop", "tax", "--private", "street", "--id", "house", "--drop", "note")
+    project = adopt(HOUSES, "--target", "price", *words)
+    shutil.copy(project / "src/datasets/table.py", project / "src/datasets/houses.py")
+    edit(project, "params.yaml", ("  set: table ", "  set: houses "))
     adopt(HOUSES, "--target", "price", "--drop", "note")
-    told = "warning: said last time, and no longer so: --id house, --drop tax, --private street\n"
+    told = "warning: said last time, and no longer so: data.set: houses, --id house, --drop tax, --private street\n"
     assert told in capsys.readouterr().out
 
 
