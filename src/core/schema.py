@@ -25,7 +25,7 @@ LARGEST = 1e300  # of a number that a range holds
 HEADER = """\
 # What each raw table must be. `python -m src.stages.validate --freeze` writes this file anew from data/raw/.
 # Ranges are the data's, a quarter wider at either end (never across zero) and rounded outwards to two digits; where
-# values are missing, their share may double and gain a hundredth; values are listed where there are at most 50.
+# values are missing, their share may double and gain a hundredth; texts are listed where there are at most 50.
 """
 
 

@@ -1,5 +1,6 @@
 """A table becomes the project's data by one command, or a line says why not and nothing has changed."""
 
+import gzip
 import re
 import shutil
 import sys
@@ -70,7 +71,9 @@ def params(project: Path) -> dict[str, Any]:
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    """What each file holds, but for Git's index, which `git status` writes."""
+    files = (file for file in folder.rglob("*") if file.is_file() and file.parts[-2:] != (".git", "index"))
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 def test_a_table_is_put_under_dvc_and_described_in_the_parameters(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
@@ -434,15 +437,40 @@ def frame(**columns: Any) -> pd.DataFrame:
 def test_what_cannot_be_right_is_refused_in_one_line_and_changes_nothing(
     adopt: Adopt, table: pd.DataFrame | bytes | Path, words: list[str], line: str, tmp_path: Path
 ):
-    before = snapshot(tmp_path / "project")
+    assert line.format(tmp_path / "houses.csv") in refusal(adopt, table, *words)
+
+
+def refusal(adopt: Adopt, table: pd.DataFrame | bytes | Path, *words: str) -> str:
+    """The one line with which a table is refused; the tree is as it was."""
+    before = snapshot(Path())
     with pytest.raises(SystemExit) as error:
         adopt(table, *words)
     message = str(error.value)
-    assert line.format(tmp_path / "houses.csv") in message
     assert "\n" not in message
-    assert {name: content for name, content in snapshot(tmp_path / "project").items() if ".git/index" not in name} == {
-        name: content for name, content in before.items() if ".git/index" not in name
-    }
+    assert snapshot(Path()) == before
+    return message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [
+        ("months/.hidden", b"", "a folder without tables"),
+        ("letter.csv", b"Dear Ada\nthis is no table\n", "not a table, or one of a single column"),
+        ("cut.csv.gz", gzip.compress(b"x,y\n" + RNG.bytes(9999))[:999], "cut short, or not gzip"),
+        ("cut.parquet", b"PAR1\x15\x04", "not a whole table of the kind that its name says"),
+        ("cut.jsonl", b'{"x": 1, "y": 2}\n{"x": 1, "y"', "not a whole table of the kind that its name says"),
+        ("sheet.xlsx", b"PK\x03\x04", "a spreadsheet or an archive; open it and save the table as CSV"),
+        ("table.pickle", b"x,y\n1,2\n", "not a table that can be read; .csv, .tsv, .parquet or .jsonl, please"),
+    ],
+)
+def test_what_is_no_whole_table_is_refused_in_one_line_and_changes_nothing(
+    adopt: Adopt, tmp_path: Path, name: str, content: bytes, line: str
+):
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(content)
+    given = file if file.parent == tmp_path else file.parent
+    assert line in refusal(adopt, given, "--target", "y")
 
 
 @pytest.mark.parametrize(
