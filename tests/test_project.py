@@ -63,6 +63,8 @@ def test_a_stage_depends_on_what_it_imports_and_nothing_else(stage: str):
     if "src/datasets/${data.set}.py" in declared:
         data_set = f"src/datasets/{read_params(ROOT / 'params.yaml').data.set}.py"
         needed |= closure(data_set) - {data_set} | {"src/datasets/${data.set}.py"}
+        for other in (ROOT / "src/datasets").glob("*.py"):
+            assert closure(f"src/datasets/{other.name}") - {f"src/datasets/{other.name}"} <= needed
     assert declared == needed
 
 
