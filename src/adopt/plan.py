@@ -55,8 +55,8 @@ def plan(arguments: argparse.Namespace) -> Plan:
         UserError: the table or an option can't be right.
     """
     given, old = arguments.file, project.current()
-    source, was = project.place_of(given).as_posix(), old["data"]
-    raw, how = read(given, arguments, was["read"] if was["source"] == source else {})
+    source, was = project.place_of(given).as_posix(), Params.model_validate(old)
+    raw, how = read(given, arguments, was.data.read if was.data.source == source else {})
     roles = roles_of(arguments, raw)
     task, why = task_of(arguments, raw)
     data = Data.model_validate(roles | {"set": "table", "source": source, "read": how, "task": task, "positive": None})
@@ -66,18 +66,17 @@ def plan(arguments: argparse.Namespace) -> Plan:
         check(prepared, data)
     except UserError as error:
         raise UserError(by_options(str(error), raw)) from None
-    again = fits(prepared, data, old)
-    same_split = again and all(was[key] == getattr(data, key) for key in ("time", "group"))
-    kept = Params.model_validate(old).split if same_split else None
+    again = fits(prepared, data, was)
+    same_split = again and (was.data.time, was.data.group) == (data.time, data.group)
+    kept = was.split if same_split else None
     chosen, rows = choose_split(prepared, data, kept)
     params = params_for(prepared, data, old["split"] if chosen is kept else moments_of(chosen), old, again)
-    forgotten = [option for option in options_of(was) if option not in options_of(params["data"])]
-    return Plan(raw, prepared, data, chosen, rows, forgotten if was["source"] == source else [], why, params)
+    forgotten = [option for option in options_of(was.data) if option not in options_of(data)]
+    return Plan(raw, prepared, data, chosen, rows, forgotten if was.data.source == source else [], why, params)
 
 
-def fits(prepared: pd.DataFrame, data: Data, old: dict[str, Any]) -> bool:
+def fits(prepared: pd.DataFrame, data: Data, was: Params) -> bool:
     """Whether params.yaml is of this table and target already, and asks of it what can be asked."""
-    was = Params.model_validate(old)
     kind = Target.of(prepared[data.target], data).kind
     metrics = metrics_of(kind, was.problem.costs)
     return (
@@ -88,12 +87,12 @@ def fits(prepared: pd.DataFrame, data: Data, old: dict[str, Any]) -> bool:
     )
 
 
-def options_of(data: dict[str, Any]) -> list[str]:
+def options_of(data: Data) -> list[str]:
     """The options that say what `data` in params.yaml says; a module of one's own can't be said by one."""
-    named = [(role, data[role]) for role in ("time", "group", "id") if data[role] is not None]
-    named += [(role, name) for role in ("drop", "private") for name in data[role]]
-    own = [f"data.set: {data['set']}"] if data["set"] != "table" else []
-    return own + [f"--{role} {columns.quoted(name)}" for role, name in named]
+    named = [("time", data.time), ("group", data.group), ("id", data.id)]
+    named += [*(("drop", name) for name in data.drop), *(("private", name) for name in data.private)]
+    own = [f"data.set: {data.set}"] if data.set != "table" else []
+    return own + [f"--{role} {columns.quoted(name)}" for role, name in named if name is not None]
 
 
 def by_options(line: str, raw: pd.DataFrame) -> str:
