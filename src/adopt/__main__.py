@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from src.adopt import columns, project
 from src.adopt.plan import Plan, moments_of, plan
-from src.core.errors import UserError
+from src.core.errors import one_line
 from src.core.params import FILE, SplitByTime, complain
 from src.core.schema import write_schema
 from src.datasets.table import files_of
@@ -58,7 +58,7 @@ def told(new: Plan, given: Path) -> Iterator[str]:
     yield f"  {'column':<{width}}  {'kind':<11}  missing  what is done with it"
     for name, kind, missing, role in found[:MOST_SHOWN]:
         share = "<1%" if 0 < missing < 0.01 else f"{missing:.0%}"
-        yield f"  {name[:width]:<{width}}  {kind:<11}  {share:>7}  {role}"
+        yield f"  {one_line(name)[:width]:<{width}}  {kind:<11}  {share:>7}  {role}"
     if len(found) > MOST_SHOWN:
         yield f"  and {len(found) - MOST_SHOWN} more"
     yield ""
@@ -74,11 +74,6 @@ def told(new: Plan, given: Path) -> Iterator[str]:
     yield from (f"warning: {warning}" for warning in columns.warnings(new.raw, new.prepared, new.data))
 
 
-def one_line(text: str) -> str:
-    """Text in one line, whatever is in it."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
 def listed(keys: list[str]) -> str:
     more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
     return f"{', '.join(keys[:MOST_KEYS])}{more} changed" if keys else "as it was"
@@ -91,8 +86,6 @@ def main() -> None:
         new = plan(arguments)
     except ValidationError as error:
         raise complain(error, {}, FILE) from None
-    except UserError as error:
-        raise UserError(one_line(str(error))) from None  # a column's name may hold anything
     for line in told(new, arguments.file):
         print(one_line(line))
     place = Path(new.data.source)
@@ -103,10 +96,10 @@ def main() -> None:
     if first:
         write_schema({"table": first})
     project.remember(place)
-    print(f"\n{place}: under {keeper}")
+    print(f"\n{one_line(place)}: under {keeper}")
     for other in sorted(set(project.SOURCE.glob("*.dvc")) - {place.with_name(f"{place.name}.dvc")}):
-        print(f"{other}: of another table; if it's needed no more, `dvc remove {other}`")
-    print(f"params.yaml: {listed(changed)}")
+        print(one_line(f"{other}: of another table; if it's needed no more, `dvc remove {other}`"))
+    print(one_line(f"params.yaml: {listed(changed)}"))
     print(f"data/schema.yaml: {'written; loosen what it says too narrowly' if first else 'as it was'}")
     print("\nNext: `dvc repro`, then `git add --all` and `git commit`.")
 

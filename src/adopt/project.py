@@ -16,6 +16,7 @@ from pandera.pandas import DataFrameSchema
 from src.core import params, schema
 from src.core.errors import UserError
 from src.core.files import replacing, write_json
+from src.core.git import git_or_none, git_status, require_own_repository
 
 SOURCE = Path("data/source")
 RECORD = Path(".dvc/tmp/adopt.json")
@@ -31,18 +32,14 @@ def require_clean(given: Path) -> None:
         raise UserError(f"{given}: where tables lie; name one of them, or a folder in it")
     if given.exists() and given.resolve().is_relative_to(Path.cwd()) and given.resolve().parent != SOURCE.resolve():
         raise UserError(f"{given}: in the project's folder, where Git takes it; move it out, or into {SOURCE}/")
-    if subprocess.run(["git", "rev-parse", "--quiet", "--verify", "HEAD"], capture_output=True).returncode:
-        raise UserError("no Git commit here yet; `git init`, `git add --all` and `git commit -m start` make one")
-    shown = ["git", "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z"]
-    status = subprocess.run(shown, capture_output=True, check=True).stdout.decode("utf-8", "replace")
+    require_own_repository()
     mine = remembered()
-    for line in filter(None, status.split("\0")):
-        name = line[3:]
+    for name, letters in git_status().items():
         given_too = Path(name).resolve().is_relative_to(given.resolve())
         result = name == "dvc.lock" or name.startswith("metrics/")
         if not (given_too or result or (name in mine and mine[name] == _hash(Path(name)))):
             new = "not in Git; commit it (or, if it's data, move it out of the folder)"
-            told = new if line.startswith("??") else "changed since the last commit; `git commit` or `git stash`"
+            told = new if letters == "??" else "changed since the last commit; `git commit` or `git stash`"
             raise UserError(f"{name}: {told} first, so that what adopt does can be undone")
 
 
@@ -71,7 +68,7 @@ def put(given: Path, place: Path) -> str:
         UserError: it can't be written, or DVC doesn't take it.
     """
     new = not place.exists()
-    in_git = subprocess.run(["git", "ls-files", "--error-unmatch", str(place)], capture_output=True).returncode == 0
+    in_git = git_or_none("ls-files", "--error-unmatch", "--", str(place)) is not None
     try:
         if given.resolve() != place.resolve():
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +86,8 @@ def put(given: Path, place: Path) -> str:
         why = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror
         raise UserError(f"{place}: can't be written: {why}") from None
     if not in_git:
-        done = subprocess.run([sys.executable, "-m", "dvc", "add", str(place)], capture_output=True, text=True)
+        command = [sys.executable, "-m", "dvc", "add", str(place)]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
         if done.returncode:
             if new:  # or Git would take it
                 shutil.rmtree(place) if place.is_dir() else place.unlink()

@@ -7,46 +7,49 @@
     lock        the folder's results against the commit's: reproduced, stale, or where they differ
     reproduce   the commit made again elsewhere, and each byte compared
 
-REV is a commit by any name that Git or `dvc exp` knows; an empty one, or zeros, is none.
+REV is a commit by any name that Git or `dvc exp` knows; an empty one, or zeros, is none. A base by its full hash that
+isn't in the repository any more (as after a force-push) is none, too, and it's said; in a pull request it's a mistake.
 Exit codes: 0 all is well; 1 it isn't (report: only a mistake that one line tells); 2 unknown arguments.
 """
 
 import argparse
 import sys
 
+from src.core.errors import one_line
+from src.core.git import require_own_repository
 from src.review.gate import Rule, judge_change
 from src.review.lock import Verdict, doubts, stale, verify
 from src.review.report import write_report
 from src.review.reproduce import reproduce
 from src.review.rerun import Rerun, rerun
-from src.review.results import FOLDER, Results, Revision, read_sides
-
-NO_COMMIT = "0" * 40  # Git's name for none: the state before a branch's first push
+from src.review.results import FOLDER, NO_BASE, Results, Revision, find_base, read_sides
 
 
 def print_scores(results: Results) -> None:
     """Each metric on a line: the model's score and interval, then the baselines'."""
     baselines = [name for name in results.scores if name != "model"]
-    print(f"{'on valid':<19}{'model':>9}   {'95 % interval':<19}" + "".join(f"{name:>9}" for name in baselines))
+    header = f"{'on valid':<19}{'model':>9}   {'95 % interval':<19}" + "".join(f"{name:>9}" for name in baselines)
+    print(one_line(header))
     for metric, score in results.scores["model"].items():
         numbers = [_number(score[key]) for key in ("score", "low", "high")]
-        others = [_number(results.scores[name][metric]["score"]) for name in baselines]
+        others = [_number(results.scores[name].get(metric, {}).get("score")) for name in baselines]
         interval = f"{numbers[1]} to {numbers[2]}"
-        print(f"{metric:<19}{numbers[0]:>9}   {interval:<19}" + "".join(f" {other:>8}" for other in others))
+        line = f"{metric:<19}{numbers[0]:>9}   {interval:<19}" + "".join(f" {other:>8}" for other in others)
+        print(one_line(line))
 
 
 def _number(score: float | None) -> str:
     return "-" if score is None else f"{score:.4g}"
 
 
-def print_gate(base: Revision | None) -> bool:
-    """Each rule on a line; returns whether all that were judged hold."""
-    judgement = judge_change(read_sides(FOLDER, base))
+def print_gate(base: Revision | None, no_base: str = NO_BASE) -> bool:
+    """Each rule on a line; returns whether all that were judged hold. `no_base` says why there is no base."""
+    judgement = judge_change(read_sides(FOLDER, base, no_base))
     if doubt := doubts(FOLDER):
-        print(f"FAILS  {doubt.word}: {', '.join(doubt.found)}; `dvc repro` makes the results anew")
+        print(one_line(f"FAILS  {doubt.word}: {', '.join(doubt.found)}; `dvc repro` makes the results anew"))
         return False
     for note in judgement.notes:
-        print(note)
+        print(one_line(note))
     _print_rules(judgement.rules)
     if judgement.own_rules is not None:
         print("\nBy this folder's own gate, which doesn't decide:")
@@ -57,7 +60,7 @@ def print_gate(base: Revision | None) -> bool:
 def _print_rules(rules: list[Rule]) -> None:
     for rule in rules:
         word = {True: "holds", False: "FAILS", None: "-"}[rule.holds]
-        print(f"{word:<7}{rule.rule:<36} {rule.found}")
+        print(one_line(f"{word:<7}{rule.rule:<36} {rule.found}"))
 
 
 def print_lock() -> bool:
@@ -69,7 +72,7 @@ def print_lock() -> bool:
     else:
         holds = print_verdict(verdict)
     if holds and (inputs := stale(FOLDER)):
-        print(f"but the folder has changed since: {', '.join(inputs)}; `dvc repro` runs what must be run")
+        print(one_line(f"but the folder has changed since: {', '.join(inputs)}; `dvc repro` runs what must be run"))
         return False
     return holds
 
@@ -78,7 +81,7 @@ def print_verdict(verdict: Verdict) -> bool:
     """A verdict on a commit's results; returns whether it lets them pass."""
     print("reproduced: the same to the byte" if verdict.word == "reproduced" else verdict.word)
     for name, found in verdict.found.items():
-        print(f"  {name}", *found, sep="\n    ")
+        print(f"  {one_line(name)}", *map(one_line, found), sep="\n    ")
     if not verdict.holds:
         print("`dvc repro`, then `git commit dvc.lock metrics`, brings the results in line")
     return verdict.holds
@@ -95,20 +98,19 @@ def main() -> None:
     for option, takers in (("base", ("gate", "report")), ("head", ("report",))):
         if getattr(arguments, option) is not None and arguments.what not in takers:
             parser.error(f"--{option} is for {' and '.join(takers)}")
-    base, head = (
-        Revision.of(name) if name and name != NO_COMMIT else None for name in (arguments.base, arguments.head)
-    )
     if arguments.what == "scores":
         print_scores(read_sides(FOLDER, None).results)
         print()
         print_gate(None)
         return
+    require_own_repository()
+    base, no_base = find_base(arguments.base)
     if arguments.what == "report":
-        file = write_report(base, head or FOLDER)
+        file = write_report(base, Revision.of(arguments.head) if arguments.head else FOLDER, no_base)
         print(file.read_text(encoding="utf-8").partition("\n### ")[0], f"{file} has the rest", sep="\n")
         return
     if arguments.what == "gate":
-        done = print_gate(base)
+        done = print_gate(base, no_base)
     elif arguments.what == "rerun":
         done = rerun()
     elif arguments.what == "lock":

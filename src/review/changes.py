@@ -10,17 +10,21 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, NotRequired
 
 import numpy as np
 import pandas as pd
+from dvc.exceptions import DvcException
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
+from src.core.errors import UserError
 from src.core.files import KEPT_FROM
+from src.core.git import git_names
 from src.core.params import Moment
 from src.review.lock import hashes, read_lock
-from src.review.results import Revision, flattened, git
+from src.review.results import Revision, flattened
 
 GUARDS = (
     *("src/review/", "src/core/", "src/__init__.py", "src/stages/split.py", "src/stages/evaluate.py"),
@@ -32,6 +36,38 @@ MORE_DRAWS = 100
 BARS = "▁▂▃▄▅▆▇█"
 Shares = dict[float | str, float]  # of the rows, by a bin's lower edge or a value's name
 Changed = dict[str, tuple[Any, Any]]
+
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Histogram(TypedDict):
+    """As describe writes it."""
+
+    step: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    first: Annotated[float, Field(allow_inf_nan=False)]
+    counts: list[Count]
+    other_rows: Count
+
+
+class Column(TypedDict):
+    """What describe writes of a column, as far as it's read here."""
+
+    kind: str
+    missing: Annotated[float, Field(ge=0, le=1)]
+    histogram: NotRequired[Histogram]
+    values: NotRequired[dict[str, Count]]
+    other_rows: NotRequired[Count]
+
+
+class Data(TypedDict):
+    """What describe writes to metrics/data.json, as far as it's read here."""
+
+    rows: Count
+    columns: dict[str, Column]
+
+
+DATA = TypeAdapter(Data)
 
 
 class Drift(NamedTuple):
@@ -73,8 +109,7 @@ def changed_code(here: Revision, base: Revision) -> dict[str, list[str]]:
 def changed_files(here: Revision, base: Revision) -> list[str]:
     """Every file in Git that isn't the same."""
     revisions = [str(revision.commit) for revision in (base, here) if revision.commit]
-    names = (git("diff", "--name-only", "--no-renames", "-z", *revisions) or "").split("\0")
-    return [name for name in names if name]
+    return sorted(git_names("diff", "--name-only", "--no-renames", "-z", *revisions, "--"))
 
 
 def guards(files: list[str], params: Changed) -> list[str]:
@@ -92,14 +127,30 @@ def packages(revision: Revision) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, flags=re.MULTILINE))
 
 
+def read_data(revision: Revision) -> dict[str, Any]:
+    """The content of metrics/data.json, empty where there is none.
+
+    Raises:
+        UserError: it isn't what describe writes.
+    """
+    content = revision.json("metrics/data.json")
+    try:
+        if content:
+            DATA.validate_python(content)
+    except ValidationError:
+        where = f"{revision.short}:metrics/data.json"
+        raise UserError(f"{where}: not what describe writes; `make undo` or `dvc repro` mends it") from None
+    return content
+
+
 def rows(here: Revision, base: Revision) -> Rows | None:
     """How the examples differ, where both tables are at hand; None where one is in no cache here.
 
     The tables are large and not in Git: this is known where both revisions have been run, or pulled.
     """
     ours, theirs = _prepared(here), _prepared(base)
-    data, split = (here.yaml("params.yaml").get(section, {}) for section in ("data", "split"))
-    column = data.get("id") or "row_id"
+    params = flattened(here.yaml("params.yaml"))
+    column = params.get("data.id") or "row_id"
     if ours is None or theirs is None or column not in ours or column not in theirs:
         return None
     ours, theirs = (table.set_index(column) for table in (ours, theirs))
@@ -109,22 +160,22 @@ def rows(here: Revision, base: Revision) -> Rows | None:
         for table in (ours, theirs)
     ]
     shut = 0
-    if split.get("by") == "time":  # else added rows are in all parts
-        shut = (ours.drop(both)[data["time"]] >= TypeAdapter(Moment).validate_python(split["test_from"])).sum()
+    if params.get("split.by") == "time" and params.get("data.time") in ours:  # else added rows are in all parts
+        try:
+            test_from = TypeAdapter(Moment).validate_python(params.get("split.test_from"))
+            shut = (ours.drop(both)[params["data.time"]] >= test_from).sum()
+        except (ValidationError, TypeError):
+            return None  # the table was made by other parameters
     return Rows(len(ours) - len(both), len(theirs) - len(both), int((hashed[0] != hashed[1]).sum()), int(shut))
 
 
 def _prepared(revision: Revision) -> pd.DataFrame | None:
     """The table of a revision's examples, from the folder or DVC's cache."""
-    # DVC is imported only where the data has changed, which is seldom.
-    from dvc.api import DVCFileSystem  # noqa: PLC0415
-    from dvc.exceptions import DvcException  # noqa: PLC0415
-
     file = Path("data/prepared.parquet")
     try:
         if revision.commit is None:
             return pd.read_parquet(file)
-        with DVCFileSystem(rev=revision.commit).open(file.as_posix()) as stream:
+        with revision.tracked().open(file.as_posix()) as stream:
             return pd.read_parquet(stream)
     except (DvcException, OSError, ValueError):
         return None
@@ -205,7 +256,7 @@ def _distribution(column: dict[str, Any], step: float) -> Shares:
         counts["other"] = shown["other_rows"]
     elif "values" in column:
         counts = {f"value {value}": count for value, count in column["values"].items()}
-        counts["other"] = column["other_rows"]
+        counts["other"] = column.get("other_rows", 0)
     total = sum(counts.values())
     shares: Shares = {key: count / total * (1 - column["missing"]) for key, count in counts.items() if total}
     if not total:

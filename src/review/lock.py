@@ -19,8 +19,9 @@ import pandas as pd
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from src.core.errors import UserError
+from src.core.git import git_status
 from src.core.params import as_number, read_yaml
-from src.review.results import FILES, Revision, flattened, git
+from src.review.results import FILES, Revision, flattened
 
 ROUNDING = 5e-4  # README: on other systems the scores agree to about four digits
 MOST = 5  # places named in a file that differs
@@ -183,8 +184,7 @@ def verify(committed: Revision, folder: Path = Path()) -> Verdict:
         before, made = hashes(stage.outs), hashes(ours[name].outs)
         for path in (path for path in before | made if before.get(path) != made.get(path)):
             differing |= places(committed, folder, name, path)
-    status = git("-C", str(folder), "status", "--porcelain", "--no-renames", "-z", "--", "metrics") or ""
-    changed = {line[3:] for line in status.split("\0") if line} - {file.split(": ", 1)[1] for file in differing}
+    changed = git_status("metrics", folder=folder).keys() - {file.split(": ", 1)[1] for file in differing}
     edited = {f"metrics: {path}": ["not the content that dvc.lock tells of"] for path in changed}
     edited |= doubt.found if doubt else {}
     if not edited and not differing:
@@ -256,10 +256,7 @@ def _close(before: Any, after: Any) -> bool:
 
 def places(committed: Revision, folder: Path, stage: str, path: str) -> dict[str, list[str]]:
     """Where an output differs from the committed one, by file: `stage: path`."""
-    # DVC is imported only where something differs, which is seldom.
-    from dvc.api import DVCFileSystem  # noqa: PLC0415
-
-    fs = DVCFileSystem(rev=committed.commit)
+    fs = committed.tracked()
     if not (folder / path).exists():
         return {f"{stage}: {path}": ["no longer made"]}
     made = sorted(file for file in (folder / path).rglob("*") if file.is_file()) or [folder / path]

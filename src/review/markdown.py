@@ -4,28 +4,22 @@ Such text stands in code spans: there GitHub makes no mention, link, reference, 
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+
+from src.core.errors import one_line
 
 LONGEST = 60  # characters of a name; more says nothing more
 
 
 def code(value: object, longest: int = LONGEST) -> str:
     """Any value as a code span on one line: what can't be seen is escaped, what is too long is cut."""
-    text = "".join(_visible(character) for character in str(value).strip())
+    text = one_line(str(value).strip())
     text = text if len(text) <= longest else text[: longest - 1] + "…"
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     pad = " " if text.startswith("`") or text.endswith("`") or not text else ""
     return f"{fence}{pad}{text or '(empty)'}{pad}{fence}"
-
-
-def _visible(character: str) -> str:
-    """A character, or its escape where it's a line break, a control, or turns the direction of what follows."""
-    if character == " " or unicodedata.category(character)[0] not in "CZ":
-        return character
-    return character.encode("unicode_escape").decode()
 
 
 def block(text: str, language: str = "text") -> str:

@@ -7,7 +7,6 @@ parameters, code, packages and data, for whom it changed, and whether the commit
 import io
 import os
 import platform
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,13 @@ from pathlib import Path
 import pandas as pd
 
 from src.core.errors import UserError
+from src.core.git import git, git_bytes, git_or_none, git_status
 from src.core.scores import HIGHER_IS_BETTER
 from src.review import changes, lock, noise
 from src.review.gate import Judgement, Rule, judge_change
 from src.review.markdown import block, chart, code, fitted, folded, table
 from src.review.rerun import Rerun
-from src.review.results import Revision, Sides, git, is_score, read_sides
+from src.review.results import NO_BASE, Revision, Sides, flattened, is_score, read_sides
 
 MOST_BYTES = 64_000  # a comment holds 65,536 characters, and CML adds its mark
 MOST_ROWS = 40  # of a table
@@ -58,8 +58,10 @@ class Change(Sides):
         return {str(name): least for name, least in self.judgement.gate.smallest_difference.items()}.get(metric, 0.0)
 
 
-def write_report(base: Revision | None, here: Revision) -> Path:
+def write_report(base: Revision | None, here: Revision, no_base: str = NO_BASE) -> Path:
     """Write report.md, and report.patch where the committed results aren't those that were made; returns the report.
+
+    `no_base` says why there is no base.
 
     Raises:
         UserError: there are no results, or they or the parameters can't be read.
@@ -71,7 +73,8 @@ def write_report(base: Revision | None, here: Revision) -> Path:
         sections = broken(rerun, here, base)
     else:
         # What has changed in the folder since the pipeline ran isn't in its results.
-        change = gather(base, here, rerun if rerun and rerun.succeeded and not out_of_date(here) else None)
+        shown = rerun if rerun and rerun.succeeded and not out_of_date(here) else None
+        change = gather(base, here, shown, no_base)
         if change.rerun and change.lock and change.lock.word != "reproduced":
             patch.write_bytes(difference_of_results())
         sections = written(change, patch)
@@ -87,13 +90,13 @@ def out_of_date(here: Revision) -> bool:
         return True
 
 
-def gather(base: Revision | None, here: Revision, rerun: Rerun | None) -> Change:
+def gather(base: Revision | None, here: Revision, rerun: Rerun | None, no_base: str) -> Change:
     """Everything that the report is made from.
 
     Raises:
         UserError: there are no results here, or they or the parameters can't be read.
     """
-    sides = read_sides(here, base)
+    sides = read_sides(here, base, no_base)
     if rerun:
         verdict: lock.Verdict | None = lock.verify(Revision.of("HEAD"))
     else:
@@ -104,7 +107,8 @@ def gather(base: Revision | None, here: Revision, rerun: Rerun | None) -> Change
 def written(change: Change, patch: Path) -> list[tuple[str, str]]:
     """The sections, by name, in the order of what matters.
 
-    A base may be of any age, or broken: what can't be read of it costs its section, never the report.
+    A base may be of any age, or broken: what can't be read of it costs its section, never the report. A mistake in
+    our own code does cost the report: it must be seen.
     """
     sections = []
     for name, write in (
@@ -119,8 +123,8 @@ def written(change: Change, patch: Path) -> list[tuple[str, str]]:
     ):
         try:
             sections.append((name, write(change)))
-        except (KeyError, TypeError, ValueError, AttributeError, UserError):
-            sections.append((name, f"### {name}\n\nNot told: a file of one side isn't what the pipeline writes."))
+        except UserError as error:
+            sections.append((name, f"### {name}\n\nNot told: {code(error, 200)}."))
     sections.append(("Patch", offered(patch)))
     return [(name, text) for name, text in sections if text]
 
@@ -200,7 +204,8 @@ def touched_guards(change: Change) -> str:
     """The files and parameters of the change that judge it; what the base changed since isn't the change's."""
     if change.base is None:
         return ""
-    fork = Revision("", git("merge-base", str(change.base.commit), change.here.commit or "HEAD") or change.base.commit)
+    commits = str(change.base.commit), change.here.commit or "HEAD"
+    fork = Revision("", git_or_none("merge-base", *commits) or change.base.commit)
     params = changes.changed_keys(*(side.readable("params.yaml") for side in (change.here, fork)))
     return listed(changes.guards(changes.changed_files(change.here, fork), params))
 
@@ -219,14 +224,14 @@ def notes(change: Change) -> list[str]:
         told = f"The base's own results are stale ({listed(list(inputs))}): it must be rerun before they count."
         found += [told] if inputs else []
     tip = here.commit or "HEAD"
-    fork = git("merge-base", str(base.commit), tip)
+    fork = git_or_none("merge-base", str(base.commit), tip)
     if fork is None:
         found.append("The two have no common history.")
     elif fork != base.commit:
-        behind = int(git("rev-list", "--count", f"{tip}..{base.commit}") or 0)
+        behind = int(git("rev-list", "--count", f"{tip}..{base.commit}"))
         what = f"The base has {counted(behind, 'commit')} that this doesn't"
         found.append(f"{what}: below, their changes look as if they were taken back. Merge the base in first.")
-    if here.commit is None and change.rerun is None and git("status", "--porcelain"):
+    if here.commit is None and change.rerun is None and git_status():
         found.append("Of the folder as it stands, with changes that aren't committed.")
     return found
 
@@ -262,7 +267,8 @@ def metrics(change: Change) -> str:
 
 def costs(revision: Revision | None) -> object:
     """What an error costs by a revision's parameters."""
-    return revision.readable("params.yaml").get("problem", {}).get("costs") if revision else None
+    params = flattened(revision.readable("params.yaml")) if revision else {}
+    return {key: value for key, value in params.items() if key.startswith("problem.costs")}
 
 
 def named(metric: str) -> str:
@@ -319,7 +325,7 @@ def data_changed(change: Change) -> str:
     """Rows, columns, the schema, and the columns that moved most."""
     if change.base is None:
         return ""
-    here, base = (side.readable("metrics/data.json") for side in (change.here, change.base))
+    here, base = (changes.read_data(side) for side in (change.here, change.base))
     schema = changes.changed_keys(*(side.readable("data/schema.yaml") for side in (change.here, change.base)))
     if not base or not here or (here == base and not schema):
         return "" if here and base else "### Data\n\nOne of the two sides doesn't describe its data."
@@ -360,7 +366,7 @@ def for_whom(change: Change) -> str:
     metric = change.metric
     found = noise.compare_slices(change.results, change.base_results, metric)
     if not found:
-        named = change.here.yaml("params.yaml")["evaluate"]["slices"]
+        named = flattened(change.here.yaml("params.yaml")).get("evaluate.slices")
         why = "no slice has this score on both sides" if named else "evaluate.slices in params.yaml names no column"
         return f"### For whom\n\nNot compared: {why}."
     judged = [(part, difference, noise.verdict(difference, metric, 0)) for part, difference in found]
@@ -400,7 +406,7 @@ def curve(revision: Revision, path: str, x: str, y: str) -> pd.Series:
     """One column of a table of points over another; empty where there is none."""
     try:
         points = pd.read_csv(io.BytesIO(revision.read(path) or b""), sep="\t" if path.endswith(".tsv") else ",")
-        return points.set_index(x)[y].astype(float).dropna().sort_index()
+        return points[[x, y]].astype(float).dropna().set_index(x)[y].sort_index()
     except (ValueError, KeyError):
         return pd.Series(dtype=float)
 
@@ -415,11 +421,11 @@ def even(points: pd.Series, low: float, high: float, count: int = 31) -> list[fl
 
 def how_to_see(change: Change) -> str:
     """Commands, commits, versions and, where the pipeline ran again, what each stage took."""
-    head = change.here.commit or git("rev-parse", "HEAD") or "HEAD"
-    dirty = change.here.commit is None and change.rerun is None and git("status", "--porcelain")
-    sides = [f"here is {f'the folder, with changes to {code(head[:12])}' if dirty else code(head[:12])}"]
-    fetched = [f"git fetch origin {head}"] if "GITHUB_RUN_ID" in os.environ else []
-    commands = ["make repro"] if dirty else [*fetched, f"git checkout {head}", "make repro"]
+    commit = change.here.commit or git("rev-parse", "HEAD")
+    dirty = change.here.commit is None and change.rerun is None and git_status()
+    sides = [f"here is {f'the folder, with changes to {code(commit[:12])}' if dirty else code(commit[:12])}"]
+    fetched = [f"git fetch origin {commit}"] if "GITHUB_RUN_ID" in os.environ else []
+    commands = ["make repro"] if dirty else [*fetched, f"git checkout {commit}", "make repro"]
     if change.base:
         sides.append(f"the base is {code(str(change.base.commit)[:12])} ({code(change.base.name)})")
         commands.append(f"make report BASE={change.base.commit}")
@@ -455,11 +461,12 @@ def offered(patch: Path) -> str:
 def difference_of_results() -> bytes:
     """dvc.lock and metrics/ in the folder against the commit, as a patch; the index stays as it is."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        for command in (["read-tree", "HEAD"], ["add", "dvc.lock", "metrics"]):
-            subprocess.run(["git", *command], check=True, env=environment, capture_output=True)
-        command = ["git", "diff", "--cached", "--binary", "--no-ext-diff", "HEAD"]
-        return subprocess.run(command, check=True, env=environment, capture_output=True).stdout
+        index = Path(folder) / "index"
+        git("read-tree", "HEAD", index=index)
+        git("add", "--", "dvc.lock", "metrics", index=index)
+        # Unlike `diff`, this command heeds no setting of the user's (prefixes, colours, lines of context).
+        how = ["--cached", "--patch", "--binary", "--unified=3", "--no-renames", "--no-ext-diff", "--no-textconv"]
+        return git_bytes("diff-index", *how, "HEAD", "--", index=index)
 
 
 def broken(rerun: Rerun, here: Revision, base: Revision | None) -> list[tuple[str, str]]:
@@ -474,11 +481,12 @@ def broken(rerun: Rerun, here: Revision, base: Revision | None) -> list[tuple[st
             "For a fork or Dependabot no storage is read: someone who may write to the repository runs the workflow on "
             "the branch, once it's there.\n\n"
         )
-    head = git("rev-parse", "HEAD") or "HEAD"
+    commit = git("rev-parse", "HEAD")
+    printed = block("\n".join(rerun.tail))
+    last = f"The last lines:\n\n{printed}" if rerun.tail else "It was ended from outside before it printed anything."
     sections = [
-        ("the answer", f"## {title}\n\n**May not be merged:** there are no results.\n\n{hint}The last lines:"),
-        ("output", block("\n".join(rerun.tail))),
-        ("how to see it", f"```console\ngit fetch origin {head}\ngit checkout {head}\nmake repro\n```"),
+        ("the answer", f"## {title}\n\n**May not be merged:** there are no results.\n\n{hint}{last}"),
+        ("how to see it", f"```console\ngit fetch origin {commit}\ngit checkout {commit}\nmake repro\n```"),
         ("stages", stages_ran(rerun)),
     ]
     if base:

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from src.core.errors import UserError
+from src.core.git import git, git_names
 from src.review.lock import Verdict, verify
 from src.review.results import Revision
 
@@ -24,12 +25,14 @@ OTHERWISE = {
 }
 
 
-def _run(*command: str, cwd: Path) -> str:
-    """What a command prints; it must not fail."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+DVC = [sys.executable, "-m", "dvc"]
+
+
+def _dvc(*arguments: str, folder: Path) -> None:
+    """Run a DVC command, which must not fail."""
+    done = subprocess.run([*DVC, *arguments], cwd=folder, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
-        raise UserError(f"{' '.join(command[:4])}: {' '.join(done.stderr.split())[-300:]}")
-    return done.stdout
+        raise UserError(f"`dvc {arguments[0]}` fails: {' '.join(done.stderr.split())[-300:]}")
 
 
 def reproduce() -> Verdict:
@@ -41,17 +44,16 @@ def reproduce() -> Verdict:
     head = Revision.of("HEAD")
     here, bin_ = Path.cwd(), Path(sys.executable).parent
     environment = os.environ | OTHERWISE | {"PATH": f"{bin_}{os.pathsep}{os.environ['PATH']}"}
-    dvc = [sys.executable, "-m", "dvc"]
     with tempfile.TemporaryDirectory(prefix="reproduce-") as folder:
         clone = Path(folder) / "elsewhere"
         print(f"{head.short}: every stage again in {clone}", flush=True)
-        _run("git", "clone", "--quiet", str(here), str(clone), cwd=here)
-        _run("git", "checkout", "--quiet", "--detach", str(head.commit), cwd=clone)
-        if files := _run("git", "ls-files", "*.dvc", cwd=clone).split("\n")[:-1]:
+        git("clone", "--quiet", "--no-checkout", "--template=", "--no-reject-shallow", str(here), str(clone))
+        git("checkout", "--quiet", "--detach", str(head.commit), folder=clone)
+        if files := [name for name in git_names("ls-files", "-z", folder=clone) if name.endswith(".dvc")]:
             # A table of one's own comes from this folder's cache.
-            _run(*dvc, "remote", "add", "--quiet", "--local", "here", str(here / ".dvc" / "cache"), cwd=clone)
-            _run(*dvc, "pull", "--quiet", "--remote", "here", *files, cwd=clone)
-        done = subprocess.run([*dvc, "repro", "--force"], cwd=clone, env=environment, umask=0o077)
+            _dvc("remote", "add", "--quiet", "--local", "here", str(here / ".dvc" / "cache"), folder=clone)
+            _dvc("pull", "--quiet", "--remote", "here", *files, folder=clone)
+        done = subprocess.run([*DVC, "repro", "--force"], cwd=clone, env=environment, umask=0o077)
         if done.returncode:
             raise UserError("the pipeline failed in the clone; what it printed is above")
         return verify(head, clone)

@@ -25,8 +25,9 @@ from dvc_data.hashfile.build import build
 from dvc_data.hashfile.transfer import transfer
 from pydantic import BaseModel, ValidationError
 
+from src.core.errors import one_line
 from src.core.files import write_json
-from src.review.results import git
+from src.core.git import head
 
 FILE = Path(".dvc/tmp/rerun.json")
 LOCK = Path("dvc.lock")
@@ -63,7 +64,7 @@ class Rerun(BaseModel):
         except (FileNotFoundError, ValidationError):
             return None
         untouched = found.lock == _hash() or not found.succeeded
-        return found if found.commit == git("rev-parse", "HEAD") and untouched else None
+        return found if found.commit == head() and untouched else None
 
 
 def _hash() -> str:
@@ -82,30 +83,42 @@ def _lend_results() -> None:
 def rerun() -> bool:
     """Run the pipeline, showing what it prints, and keep what happened; returns whether it ran to its end."""
     LOCK.unlink(missing_ok=True)
-    record = Rerun(commit=git("rev-parse", "HEAD") or "", lock="", succeeded=False, stages=[], tail=[])
+    record = Rerun(commit=head() or "", lock="", succeeded=False, stages=[], tail=[])
     write_json(record.model_dump(), FILE)  # what stands if this process is killed
     _lend_results()
     tail: deque[str] = deque(maxlen=TAIL)
     events: list[tuple[float, str, str]] = []
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},  # stages' `python`
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        tail.append("".join(filter(str.isprintable, line))[:WIDEST])
-        events += [(time.monotonic(), found[1], how) for how in EVENTS if (found := EVENTS[how].match(line))]
-    succeeded = process.wait() == 0
+    succeeded = False
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for the `python` that stages name
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            env=os.environ | {"PATH": path},
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                tail.append(one_line(line.rstrip().expandtabs())[:WIDEST])
+                events += [(time.monotonic(), found[1], how) for how in EVENTS if (found := EVENTS[how].match(line))]
+                print(line, end="", flush=True)
+        succeeded = process.returncode == 0 and bool(events)
+        if process.returncode == 0 and not events:  # DVC takes a pipeline without stages for one that is up to date
+            tail.append("dvc.yaml: holds no stages, so that nothing ran; `git restore dvc.yaml`")
+            print(tail[-1])
+    finally:  # an interrupted run is kept as well
+        kept = {"lock": _hash(), "succeeded": succeeded, "stages": _stages(events), "tail": list(tail)}
+        write_json(record.model_copy(update=kept).model_dump(), FILE)
+    return succeeded
+
+
+def _stages(events: list[tuple[float, str, str]]) -> list[Stage]:
+    """What became of each stage, from the moments at which DVC named one, which last until the next (or now)."""
     stages: dict[str, Stage] = {}
-    ends = [began for began, _, _ in events[1:]] + [time.monotonic()]
-    for (began, name, how), end in zip(events, ends, strict=True):
+    for at, (began, name, how) in enumerate(events):
+        end = events[at + 1][0] if at + 1 < len(events) else time.monotonic()
         before = stages[name].seconds if name in stages else 0  # a stage that failed first ran
         stages[name] = Stage(name=name, how=how, seconds=before + end - began)
-    kept = {"lock": _hash(), "succeeded": succeeded, "stages": list(stages.values()), "tail": list(tail)}
-    write_json(record.model_copy(update=kept).model_dump(), FILE)
-    return succeeded
+    return list(stages.values())

@@ -6,38 +6,46 @@ A revision is a commit, by any name that Git or `dvc exp` knows, or the folder a
 import io
 import json
 import math
-import subprocess
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Self, TypeGuard
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 import pandas as pd
 from pydantic import TypeAdapter
 
 from src.core.errors import UserError
+from src.core.git import git, git_bytes, git_names, git_or_none
 from src.core.params import Gate, read_params, read_yaml_text
 from src.core.scores import BASELINES
 
+if TYPE_CHECKING:
+    from dvc.api import DVCFileSystem
+
 FILES = ["evaluation.json", "slices.json", "bootstrap.csv", "refits.csv"]
+NO_COMMIT = "0" * 40  # Git's name for none: the state before a branch's first push
+NO_BASE = "there is no base"
 SERIES = ["rows", "model", "column", "value", "metric"]
 Scores = dict[str, dict[str, dict[str, float | None]]]
 Slices = dict[str, dict[str, dict[str, float | None]]]
 SCORES, SLICES = TypeAdapter(Scores), TypeAdapter(Slices)
 
 
-def git(*arguments: str) -> str | None:
-    """What a Git command prints, without the last line's end; None where it fails."""
-    done = subprocess.run(["git", *arguments], capture_output=True)
-    return None if done.returncode else done.stdout.decode("utf-8", "replace").rstrip("\n")
-
-
 @cache
 def _blob(commit: str, path: str) -> bytes | None:
-    """A commit's file, read once."""
-    done = subprocess.run(["git", "cat-file", "blob", f"{commit}:{path}"], capture_output=True)
-    return None if done.returncode else done.stdout
+    """A commit's file, read once; None where it has no such file."""
+    entries = git_names("ls-tree", "-z", commit, "--", path)  # mode, kind and hash of each, then its name
+    if not entries:
+        return None
+    _, kind, content = entries[0].partition("\t")[0].split(" ")
+    return git_bytes("cat-file", "blob", content) if kind == "blob" else None
+
+
+class NoRevisionError(UserError):
+    """No commit has that name here."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +60,12 @@ class Revision:
         """The revision of that name: any that Git knows, or an experiment of DVC's.
 
         Raises:
-            UserError: there is none.
+            NoRevisionError: there is none.
+            UserError: there are several.
         """
-        commit = git("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
+        commit = git_or_none("rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}")
         if commit is None:
-            refs = (git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or "").splitlines()
+            refs = git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
             found = {ref.split(" ")[0] for ref in refs if ref.split("/", 4)[-1] == name}
             if len(found) > 1:
                 raise UserError(
@@ -64,11 +73,11 @@ class Revision:
                 )
             commit = found.pop() if found else None
         if commit is None:
-            near = git("rev-parse", "--quiet", "--verify", f"origin/{name}^{{commit}}")
+            near = git_or_none("rev-parse", "--quiet", "--verify", f"origin/{name}^{{commit}}")
             more = f"there is an origin/{name}" if near else "`git fetch` may bring it"
             if git("rev-parse", "--is-shallow-repository") == "true":
                 more = "the clone is shallow, and `git fetch --unshallow` may bring it"
-            raise UserError(f"{name}: no such revision in this repository; {more}")
+            raise NoRevisionError(f"{name}: no such revision in this repository; {more}")
         return cls(name, commit)
 
     @property
@@ -86,7 +95,17 @@ class Revision:
         """The paths of a folder's files in Git (or in the folder), in their order; none where there is no folder."""
         if self.commit is None:
             return sorted(file.as_posix() for file in Path(folder).rglob("*") if file.is_file())
-        return (git("ls-tree", "-r", "--name-only", "-z", self.commit, f"{folder}/") or "").split("\0")[:-1]
+        return git_names("ls-tree", "-r", "--name-only", "-z", self.commit, "--", f"{folder}/")
+
+    def tracked(self) -> "DVCFileSystem":
+        """A commit's files as Git and DVC's cache hold them here; opening one that they don't is a FileNotFoundError.
+
+        No remote storage is asked: what it raises without credentials, or without a network, is its own.
+        """
+        # DVC is imported only where data have changed, which is seldom.
+        from dvc.api import DVCFileSystem  # noqa: PLC0415
+
+        return DVCFileSystem(rev=self.commit, config={"core": {"remote": ""}})
 
     def yaml(self, path: str) -> dict[str, Any]:
         """A YAML file's content, empty where there is none or it isn't a mapping.
@@ -121,6 +140,26 @@ class Revision:
 FOLDER = Revision("the folder", None)
 
 
+def find_base(name: str | None) -> tuple[Revision | None, str]:
+    """What a change is to be merged into, or why there is nothing of that name.
+
+    GitHub names a branch's last commit by its full hash, even if a force-push has removed that commit. The next push
+    must not fail for it. A pull request must: without its base, its own gate would judge it.
+
+    Raises:
+        UserError: there is no such revision.
+    """
+    if not name or name == NO_COMMIT:
+        return None, NO_BASE
+    try:
+        return Revision.of(name), ""
+    except NoRevisionError:
+        if not re.fullmatch("[0-9a-f]{40}", name) or os.environ.get("GITHUB_EVENT_NAME") == "pull_request":
+            raise
+        gone = f"the base {name[:8]} is not in this repository; a force-push has removed it, or `git fetch` brings it"
+        return None, gone
+
+
 @dataclass(frozen=True)
 class Results:
     """What evaluate wrote: scores by model and metric, slices by column and value, and the scores of each draw."""
@@ -145,6 +184,8 @@ def read_results(revision: Revision) -> Results | None:
         scores = SCORES.validate_python(json.loads(evaluation)["scores"])
         if not scores.keys() >= {"model", *BASELINES}:
             raise KeyError("model")
+        if not all(score.keys() >= {"score", "low", "high"} for of in scores.values() for score in of.values()):
+            raise KeyError("score")
         parts = SLICES.validate_python(json.loads(slices))
         if not all("small" in part for values in parts.values() for part in values.values()):
             raise KeyError("small")
@@ -158,7 +199,10 @@ def _draws(text: str) -> pd.DataFrame:
     """Series of scores, a column for each draw; a slice's value may look like anything, so only scores are parsed."""
     types: dict[str, type] = dict.fromkeys(SERIES, str)
     table = pd.read_csv(io.StringIO(text), dtype=types, keep_default_na=False, na_values=[""])
-    return table.fillna(dict.fromkeys(SERIES, "")).set_index(SERIES).astype(float)
+    draws = table.fillna(dict.fromkeys(SERIES, "")).set_index(SERIES).astype(float)
+    if draws.index.has_duplicates:
+        raise ValueError("two series have the same name")
+    return draws
 
 
 def read_gate(revision: Revision) -> Gate | None:
@@ -187,8 +231,8 @@ class Sides:
     broken: bool
 
 
-def read_sides(here: Revision, base: Revision | None) -> Sides:
-    """The results of both sides.
+def read_sides(here: Revision, base: Revision | None, no_base: str = NO_BASE) -> Sides:
+    """The results of both sides; `no_base` says why there is no base.
 
     Raises:
         UserError: there are none here, or they or the parameters can't be read.
@@ -197,7 +241,7 @@ def read_sides(here: Revision, base: Revision | None) -> Sides:
     if results is None:
         raise UserError(f"{f'{here.short}:' if here.commit else ''}metrics: no results yet; `dvc repro` makes them")
     if base is None:
-        return Sides(here, base, results, None, "there is no base", broken=False)
+        return Sides(here, base, results, None, no_base, broken=False)
     try:
         base_results = read_results(base)
         if base_results is None:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from src.core.errors import one_line
 from src.core.examples import equal_bins, features, is_number, is_private
 from src.core.files import KEPT_FROM, read_table, write_csv, write_json
 from src.core.params import Data, read_params
@@ -122,8 +123,10 @@ def main() -> None:
     write_json(content, Path("metrics/data.json"))
     write_csv(found, Path("metrics/features.csv"))
     for row in found[found["explained"] > SUSPICIOUS].itertuples():
-        print(f"warning: column {row.feature} says nearly the same as the target; if so, data.drop: [{row.feature}]")
-    print(f"{len(columns)} columns described; the most telling alone: {', '.join(found['feature'].head(3))}")
+        told = f"warning: column {row.feature} says nearly the same as the target; if so, data.drop: [{row.feature}]"
+        print(one_line(told))
+    told = f"{len(columns)} columns described; the most telling alone: {', '.join(found['feature'].head(3))}"
+    print(one_line(told))
 
 
 if __name__ == "__main__":

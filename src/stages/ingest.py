@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError, validate_call
 
-from src.core.errors import UserError
+from src.core.errors import UserError, one_line
 from src.core.files import write_json, write_table
 from src.core.params import FILE, complain, read_params
 
@@ -35,7 +35,7 @@ def main() -> None:
             raise UserError(f"{source}: the table {name} has no rows; see data.read in {FILE}")
         write_table(table, RAW / f"{name}.parquet")
         content["tables"][name] = {"rows": len(table), "columns": len(table.columns)}
-        print(f"{name}: {len(table):,} rows, {len(table.columns)} columns")
+        print(one_line(f"{name}: {len(table):,} rows, {len(table.columns)} columns"))
     write_json(content, Path("metrics/source.json"))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.core.errors import UserError
+from src.core.errors import UserError, one_line
 from src.core.examples import Target, features, is_number
 from src.core.files import read_tables, write_table
 from src.core.params import Data, read_params
@@ -90,7 +90,7 @@ def main() -> None:
     print(f"{len(table):,} rows, {len(features(table, data))} features")
     for reason, rows in table.attrs.get("dropped", {}).items():
         if rows:
-            print(f"dropped {rows:,} rows: {reason}")
+            print(one_line(f"dropped {rows:,} rows: {reason}"))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ a whole training set does (Politis and Romano, 1994), so these refits say how mu
 `train.early_stopping` scikit-learn stops on a tenth of the training rows, which it draws by `train.seed`.
 """
 
-import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -36,9 +35,10 @@ from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from src.core.errors import UserError
+from src.core.errors import UserError, one_line
 from src.core.examples import Target, features, is_number
 from src.core.files import read_table, significant, write_table
+from src.core.git import require_commit
 from src.core.models import save_model
 from src.core.params import Data, Params, read_params
 from src.core.resamples import half
@@ -187,16 +187,6 @@ def labels(column: pd.Series) -> NDArray[Any]:
     return np.asarray(column.tolist())
 
 
-def require_commit() -> None:
-    """DVCLive needs a commit to record on.
-
-    Raises:
-        UserError: this isn't a Git repository, or it has no commit yet.
-    """
-    if subprocess.run(["git", "rev-parse", "--quiet", "--verify", "HEAD"], capture_output=True).returncode:
-        raise UserError("no Git commit here yet; `git init`, `git add --all` and `git commit -m start` make one")
-
-
 def main() -> None:
     params = read_params()
     require_commit()
@@ -207,7 +197,7 @@ def main() -> None:
     print(f"{params.train.model}, on {len(train):,} rows and {len(names)} features", flush=True)
     empty = [name for name in names if train[name].isna().all()]
     for name in empty:
-        print(f"column {name} has no value in train: left out")
+        print(one_line(f"column {name} has no value in train: left out"))
     if empty == names:
         raise UserError("split: no feature has a value in train; see split in params.yaml")
     model = fit(params, train[names], labels(train[data.target]), params.train.seed)

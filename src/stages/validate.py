@@ -9,7 +9,7 @@ Stops with a line for each breach, which counts values and shows none.
 import sys
 from pathlib import Path
 
-from src.core.errors import UserError
+from src.core.errors import UserError, one_line
 from src.core.files import read_tables, write_json
 from src.core.params import read_params
 from src.core.schema import FILE, breaches, infer, read_schema, write_schema
@@ -40,10 +40,11 @@ def main() -> None:
         }
     if found:
         advice = f"mend the data or {FILE}; `python -m src.stages.validate --freeze` writes a new one"
-        raise UserError("\n".join([*found, f"{len(found)} breach{'es' if len(found) > 1 else ''}: {advice}"]))
+        raise UserError(*found, f"{len(found)} breach{'es' if len(found) > 1 else ''}: {advice}")
     write_json(report, Path("metrics/validation.json"))
     for name, counts in report.items():
-        print(f"{name}: {counts['rows']:,} rows meet {counts['checks']} checks on {counts['columns']} columns")
+        told = f"{name}: {counts['rows']:,} rows meet {counts['checks']} checks on {counts['columns']} columns"
+        print(one_line(told))
 
 
 if __name__ == "__main__":

@@ -2,15 +2,19 @@
 
 import json
 import re
+import shutil
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
+from src.review import report
 from src.review.report import MOST_BYTES, write_report
 from src.review.results import FOLDER, Revision
 from tests.conftest import change_params, check, commit, run
@@ -154,14 +158,28 @@ def test_a_base_whose_metrics_are_broken_is_not_comparable(copy_of, wine: Path, 
     [
         ("metrics/data.json", '{"rows": 1}'),
         ("metrics/data.json", "["),
+        ("metrics/data.json", '{"rows": 1, "columns": []}'),
+        ("metrics/data.json", '{"rows": "many", "columns": {}}'),
+        ("metrics/data.json", '{"rows": 178, "columns": {"alcohol": 5}}'),
+        ("metrics/data.json", '{"rows": 178, "columns": {"alcohol": {"kind": "number", "missing": null}}}'),
+        ("metrics/data.json", '{"rows": 178, "columns": {"alcohol": {"kind": "number", "missing": 0, "values": {}}}}'),
+        ("metrics/data.json", '{"rows": 1, "columns": {"hue": {"kind": "number", "missing": 0, "histogram": {}}}}'),
+        ("metrics/data.json", '{"rows": 178, "columns": {"ash": {"missing": 0}}}'),
+        ("metrics/bootstrap.csv", "rows,model,column,value,metric,0\n" + "a,model,,,log_loss,1\n" * 2),
+        ("metrics/evaluation.json", '{"scores": {"model": {"log_loss": {}}, "prior": {}, "linear": {}}}'),
         ("dvc.lock", "<<<<<<< HEAD"),
         ("dvc.lock", "stages: {train: 1}"),
         ("dvc.yaml", "stages: ["),
         ("dvc.yaml", "stages: {train: {cmd: a, deps: null, params: null}}"),
         ("params.yaml", "data: ["),
         ("params.yaml", "- a"),
+        ("params.yaml", "{problem: 3, evaluate: [], data: 5, split: , gate: x}"),
+        ("params.yaml", "1: {2: 3}"),
+        ("dvc.lock", "- a"),
+        ("data/schema.yaml", "5"),
         ("data/schema.yaml", "{"),
         ("metrics/curves/calibration.csv", "a,b\n"),
+        ("metrics/curves/calibration.csv", "predicted,observed\nlow,1\nhigh,2\n"),
         ("requirements.txt", "\0"),
     ],
 )
@@ -175,6 +193,58 @@ def test_what_cannot_be_read_of_a_base_costs_its_section_at_most(copy_of, wine: 
     text = told(project)
     assert text.startswith(("## No difference", "## Not comparable"))
     assert headings(text)[-1] == "See it yourself"
+    assert "Not told" not in text or f"`{name}" in text.split("Not told: ")[1] or f":{name}: " in text
+
+
+def test_a_mistake_of_our_own_is_not_taken_for_a_broken_file(wine: Path, told, monkeypatch: pytest.MonkeyPatch):
+    """The job fails with its traceback."""
+    for error in (KeyError, TypeError, ValueError, AttributeError):
+
+        def mistaken(*_: object, error: type[Exception] = error) -> str:
+            raise error
+
+        monkeypatch.setattr(report, "data_changed", mistaken)
+        with pytest.raises(error):
+            told(wine, "HEAD")
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A storage that has every file and gives it to nobody, as one in the cloud does without credentials."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_HEAD(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(403)
+        self.end_headers()
+
+
+@pytest.fixture
+def storage() -> Iterator[str]:
+    """The address of such a storage."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/wines"
+        server.shutdown()
+
+
+def test_a_storage_that_gives_nothing_costs_the_difference_of_the_rows(copy_of, worse: Path, storage: str):
+    project = copy_of(worse)
+    check("dvc", "remote", "add", "--quiet", "--default", "storage", storage, cwd=project)
+    commit(project)
+    shutil.rmtree(project / ".dvc/cache")
+    file = project / "metrics/data.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps(content | {"rows": content["rows"] + 1}))
+    check(sys.executable, "-m", "src.review", "report", "--base", "HEAD~2", cwd=project)
+    said = "178 rows → 179 (+1; which ones can't be said: the base's table isn't in this machine's cache)."
+    assert said in (project / "report.md").read_text()
+    assert Refusing.asked == []
 
 
 def test_a_stale_base_is_said(copy_of, wine: Path, told):

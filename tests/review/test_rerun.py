@@ -1,13 +1,17 @@
 """A rerun believes nothing that is committed, and keeps what happened."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import change_params, check, commit, run
+import pytest
+
+from tests.conftest import ENVIRONMENT, change_params, check, commit, run
 
 STAGES = ["ingest", "validate", "prepare", "describe", "split", "train", "evaluate"]
 
@@ -90,14 +94,50 @@ def test_a_pipeline_that_breaks_is_told_with_its_stage_and_last_lines(copy_of, w
     assert "`evaluate.slices`" in text
 
 
-def test_parameters_that_cannot_be_read_are_told_too(copy_of, wine: Path):
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("params.yaml", b"data: [", "ERROR: unable to read: 'params.yaml', YAML file structure is corrupted"),
+        ("params.yaml", b"\xff", "ERROR: "),
+        ("dvc.yaml", b"stages: [", "'./dvc.yaml' is invalid."),
+        ("dvc.yaml", b"stages: {train: 1}", "'./dvc.yaml' validation failed."),
+        ("dvc.yaml", b"\xff", "ERROR: "),
+        ("dvc.yaml", b"", "dvc.yaml: holds no stages"),
+    ],
+)
+def test_a_pipeline_that_cannot_be_read_is_told_with_the_reason(
+    copy_of, wine: Path, name: str, content: bytes, said: str
+):
     project = copy_of(wine)
-    (project / "params.yaml").write_text("data: [")
+    (project / name).write_bytes(content)
     commit(project)
     done, kept = rerun(project)
     assert done.returncode == 1
+    assert done.stderr == ""
+    assert said in done.stdout
     assert kept["stages"] == []
-    assert report(project, "--base", "HEAD~1").startswith("## The pipeline breaks\n")
+    assert any(line.startswith(said) for line in kept["tail"])
+    text = report(project, "--base", "HEAD~1")
+    assert text.startswith("## The pipeline breaks\n\n**May not be merged:** there are no results.\n\nThe last lines:")
+    assert said in text
+
+
+def test_a_rerun_that_is_interrupted_is_one_line_and_keeps_what_it_printed(copy_of, wine: Path):
+    project = copy_of(wine)
+    change_params(project, evaluate={"resamples": 90})
+    commit(project)
+    command = [sys.executable, "-m", "src.review", "rerun"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=project, env=ENVIRONMENT, start_new_session=True, **pipes) as process:
+        assert process.stdout
+        assert any("Running stage 'evaluate'" in line for line in process.stdout)
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+        _, told = process.communicate()
+    assert process.returncode == -signal.SIGINT  # 130 in a shell
+    assert told == "interrupted\n"
+    kept = json.loads((project / ".dvc/tmp/rerun.json").read_text())
+    assert not kept["succeeded"]
+    assert "Running stage 'evaluate':" in kept["tail"]
 
 
 def test_a_rerun_says_nothing_of_what_changed_since(copy_of, wine: Path):
