@@ -2,9 +2,13 @@
 
 skops writes Python's object identities and the clock into its files. `save_model` replaces both with what stays:
 numbers in order of appearance, and one fixed date; nothing is compressed, since zlib's bytes depend on its version.
-`load_model` takes the types listed here and no other.
+
+`load_model` refuses a file that needs a type outside scikit-learn, NumPy and TRUSTED. It checks what compiled code
+trusts in a file (src/core/model_checks.py). Types that can't be checked, such as the boosters of other libraries, load
+only from a file whose hash is in dvc.lock.
 """
 
+import hashlib
 import io
 import json
 import zipfile
@@ -16,7 +20,10 @@ from skops.io import dumps, get_untrusted_types, loads
 
 from src.core.errors import UserError
 from src.core.files import replacing
+from src.core.model_checks import CHECKED, InvalidModelError, check_model, type_names
+from src.core.params import read_yaml
 
+LOCK = Path("dvc.lock")
 TRUSTED = [  # beyond scikit-learn's and NumPy's own, which skops trusts
     "functools.partial",
     "numpy.dtype",
@@ -60,18 +67,36 @@ def save_model(model: BaseEstimator, path: Path) -> None:
 
 
 def load_model(path: Path) -> Any:
-    """A fitted model as `save_model` left it.
+    """Load a fitted model that `save_model` wrote.
 
     Raises:
-        UserError: the file is missing, cut short or changed, or asks for a type that isn't trusted.
+        UserError: the file is missing, cut short or changed, needs a type that isn't trusted, or holds a type that
+            can't be checked and isn't the file that dvc.lock names.
     """
     try:
         content = path.read_bytes()
-        strange = sorted(set(get_untrusted_types(data=content)) - set(TRUSTED))
-        if not strange:
-            return loads(content, trusted=TRUSTED)
+        names = type_names(content)
+        if strange := sorted(set(get_untrusted_types(data=content)) - set(TRUSTED)):
+            raise UserError(
+                f"{path}: asks for {', '.join(strange)}, which isn't trusted; don't load it, run `dvc repro`"
+            )
+        unchecked = sorted(names - CHECKED)
+        if unchecked and not is_in_lock(content):
+            told = f"{path}: the content of {', '.join(unchecked)} can't be checked, and {LOCK} doesn't name this file"
+            raise UserError(f"{told}; don't load it, run `dvc repro`")
+        model = loads(content, trusted=TRUSTED)
+        check_model(model)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `dvc repro` makes it") from None
+    except InvalidModelError as error:
+        raise UserError(f"{path}: not a model as fitting makes it: {error}; delete it and run `dvc repro`") from None
     except Exception:  # a broken file fails in as many ways as there are bytes
         raise UserError(f"{path}: not a whole model file; delete it and run `dvc repro`") from None
-    raise UserError(f"{path}: asks for {', '.join(strange)}, which isn't trusted; don't load it, run `dvc repro`")
+    return model
+
+
+def is_in_lock(content: bytes) -> bool:
+    """Whether a stage in dvc.lock made a file of this content."""
+    stages = read_yaml(LOCK)["stages"] if LOCK.is_file() else {}
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return any(output.get("md5") == md5 for stage in stages.values() for output in stage.get("outs", []))
