@@ -14,7 +14,6 @@ from typing import Annotated, Any, NamedTuple, NotRequired
 
 import numpy as np
 import pandas as pd
-from dvc.exceptions import DvcException
 from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
@@ -23,7 +22,7 @@ from src.core.errors import UserError
 from src.core.files import KEPT_FROM
 from src.core.git import git_names
 from src.core.params import Moment
-from src.review.lock import hashes, read_lock
+from src.review.pipeline import cached_files, read_pipeline
 from src.review.results import Revision, flattened
 
 GUARDS = (
@@ -97,11 +96,11 @@ def changed_keys(here: Mapping[str, Any], base: Mapping[str, Any]) -> Changed:
 
 def changed_code(here: Revision, base: Revision) -> dict[str, list[str]]:
     """The modules, by stage, that a stage depends on and whose content isn't the base's; a new stage has them all."""
-    ours, theirs = read_lock(here), read_lock(base)
+    ours, theirs = read_pipeline(here).stages, read_pipeline(base).stages
     found = {}
     for name, stage in ours.items():
-        before = hashes(theirs[name].deps) if name in theirs else {}
-        paths = [path for path, md5 in hashes(stage.deps).items() if before.get(path) != md5]
+        before = theirs[name].inputs if name in theirs else {}
+        paths = [path for path, md5 in stage.inputs.items() if before.get(path) != md5]
         found[name] = [path for path in paths if path.endswith(".py")]
     return {name: paths for name, paths in found.items() if paths}
 
@@ -171,13 +170,14 @@ def rows(here: Revision, base: Revision) -> Rows | None:
 
 def _prepared(revision: Revision) -> pd.DataFrame | None:
     """The table of a revision's examples, from the folder or DVC's cache."""
-    file = Path("data/prepared.parquet")
+    path = "data/prepared.parquet"
+    file: Path | None = Path(path)
+    if revision.commit:
+        made = [stage.outs[path] for stage in read_pipeline(revision).stages.values() if path in stage.outs]
+        file = cached_files(path, made[0])[path] if made else None
     try:
-        if revision.commit is None:
-            return pd.read_parquet(file)
-        with revision.tracked().open(file.as_posix()) as stream:
-            return pd.read_parquet(stream)
-    except (DvcException, OSError, ValueError):
+        return pd.read_parquet(file) if file else None
+    except (OSError, ValueError):
         return None
 
 

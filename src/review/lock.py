@@ -1,52 +1,30 @@
 """Is what is committed what the commit makes?
 
-`stale` holds a revision's dvc.lock against its own files: inputs that changed since the results were made.
-`verify` holds a commit against the folder in which its pipeline ran again, and `where` says for a file that differs
+`stale` gives DVC's answer for a revision: what changed since its results were made.
+`verify` compares a commit with the folder in which its pipeline ran again, and `where` says for a file that differs
 which keys, rows and columns, or members are not the same.
 """
 
-import hashlib
 import io
 import json
 import math
-import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
-from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from src.core.errors import UserError
 from src.core.git import git_status
-from src.core.params import as_number, read_yaml
-from src.review.results import FILES, Revision, flattened
+from src.core.params import as_number
+from src.review.pipeline import Pipeline, Stage, cached_files, read_pipeline, recorded_stages
+from src.review.results import FILES, Revision
 
 ROUNDING = 5e-4  # README: on other systems the scores agree to about four digits
 MOST = 5  # places named in a file that differs
 
 Word = Literal["reproduced", "the same up to rounding", "stale", "made from other inputs", "not reproduced"]
-
-
-class Output(BaseModel):
-    """A path that a stage depends on, or makes, and the hash of its content."""
-
-    path: str
-    md5: str = ""
-
-
-class Stage(BaseModel):
-    """What dvc.lock says of a stage."""
-
-    cmd: str | list[str]
-    deps: list[Output] = []
-    params: dict[str, dict[str, Any]] = {}
-    outs: list[Output] = []
-
-
-Stages = dict[str, Stage]
-STAGES = TypeAdapter(Stages)
 
 
 class Verdict(NamedTuple):
@@ -61,93 +39,24 @@ class Verdict(NamedTuple):
         return self.word in ("reproduced", "the same up to rounding")
 
 
-def read_lock(revision: Revision) -> Stages:
-    """The stages of a revision's dvc.lock, empty where it has none.
-
-    Raises:
-        UserError: it isn't what DVC writes.
-    """
-    content = revision.yaml("dvc.lock")
-    return _stages(content, f"{revision.short}:dvc.lock") if content else {}
-
-
-def _stages(content: Any, name: str) -> Stages:
-    try:
-        return STAGES.validate_python(content["stages"])
-    except (ValidationError, KeyError, TypeError):
-        raise UserError(f"{name}: not what DVC writes; `git restore dvc.lock`, then `dvc repro`") from None
-
-
-def hashes(outputs: list[Output]) -> dict[str, str]:
-    """The hash of each path."""
-    return {output.path: output.md5 for output in outputs}
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _md5_of_folder(revision: Revision, path: str) -> str | None:
-    """As DVC hashes a folder: the hash of a list of its files and theirs; None where there is none."""
-    names = revision.files(path)
-    listed = [{"md5": _md5(revision.read(name) or b""), "relpath": name.removeprefix(f"{path}/")} for name in names]
-    return f"{_md5(json.dumps(listed, sort_keys=True).encode())}.dir" if names else None
-
-
 def stale(revision: Revision) -> dict[str, list[str]]:
-    """The inputs, by stage, that aren't those that the revision's results were made from.
+    """What differs from dvc.lock, by stage, where `dvc repro` would run the stage again.
+
+    It's the answer of `dvc repro --dry --allow-missing dvc.yaml` in a checkout of the revision, without the stages that
+    DVC runs always or never.
+
+    Args:
+        revision: A commit, or the folder as it stands.
+
+    Returns:
+        The inputs (`cmd`, paths of dependencies, keys of parameters), or the outputs that were edited, by stage.
 
     Raises:
         UserError: its dvc.yaml, dvc.lock or params.yaml can't be read.
     """
-    params, lock = revision.yaml("params.yaml"), read_lock(revision)
-    flat, made = flattened(params), {path: md5 for stage in lock.values() for path, md5 in hashes(stage.outs).items()}
-
-    def filled(text: object) -> str:
-        return re.sub(r"\$\{([^}]+)\}", lambda key: str(flat.get(key[1])), str(text))
-
-    def current(path: str) -> str | None:
-        if path in made:
-            return made[path]
-        content = revision.read(path)
-        if content is not None:
-            return _md5(content)
-        pointer = revision.yaml(f"{path}.dvc").get("outs") or [{}]
-        return pointer[0].get("md5") or _md5_of_folder(revision, path)
-
-    def changed(name: str, stage: dict[str, Any]) -> Iterator[str]:
-        entry = lock.get(name)
-        if entry is None:
-            yield "never run"
-            return
-        if filled(stage.get("cmd")).split() != str(entry.cmd).split():
-            yield "cmd"
-        deps = hashes(entry.deps)
-        yield from sorted({filled(dep) for dep in stage.get("deps") or []} ^ deps.keys())
-        yield from (path for path, md5 in deps.items() if current(path) != md5)
-        recorded = entry.params.get("params.yaml", {})
-        for key in sorted({str(key) for key in stage.get("params") or []} | recorded.keys()):
-            yield from _differing(flattened({key: recorded.get(key)}), flattened({key: _at(params, key)}))
-
-    stages = revision.yaml("dvc.yaml").get("stages")
-    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
-        raise UserError(f"{revision.short}:dvc.yaml: holds no stages; `git restore dvc.yaml`")
-    found = {name: list(changed(name, stage)) for name, stage in stages.items()}
-    found |= {name: ["no longer in dvc.yaml"] for name in lock if name not in stages}
-    return {name: inputs for name, inputs in found.items() if inputs}
-
-
-def _differing(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """The keys whose values differ; YAML 1.1 reads `1e-05` as text, which DVC writes for 0.00001."""
-    return [key for key in sorted(before | after) if as_number(before.get(key)) != as_number(after.get(key))]
-
-
-def _at(params: dict[str, Any], key: str) -> Any:
-    """The value of a dotted key, None where there is none."""
-    value: Any = params
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+    found = read_pipeline(revision)
+    names = [*found.changed, *(name for name in found.edited if name not in found.changed)]
+    return {name: found.changed.get(name, []) + found.edited.get(name, []) for name in names}
 
 
 def doubts(revision: Revision) -> Verdict | None:
@@ -156,10 +65,24 @@ def doubts(revision: Revision) -> Verdict | None:
     Raises:
         UserError: its dvc.yaml, dvc.lock or params.yaml can't be read.
     """
-    if inputs := stale(revision):
-        return Verdict("stale", inputs)
-    edited = {f"metrics: {path}": ["not the content that dvc.lock tells of"] for path in _edited(revision)}
+    found = read_pipeline(revision)
+    if found.changed:
+        return Verdict("stale", stale(revision))
+    edited = {path: ["not the content that dvc.lock tells of"] for path in _edited(revision, found)}
     return Verdict("not reproduced", edited) if edited else None
+
+
+def _edited(revision: Revision, pipeline: Pipeline) -> list[str]:
+    """The outputs with another content than in dvc.lock, and the results that are missing or that no stage makes."""
+    found = []
+    for by_stage in (pipeline.edited, pipeline.missing):
+        found += [f"{name}: {path}" for name, paths in by_stage.items() for path in paths]
+    made = {path for stage in pipeline.stages.values() for path in stage.outs}
+    for path in revision.files("metrics"):
+        if not _is_made(path, made):
+            found.append(f"metrics: {path}")
+    found += [f"metrics: metrics/{name}" for name in FILES if f"metrics/{name}" not in made]
+    return found
 
 
 def verify(committed: Revision, folder: Path = Path()) -> Verdict:
@@ -168,22 +91,21 @@ def verify(committed: Revision, folder: Path = Path()) -> Verdict:
     Raises:
         UserError: there is no dvc.lock in the commit or the folder, or something can't be read.
     """
-    theirs = read_lock(committed)
-    if not theirs:
+    if committed.read("dvc.lock") is None:
         raise UserError("dvc.lock: not in the commit; run `dvc repro` and commit what it writes")
     if (doubt := doubts(committed)) and doubt.word == "stale":
         return doubt
     file = folder / "dvc.lock"
     if not file.is_file():
         raise UserError("dvc.lock: not in the folder; `dvc repro` makes it")
-    ours = _stages(read_yaml(file), "dvc.lock")
+    theirs, ours = read_pipeline(committed).stages, recorded_stages(folder)
     if inputs := _other_inputs(theirs, ours):
         return Verdict("made from other inputs", inputs)
     differing: dict[str, list[str]] = {}
     for name, stage in theirs.items():
-        before, made = hashes(stage.outs), hashes(ours[name].outs)
-        for path in (path for path in before | made if before.get(path) != made.get(path)):
-            differing |= places(committed, folder, name, path)
+        for path, before in stage.outs.items():
+            if before != ours[name].outs[path]:
+                differing |= places(committed, folder, name, path, before)
     changed = git_status("metrics", folder=folder).keys() - {file.split(": ", 1)[1] for file in differing}
     edited = {f"metrics: {path}": ["not the content that dvc.lock tells of"] for path in changed}
     edited |= doubt.found if doubt else {}
@@ -193,33 +115,22 @@ def verify(committed: Revision, folder: Path = Path()) -> Verdict:
     return Verdict(word, edited | differing)
 
 
-def _other_inputs(theirs: Stages, ours: Stages) -> dict[str, list[str]]:
-    """The inputs, by stage, that two contents of dvc.lock don't share, but for those that a stage makes."""
-    made = {path for stage in [*theirs.values(), *ours.values()] for path in hashes(stage.outs)}
+def _is_made(path: str, outs: set[str]) -> bool:
+    """Whether a path is one of the outputs, or lies in one that is a folder."""
+    return path in outs or any(parent.as_posix() in outs for parent in Path(path).parents)
+
+
+def _other_inputs(theirs: dict[str, Stage], ours: dict[str, Stage]) -> dict[str, list[str]]:
+    """The inputs and outputs, by stage, that two pipelines don't share, but for the inputs that a stage makes."""
+    made = {path for stage in [*theirs.values(), *ours.values()] for path in stage.outs}
     found = {name: ["only on one side"] for name in theirs.keys() ^ ours.keys()}
     for name in theirs.keys() & ours.keys():
-        before, after = (
-            {"cmd": side[name].cmd, **hashes(side[name].deps), **flattened(side[name].params.get("params.yaml", {}))}
-            for side in (theirs, ours)
-        )
-        if keys := [key for key in _differing(before, after) if key not in made]:
+        before, after = ({"cmd": side[name].cmd, **side[name].inputs} for side in (theirs, ours))
+        keys = [key for key in sorted(before | after) if before.get(key) != after.get(key) and not _is_made(key, made)]
+        keys += sorted(theirs[name].outs.keys() ^ ours[name].outs.keys())
+        if keys:
             found[name] = keys
     return dict(sorted(found.items()))
-
-
-def _edited(revision: Revision) -> Iterator[str]:
-    """The results that no stage of a revision's dvc.lock makes, or that aren't those that it made."""
-    made = {path: md5 for stage in read_lock(revision).values() for path, md5 in hashes(stage.outs).items()}
-    for path in revision.files("metrics"):
-        folders = [parent.as_posix() for parent in Path(path).parents]
-        if path not in made and not made.keys() & set(folders):
-            yield path
-    for path, md5 in made.items():
-        if path.startswith("metrics/"):
-            content = revision.read(path)
-            if md5 != (_md5_of_folder(revision, path) if content is None else _md5(content)):
-                yield path
-    yield from (f"metrics/{name}" for name in FILES if f"metrics/{name}" not in made)
 
 
 def _rounding(committed: Revision, folder: Path) -> bool:
@@ -254,23 +165,26 @@ def _close(before: Any, after: Any) -> bool:
     )
 
 
-def places(committed: Revision, folder: Path, stage: str, path: str) -> dict[str, list[str]]:
-    """Where an output differs from the committed one, by file: `stage: path`."""
-    fs = committed.tracked()
-    if not (folder / path).exists():
-        return {f"{stage}: {path}": ["no longer made"]}
-    made = sorted(file for file in (folder / path).rglob("*") if file.is_file()) or [folder / path]
+def places(committed: Revision, folder: Path, stage: str, path: str, md5: str | None) -> dict[str, list[str]]:
+    """Where an output differs from the committed one, by file: `stage: path`; `md5` is the committed one's hash."""
+    before: dict[str, bytes | None] = {name: committed.read(name) for name in committed.files(path) or [path]}
+    if before.get(path, b"") is None:  # not in Git, so in DVC's cache
+        before = {name: file.read_bytes() if file else None for name, file in cached_files(path, md5).items()}
+    files = [file for file in (folder / path).rglob("*") if file.is_file()] or [folder / path]
+    after = {file.relative_to(folder).as_posix(): file.read_bytes() for file in files if file.is_file()}
+    if path in before and path not in after and after:  # a folder, whose list of files is in no cache
+        before = dict.fromkeys(after)
     found: dict[str, list[str]] = {}
-    for file in made:
-        name = file.relative_to(folder).as_posix()
-        try:
-            before = fs.read_bytes(name)
-        except FileNotFoundError:
-            found[f"{stage}: {name}"] = ["the committed content is in no cache here"]
-            continue
-        if before != file.read_bytes():
-            found[f"{stage}: {name}"] = where(name, before, file.read_bytes()) or ["the same content, otherwise stored"]
-    return found or {f"{stage}: {path}": ["its files are the same, but not which they are"]}
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            found[name] = ["no longer made"]
+        elif name not in before:
+            found[name] = ["new"]
+        elif (content := before[name]) is None:
+            found[name] = ["the committed content is in no cache here"]
+        elif content != after[name]:
+            found[name] = where(name, content, after[name]) or ["the same content, otherwise stored"]
+    return {f"{stage}: {name}": told for name, told in found.items()}
 
 
 def where(name: str, before: bytes, after: bytes) -> list[str]:

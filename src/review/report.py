@@ -85,7 +85,7 @@ def write_report(base: Revision | None, here: Revision, no_base: str = NO_BASE) 
 def out_of_date(here: Revision) -> bool:
     """Whether the results aren't those of the inputs, or nobody can say."""
     try:
-        return not lock.read_lock(here) or bool(lock.stale(here))
+        return here.read("dvc.lock") is None or bool(lock.stale(here))
     except UserError:
         return True
 
@@ -217,7 +217,7 @@ def notes(change: Change) -> list[str]:
     if base is None:
         return found
     try:
-        inputs = lock.stale(base) if lock.read_lock(base) else {}
+        inputs = {} if base.read("dvc.lock") is None else lock.stale(base)
     except UserError as error:
         found.append(f"The base can't be read: {code(error, 200)}")
     else:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeGuard
+from typing import Any, Self, TypeGuard
 
 import pandas as pd
 from pydantic import TypeAdapter
@@ -21,9 +21,6 @@ from src.core.errors import UserError
 from src.core.git import git, git_bytes, git_names, git_or_none
 from src.core.params import Gate, read_params, read_yaml_text
 from src.core.scores import BASELINES
-
-if TYPE_CHECKING:
-    from dvc.api import DVCFileSystem
 
 FILES = ["evaluation.json", "slices.json", "bootstrap.csv", "refits.csv"]
 NO_COMMIT = "0" * 40  # Git's name for none: the state before a branch's first push
@@ -96,16 +93,6 @@ class Revision:
         if self.commit is None:
             return sorted(file.as_posix() for file in Path(folder).rglob("*") if file.is_file())
         return git_names("ls-tree", "-r", "--name-only", "-z", self.commit, "--", f"{folder}/")
-
-    def tracked(self) -> "DVCFileSystem":
-        """A commit's files as Git and DVC's cache hold them here; opening one that they don't is a FileNotFoundError.
-
-        No remote storage is asked: what it raises without credentials, or without a network, is its own.
-        """
-        # DVC is imported only where data have changed, which is seldom.
-        from dvc.api import DVCFileSystem  # noqa: PLC0415
-
-        return DVCFileSystem(rev=self.commit, config={"core": {"remote": ""}})
 
     def yaml(self, path: str) -> dict[str, Any]:
         """A YAML file's content, empty where there is none or it isn't a mapping.

@@ -40,13 +40,6 @@ def test_results_that_the_commit_makes_are_the_same_to_the_byte(copy_of, wine: P
             ["ingest"],
             ["data/source/wine.csv"],
         ),
-        (
-            lambda project: (project / "dvc.yaml").write_text(
-                (project / "dvc.yaml").read_text().replace("      - data/schema.yaml\n", "", 1)
-            ),
-            ["validate"],
-            ["data/schema.yaml"],
-        ),
     ],
 )
 def test_inputs_that_changed_after_the_run_are_named(copy_of, wine: Path, change, stages: list[str], inputs: list[str]):

@@ -1,0 +1,235 @@
+"""What DVC says about a revision's pipeline: which stages it would run again, and what dvc.lock records of each.
+
+`read_pipeline` gives the answer of `dvc repro --dry --allow-missing dvc.yaml` in a checkout of the revision. Only the
+project's own dvc.yaml is asked. Another dvc.yaml in a subfolder has commands of its own, which judge it.
+"""
+
+import copy
+import tempfile
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dvc.dependency import ParamsDependency
+from dvc.exceptions import DvcException
+from dvc.output import Output
+from dvc.repo import Repo
+from dvc.scm import SCMError
+from dvc.stage import PipelineStage
+from dvc.stage import Stage as DvcStage
+from dvc_data.hashfile.hash_info import HashInfo
+from dvc_data.hashfile.tree import Tree
+from dvc_objects.errors import ObjectFormatError
+
+from src.core.errors import UserError
+from src.core.git import git
+from src.review.results import Revision, flattened
+
+FILE = "dvc.yaml"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What dvc.lock records of a stage in dvc.yaml; a hash is None where dvc.lock has no entry.
+
+    Attributes:
+        cmd: The command.
+        inputs: The hash of each dependency by its path, and the value of each parameter by its key.
+        outs: The hash of each output by its path.
+    """
+
+    cmd: str | list[str]
+    inputs: dict[str, Any]
+    outs: dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What DVC says about a pipeline.
+
+    Attributes:
+        stages: What dvc.lock records of each stage in dvc.yaml.
+        changed: The inputs, by stage, that differ from those recorded.
+        edited: The outputs, by stage, that are here with another content than recorded.
+        missing: The outputs, by stage, that Git should hold and does not. DVC ignores them.
+        unjudged: The stages that DVC runs always or never, with the reason.
+    """
+
+    stages: dict[str, Stage]
+    changed: dict[str, list[str]] = field(default_factory=dict)
+    edited: dict[str, list[str]] = field(default_factory=dict)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    unjudged: dict[str, str] = field(default_factory=dict)
+
+
+def read_pipeline(revision: Revision) -> Pipeline:
+    """What DVC says about a revision, whose data need not be here.
+
+    Raises:
+        UserError: DVC can't read the pipeline, or another process holds DVC's lock.
+    """
+    return _of_folder() if revision.commit is None else _of_commit(revision.commit)
+
+
+def _of_folder() -> Pipeline:
+    with Repo() as repo:
+        return _inspected(repo, "")
+
+
+@cache
+def _of_commit(commit: str) -> Pipeline:
+    """What DVC says in a checkout of a commit."""
+    with tempfile.TemporaryDirectory(prefix="checkout-") as folder:
+        project = Path(folder) / "project"
+        project.mkdir()
+        # A temporary index: neither the repository's own nor its list of worktrees is touched.
+        checkout = ["-c", "core.sparseCheckout=false", f"--work-tree={project}", "read-tree", "--reset", "-u", commit]
+        git(*checkout, index=Path(folder) / "index")
+        if not (project / ".dvc").is_dir():
+            raise UserError(f"{commit[:8]}: has no .dvc folder, so it's no DVC project")
+        config = {"core": {"no_scm": True, "site_cache_dir": str(Path(folder) / "site")}}
+        with Repo(str(project), config=config) as repo:
+            return _inspected(repo, f"{commit[:8]}:")
+
+
+def recorded_stages(folder: Path) -> dict[str, Stage]:
+    """What a folder's dvc.lock records of each stage in its dvc.yaml.
+
+    Raises:
+        UserError: DVC can't read them.
+    """
+    with Repo(str(folder)) as repo:
+        try:
+            return {_name(stage): _recorded(stage) for stage in repo.stage.collect(str(Path(repo.root_dir) / FILE))}
+        except DvcException as error:
+            raise UserError(_said(error)) from None
+
+
+def _inspected(repo: Repo, where: str) -> Pipeline:
+    """What DVC says in a folder; its files are named after `where`."""
+    file = Path(repo.root_dir) / FILE
+    found = Pipeline({})
+
+    def look(stage: DvcStage, upstream: list[DvcStage], **_: object) -> None:
+        """Ask a stage in place of running it."""
+        name = _name(stage)
+        changed = stage.changed(allow_missing=True, upstream=upstream)
+        if isinstance(stage, PipelineStage):
+            found.stages[name] = _recorded(stage)
+            if gone := [str(out) for out in stage.outs if not out.use_cache and not out.exists]:
+                found.missing[name] = gone
+        if stage.is_callback or stage.always_changed:
+            found.unjudged[name] = "DVC always runs it"
+        elif stage.frozen:
+            if isinstance(stage, PipelineStage):
+                found.unjudged[name] = "frozen: DVC never runs it"
+        elif changed:
+            if inputs := _changed_inputs(stage, upstream):
+                found.changed[name] = inputs
+            if outs := _changed_outs(stage):
+                found.edited[name] = outs
+
+    def skip_other_pipelines(path: str, error: Exception) -> None:
+        if Path(path).name != FILE or Path(path).resolve() == file.resolve():
+            raise error
+
+    repo.stage_collection_error_handler = skip_other_pipelines
+    try:
+        repo.reproduce(targets=[str(file)], repro_fn=look)
+    except (DvcException, SCMError) as error:
+        raise UserError(where + _said(error)) from None
+    return found
+
+
+def _name(stage: DvcStage) -> str:
+    """The name as DVC prints it in the project's folder."""
+    if not isinstance(stage, PipelineStage):
+        return str(stage.path_in_repo)
+    return str(stage.name) if stage.path_in_repo == FILE else f"{stage.path_in_repo}:{stage.name}"
+
+
+def _recorded(stage: PipelineStage) -> Stage:
+    inputs: dict[str, Any] = {}
+    for dep in stage.deps:
+        if isinstance(dep, ParamsDependency):
+            values = dep.hash_info.value if dep.hash_info else {}
+            inputs |= {_key(dep, key): value for key, value in flattened(values).items()}
+        else:
+            inputs[str(dep)] = _hash(dep)
+    return Stage(stage.cmd, inputs, {str(out): _hash(out) for out in stage.outs})
+
+
+def _hash(entry: Output) -> str | None:
+    return entry.hash_info.value if entry.hash_info else None
+
+
+def _key(dep: ParamsDependency, key: str) -> str:
+    return key if str(dep) == "params.yaml" else f"{dep}: {key}"
+
+
+def _changed_inputs(stage: DvcStage, upstream: list[DvcStage]) -> list[str]:
+    """The inputs that differ from those in dvc.lock, each one asked alone."""
+    if not any(entry.hash_info for entry in [*stage.deps, *stage.outs]):
+        return ["never run"]
+    found = ["cmd"] if stage.changed_stage() else []
+    alone = copy.copy(stage)
+    for dep in stage.deps:
+        alone.deps = [dep]
+        if alone.changed_deps(allow_missing=True, upstream=upstream):
+            found += _changed_params(dep) if isinstance(dep, ParamsDependency) else [str(dep)]
+    return found
+
+
+def _changed_params(dep: ParamsDependency) -> list[str]:
+    """The keys of a file of parameters whose values differ from those in dvc.lock."""
+    status = dep.status()[str(dep)]
+    if isinstance(status, str):  # the whole file is missing or new
+        return [str(dep)]
+    found = []
+    for key in status:
+        before, after = (flattened({key: side.get(key)}) for side in (dep.hash_info.value, dep.read_params()))
+        inner = [inner for inner in sorted(before | after) if before.get(inner) != after.get(inner)]
+        found += [_key(dep, name) for name in inner or [key]]
+    return found
+
+
+def _changed_outs(stage: DvcStage) -> list[str]:
+    """The outputs that are here with another content than in dvc.lock."""
+    found = []
+    alone = copy.copy(stage)
+    for out in stage.outs:
+        alone.outs = [out]
+        if alone.changed_outs(allow_missing=True):
+            found.append(str(out))
+    return found
+
+
+def _said(error: BaseException) -> str:
+    """The reason for an error of DVC's, in one line."""
+    while error.__cause__ and str(error).startswith("failed to"):
+        error = error.__cause__
+    return " ".join(str(error).split())
+
+
+def cached_files(path: str, md5: str | None) -> dict[str, Path | None]:
+    """Where this project's cache holds an output, by file; None for a file that it lacks. No remote is asked.
+
+    Args:
+        path: The output: a file or a folder.
+        md5: The hash in dvc.lock, which ends in `.dir` for a folder.
+    """
+    if md5 is None:
+        return {path: None}
+    with Repo() as repo:
+        # The legacy cache holds what DVC 2 made, whose hashes have another name.
+        odb = next((odb for odb in (repo.cache.local, repo.cache.legacy) if odb.exists(md5)), repo.cache.local)
+        hashes = {path: md5}
+        if md5.endswith(".dir"):
+            try:
+                tree = Tree.load(odb, HashInfo(odb.hash_name, md5))
+            except (OSError, ValueError, ObjectFormatError):
+                return {path: None}
+            hashes = {"/".join([path, *key]): hash_info.value for key, _, hash_info in tree}
+        places = {name: Path(odb.oid_to_path(value)) for name, value in hashes.items()}
+        return {name: place if place.is_file() else None for name, place in places.items()}
