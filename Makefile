@@ -53,13 +53,22 @@ COMPILE = --quiet --upgrade --universal --python-version 3.11 --generate-hashes 
 PYTEST = pytest --numprocesses 2 --dist loadfile
 PICTURES = "What each feature tells alone" "Learning curve" "ROC curve" "Precision and recall" "Calibration"
 
+# A .venv is made anew if its Python isn't supported, is gone, or has become another (after an upgrade of the system).
+ifneq ($(wildcard .venv),)
+SUPPORTED = import os, sys, sysconfig; \
+	sys.exit(not ((3, 11) <= sys.version_info < (3, 14) and os.path.isdir(sysconfig.get_path("purelib"))))
+UNFIT := $(shell .venv/bin/python -c '$(SUPPORTED)' 2>/dev/null || echo unfit)
+endif
+.PHONY: unfit
+
 # The hashes hold for the packages that are built here, too: what builds them is installed first.
-.venv/installed: requirements.txt requirements-dev.txt
+.venv/installed: requirements.txt requirements-dev.txt $(UNFIT)
+	@$(if $(UNFIT),echo "Making .venv anew: its Python is not 3.11 to 3.13 or is gone" && rm -rf .venv)
 	@if command -v uv >/dev/null; then \
 		uv venv --quiet --allow-existing --python '>=3.11,<3.14' .venv && \
-		echo "Installing packages" && uv pip sync --quiet --python .venv --require-hashes --compile-bytecode --build-constraints requirements-dev.txt $^; \
+		echo "Installing packages" && uv pip sync --quiet --python .venv --require-hashes --compile-bytecode --build-constraints requirements-dev.txt requirements.txt requirements-dev.txt; \
 	else \
-		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12")' && \
+		$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12")' && \
 		{ $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python lacks its venv module: on Debian, apt install python3-venv" >&2; exit 1; }; } && \
 		$(PYTHON) -m venv .venv && echo "Installing packages; this takes a minute or two" && \
 		.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt && \

@@ -117,7 +117,9 @@ def _root() -> Path | None:
 def _run(arguments: tuple[str, ...], folder: Path | None, index: Path | None) -> subprocess.CompletedProcess[bytes]:
     settings = [word for setting in SETTINGS for word in ("-c", setting)]
     command = ["git", "--literal-pathspecs", "--no-optional-locks", *settings, *arguments]
-    environment = os.environ | ({"GIT_INDEX_FILE": str(index)} if index else {})
+    environment = {name: value for name, value in os.environ.items() if name != "GIT_DIFF_OPTS"}
+    if index:
+        environment["GIT_INDEX_FILE"] = str(index)
     try:
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True)
     except FileNotFoundError:

@@ -465,8 +465,8 @@ def difference_of_results() -> bytes:
         git("read-tree", "HEAD", index=index)
         git("add", "--", "dvc.lock", "metrics", index=index)
         # Unlike `diff`, this command heeds no setting of the user's (prefixes, colours, lines of context).
-        how = ["--cached", "--patch", "--binary", "--unified=3", "--no-renames", "--no-ext-diff", "--no-textconv"]
-        return git_bytes("diff-index", *how, "HEAD", "--", index=index)
+        how = ["--patch", "--binary", "--unified=3", "--no-color", "--no-renames", "--no-ext-diff", "--no-textconv"]
+        return git_bytes("diff-index", "--cached", *how, "HEAD", "--", index=index)
 
 
 def broken(rerun: Rerun, here: Revision, base: Revision | None) -> list[tuple[str, str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self, TypeGuard
 
 import pandas as pd
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from src.core.errors import UserError
 from src.core.git import git, git_bytes, git_names, git_or_none
@@ -197,8 +197,8 @@ def read_gate(revision: Revision) -> Gate | None:
     if revision.commit is None:
         return read_params().gate
     try:
-        return Gate.model_validate(revision.yaml("params.yaml")["gate"])
-    except (ValueError, KeyError, TypeError, UserError):
+        return Gate.model_validate(revision.yaml("params.yaml").get("gate"))
+    except (ValidationError, UserError):
         return None
 
 
