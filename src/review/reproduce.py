@@ -13,6 +13,7 @@ from pathlib import Path
 
 from src.core.errors import UserError
 from src.review.lock import Verdict, verify
+from src.review.pipeline import FROZEN, opened, read_pipeline
 from src.review.results import Revision
 
 OTHERWISE = {
@@ -47,11 +48,17 @@ def reproduce() -> Verdict:
         print(f"{head.short}: every stage again in {clone}", flush=True)
         _run("git", "clone", "--quiet", str(here), str(clone), cwd=here)
         _run("git", "checkout", "--quiet", "--detach", str(head.commit), cwd=clone)
-        if files := _run("git", "ls-files", "*.dvc", cwd=clone).split("\n")[:-1]:
-            # A table of one's own comes from this folder's cache.
-            _run(*dvc, "remote", "add", "--quiet", "--local", "here", str(here / ".dvc" / "cache"), cwd=clone)
+        # Whatever cache the settings name, the clone's own is empty.
+        _run(*dvc, "cache", "dir", "--quiet", "--local", str(clone / ".dvc" / "cache"), cwd=clone)
+        files = _run("git", "ls-files", "*.dvc", cwd=clone).split("\n")[:-1]
+        files += [name for name, why in read_pipeline(head).unjudged.items() if why == FROZEN]
+        if files:
+            # Your own table, and what a frozen stage made, come from the cache that this folder uses.
+            with opened() as repo:
+                cache = repo.cache.local_cache_dir
+            _run(*dvc, "remote", "add", "--quiet", "--local", "here", cache, cwd=clone)
             _run(*dvc, "pull", "--quiet", "--remote", "here", *files, cwd=clone)
-        done = subprocess.run([*dvc, "repro", "--force"], cwd=clone, env=environment, umask=0o077)
+        done = subprocess.run([*dvc, "repro", "--force", "dvc.yaml"], cwd=clone, env=environment, umask=0o077)
         if done.returncode:
             raise UserError("the pipeline failed in the clone; what it printed is above")
         return verify(head, clone)
