@@ -8,7 +8,7 @@ help:  ## list these commands
 install: .venv/installed  ## make .venv with the locked packages
 
 repro: .venv/installed  ## run what has changed; show scores, baselines, gate
-	@python -m src.core.params && dvc repro && echo && python -m src.review scores
+	@python -m src.core.params && python -m src.review repro
 
 plots: .venv/installed  ## draw the pictures, into dvc_plots/index.html
 	@dvc plots show --out dvc_plots $(PICTURES)
@@ -23,8 +23,8 @@ reproduce: .venv/installed  ## make the commit again elsewhere; compare each byt
 	@python -m src.review reproduce
 
 undo: .venv/installed  ## the committed results back; code, params, source stay
-	git restore --source=HEAD --staged --worktree dvc.lock metrics && git clean -dfq metrics
-	dvc checkout --force --allow-missing dvc.yaml
+	@git reset --quiet -- dvc.lock metrics && git ls-files -z dvc.lock metrics | git checkout-index --force -z --stdin
+	@git clean -dfxq -- dvc.lock metrics && dvc checkout --quiet --force --allow-missing dvc.yaml
 
 test: .venv/installed  ## check all that is quick to check (10 minutes)
 	ruff check && ruff format --check && mypy && $(PYTEST) -m "not slow"

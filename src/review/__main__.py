@@ -1,8 +1,9 @@
-"""What the results say: `python -m src.review scores | gate | report | lock | rerun | reproduce`.
+"""What the results say: `python -m src.review scores | gate | report | repro | rerun | lock | reproduce`.
 
     scores      each score with its 95 % interval, the baselines beside it, and the gate
     gate        what must hold, whether it does, by how much [--base REV: judged by its gate, and against it]
     report      all that a reviewer needs, into report.md [--base REV] [--head REV: else the folder as it stands]
+    repro       `dvc repro`, the scores, and which inputs changed while it ran, if any
     rerun       the pipeline again, without believing dvc.lock; results come from it or from DVC's run-cache
     lock        the folder's results against the commit's: reproduced, stale, or where they differ
     reproduce   the commit made again elsewhere, and each byte compared
@@ -21,7 +22,7 @@ from src.review.gate import Rule, judge_change
 from src.review.lock import Verdict, doubts, stale, verify
 from src.review.report import write_report
 from src.review.reproduce import reproduce
-from src.review.rerun import Rerun, rerun
+from src.review.rerun import Rerun, repro, rerun
 from src.review.results import FOLDER, NO_BASE, Results, Revision, find_base, read_sides
 
 
@@ -91,14 +92,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m src.review", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["scores", "gate", "report", "rerun", "lock", "reproduce"])
+    parser.add_argument("what", choices=["scores", "gate", "report", "repro", "rerun", "lock", "reproduce"])
     parser.add_argument("--base", metavar="REV", help="for gate and report: what the change is to be merged into")
     parser.add_argument("--head", metavar="REV", help="for report: the change, if it isn't the folder")
     arguments = parser.parse_args()
     for option, takers in (("base", ("gate", "report")), ("head", ("report",))):
         if getattr(arguments, option) is not None and arguments.what not in takers:
             parser.error(f"--{option} is for {' and '.join(takers)}")
-    if arguments.what == "scores":
+    if arguments.what == "repro":
+        if not repro():
+            sys.exit(1)
+        print()
+    if arguments.what in ("repro", "scores"):
         print_scores(read_sides(FOLDER, None).results)
         print()
         print_gate(None)

@@ -5,7 +5,10 @@ project's own dvc.yaml is asked. Another dvc.yaml in a subfolder has commands of
 """
 
 import copy
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -27,6 +30,8 @@ from src.core.git import git
 from src.review.results import Revision, flattened
 
 FILE = "dvc.yaml"
+FROZEN = "frozen: DVC never runs it"
+ALWAYS = "DVC always runs it"
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,7 @@ def read_pipeline(revision: Revision) -> Pipeline:
     Raises:
         UserError: DVC can't read the pipeline, or another process holds DVC's lock.
     """
-    return _of_folder() if revision.commit is None else _of_commit(revision.commit)
-
-
-def _of_folder() -> Pipeline:
-    with Repo() as repo:
-        return _inspected(repo, "")
+    return _inspected(Path()) if revision.commit is None else _of_commit(revision.commit)
 
 
 @cache
@@ -86,11 +86,8 @@ def _of_commit(commit: str) -> Pipeline:
         # A temporary index: neither the repository's own nor its list of worktrees is touched.
         checkout = ["-c", "core.sparseCheckout=false", f"--work-tree={project}", "read-tree", "--reset", "-u", commit]
         git(*checkout, index=Path(folder) / "index")
-        if not (project / ".dvc").is_dir():
-            raise UserError(f"{commit[:8]}: has no .dvc folder, so it's no DVC project")
         config = {"core": {"no_scm": True, "site_cache_dir": str(Path(folder) / "site")}}
-        with Repo(str(project), config=config) as repo:
-            return _inspected(repo, f"{commit[:8]}:")
+        return _inspected(project, config, f"{commit[:8]}: ")
 
 
 def recorded_stages(folder: Path) -> dict[str, Stage]:
@@ -99,46 +96,76 @@ def recorded_stages(folder: Path) -> dict[str, Stage]:
     Raises:
         UserError: DVC can't read them.
     """
-    with Repo(str(folder)) as repo:
-        try:
-            return {_name(stage): _recorded(stage) for stage in repo.stage.collect(str(Path(repo.root_dir) / FILE))}
-        except DvcException as error:
-            raise UserError(_said(error)) from None
+    with opened(folder) as repo:
+        return {_name(stage): _recorded(stage) for stage in own_stages(repo)}
 
 
-def _inspected(repo: Repo, where: str) -> Pipeline:
-    """What DVC says in a folder; its files are named after `where`."""
-    file = Path(repo.root_dir) / FILE
+def own_stages(repo: Repo) -> list[PipelineStage]:
+    """The stages in a project's own dvc.yaml, with what dvc.lock records of them."""
+    return list(repo.stage.collect(str(Path(repo.root_dir) / FILE)))
+
+
+@contextmanager
+def opened(folder: Path = Path(), config: dict[str, Any] | None = None, where: str = "") -> Iterator[Repo]:
+    """A project, as DVC's API has it.
+
+    Args:
+        folder: The project's folder.
+        config: Settings that replace those of .dvc/config.
+        where: What an error begins with; empty for the folder that the user works in.
+
+    Raises:
+        UserError: DVC can't read something in it, or another process holds DVC's lock.
+    """
+    if not (folder / ".dvc").is_dir():
+        raise UserError(f"{where}there is no .dvc folder, so this isn't a DVC project")
+    try:
+        with Repo(str(folder), config=config) as repo:
+            yield repo
+    except (DvcException, SCMError) as error:
+        cause: BaseException = error
+        while cause.__cause__ and str(cause).startswith("failed to reproduce"):
+            cause = cause.__cause__
+        said = " ".join(str(cause).split()).replace(f"{os.path.relpath(folder)}/", "").replace("'./", "'")
+        if where:
+            raise UserError(where + said) from None
+        if "dvc.lock' " in said:
+            raise UserError(f"{said}; `make undo` brings the committed one back") from None
+        raise UserError(f"{said}; `dvc repro --dry dvc.yaml` shows where") from None
+
+
+def _inspected(folder: Path, config: dict[str, Any] | None = None, where: str = "") -> Pipeline:
+    """What DVC says in a folder; the arguments are those of `opened`."""
     found = Pipeline({})
 
     def look(stage: DvcStage, upstream: list[DvcStage], **_: object) -> None:
         """Ask a stage in place of running it."""
         name = _name(stage)
         changed = stage.changed(allow_missing=True, upstream=upstream)
-        if isinstance(stage, PipelineStage):
+        if stage.path_in_repo == FILE:
             found.stages[name] = _recorded(stage)
             if gone := [str(out) for out in stage.outs if not out.use_cache and not out.exists]:
                 found.missing[name] = gone
         if stage.is_callback or stage.always_changed:
-            found.unjudged[name] = "DVC always runs it"
+            found.unjudged[name] = ALWAYS
         elif stage.frozen:
             if isinstance(stage, PipelineStage):
-                found.unjudged[name] = "frozen: DVC never runs it"
+                found.unjudged[name] = FROZEN
         elif changed:
             if inputs := _changed_inputs(stage, upstream):
                 found.changed[name] = inputs
             if outs := _changed_outs(stage):
                 found.edited[name] = outs
 
-    def skip_other_pipelines(path: str, error: Exception) -> None:
-        if Path(path).name != FILE or Path(path).resolve() == file.resolve():
-            raise error
+    with opened(folder, config, where) as repo:
+        file = Path(repo.root_dir) / FILE
 
-    repo.stage_collection_error_handler = skip_other_pipelines
-    try:
+        def skip_other_pipelines(path: str, error: Exception) -> None:
+            if Path(path).name != FILE or Path(path).resolve() == file.resolve():
+                raise error
+
+        repo.stage_collection_error_handler = skip_other_pipelines
         repo.reproduce(targets=[str(file)], repro_fn=look)
-    except (DvcException, SCMError) as error:
-        raise UserError(where + _said(error)) from None
     return found
 
 
@@ -205,11 +232,28 @@ def _changed_outs(stage: DvcStage) -> list[str]:
     return found
 
 
-def _said(error: BaseException) -> str:
-    """The reason for an error of DVC's, in one line."""
-    while error.__cause__ and str(error).startswith("failed to"):
-        error = error.__cause__
-    return " ".join(str(error).split())
+def read_inputs() -> dict[str, str]:
+    """The content of dvc.yaml and of each file that its stages depend on and none of them makes, by path.
+
+    Files are hashed. Of a file of parameters only the values that a stage depends on count.
+
+    Raises:
+        UserError: DVC can't read the pipeline.
+    """
+    with opened() as repo:
+        stages = own_stages(repo)
+        outs = [out.fs_path for stage in stages for out in stage.outs]
+        content: dict[str, list[str]] = {FILE: [Path(FILE).read_text(encoding="utf-8")]}
+        for stage in stages:
+            for dep in stage.deps:
+                if any(dep.fs.isin_or_eq(dep.fs_path, out) for out in outs):
+                    continue
+                values = content.setdefault(str(dep), [])
+                if isinstance(dep, ParamsDependency):
+                    values.append(repr(dep.read_params()))
+                elif dep.exists:
+                    values.append(str(dep.get_hash()))
+    return {path: "\n".join(values) for path, values in content.items()}
 
 
 def cached_files(path: str, md5: str | None) -> dict[str, Path | None]:
@@ -221,7 +265,7 @@ def cached_files(path: str, md5: str | None) -> dict[str, Path | None]:
     """
     if md5 is None:
         return {path: None}
-    with Repo() as repo:
+    with opened() as repo:
         # The legacy cache holds what DVC 2 made, whose hashes have another name.
         odb = next((odb for odb in (repo.cache.local, repo.cache.legacy) if odb.exists(md5)), repo.cache.local)
         hashes = {path: md5}

@@ -14,6 +14,7 @@ from pathlib import Path
 from src.core.errors import UserError
 from src.core.git import git, git_names
 from src.review.lock import Verdict, verify
+from src.review.pipeline import FROZEN, opened, read_pipeline
 from src.review.results import Revision
 
 OTHERWISE = {
@@ -49,11 +50,17 @@ def reproduce() -> Verdict:
         print(f"{head.short}: every stage again in {clone}", flush=True)
         git("clone", "--quiet", "--no-checkout", "--template=", "--no-reject-shallow", str(here), str(clone))
         git("checkout", "--quiet", "--detach", str(head.commit), folder=clone)
-        if files := [name for name in git_names("ls-files", "-z", folder=clone) if name.endswith(".dvc")]:
-            # A table of one's own comes from this folder's cache.
-            _dvc("remote", "add", "--quiet", "--local", "here", str(here / ".dvc" / "cache"), folder=clone)
+        # Whatever cache the settings name, the clone's own is empty.
+        _dvc("cache", "dir", "--quiet", "--local", str(clone / ".dvc" / "cache"), folder=clone)
+        files = [name for name in git_names("ls-files", "-z", folder=clone) if name.endswith(".dvc")]
+        files += [name for name, why in read_pipeline(head).unjudged.items() if why == FROZEN]
+        if files:
+            # Your own table, and what a frozen stage made, come from the cache that this folder uses.
+            with opened() as repo:
+                cache = repo.cache.local_cache_dir
+            _dvc("remote", "add", "--quiet", "--local", "here", cache, folder=clone)
             _dvc("pull", "--quiet", "--remote", "here", *files, folder=clone)
-        done = subprocess.run([*DVC, "repro", "--force"], cwd=clone, env=environment, umask=0o077)
+        done = subprocess.run([*DVC, "repro", "--force", "dvc.yaml"], cwd=clone, env=environment, umask=0o077)
         if done.returncode:
             raise UserError("the pipeline failed in the clone; what it printed is above")
         return verify(head, clone)

@@ -1,11 +1,15 @@
-"""The pipeline of the commit, run again without believing its dvc.lock.
+"""The pipeline: what has changed (`repro`), or all of it, without believing the commit's dvc.lock (`rerun`).
 
+    python -m src.review repro
     python -m src.review rerun
 
-DVC would skip a stage whose results are committed, and so would never find that they can't be made. So dvc.lock is put
-aside: each stage runs, or comes from DVC's run-cache, which knows the hashes of what earlier runs here made of the same
-inputs. What happened, stage by stage, and the last lines that were printed are kept in `.dvc/tmp/rerun.json` for
-`report`.
+DVC would skip a stage whose results are committed, and so would never find that they can't be made. So `rerun` puts
+dvc.lock aside: each stage runs, or comes from DVC's run-cache, which knows the hashes of what earlier runs here made of
+the same inputs. What happened, stage by stage, and the last lines that were printed are kept in `.dvc/tmp/rerun.json`
+for `report`.
+
+DVC records a stage's inputs as they are after it has run (github.com/treeverse/dvc, issue 11058). Both commands compare
+them with those before the run, and say which files changed in between.
 """
 
 import hashlib
@@ -19,15 +23,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from dvc.exceptions import DvcException
-from dvc.repo import Repo
+from dvc.utils.serialize import dump_yaml, load_yaml
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.transfer import transfer
 from pydantic import BaseModel, ValidationError
 
-from src.core.errors import one_line
+from src.core.errors import UserError, one_line
 from src.core.files import write_json
 from src.core.git import head
+from src.review.pipeline import FROZEN, opened, own_stages, read_inputs, read_pipeline
+from src.review.results import FOLDER
 
 FILE = Path(".dvc/tmp/rerun.json")
 LOCK = Path("dvc.lock")
@@ -48,13 +53,17 @@ class Stage(BaseModel):
 
 
 class Rerun(BaseModel):
-    """What a run of a commit's pipeline did; `lock` is the hash of the dvc.lock that it left."""
+    """What a run of a commit's pipeline did.
+
+    `lock` is the hash of the dvc.lock that it left, and `changed` names the inputs that changed while it ran.
+    """
 
     commit: str
     lock: str
     succeeded: bool
     stages: list[Stage]
     tail: list[str]
+    changed: list[str] = []
 
     @classmethod
     def last(cls) -> Self | None:
@@ -73,31 +82,79 @@ def _hash() -> str:
 
 def _lend_results() -> None:
     """Put the results that Git keeps into DVC's cache, which a storage gives the others only."""
-    with suppress(DvcException), Repo() as repo:  # `dvc repro` tells of a mistake in its files
-        for out in repo.index.outs:
+    with suppress(UserError), opened() as repo:  # `dvc repro` tells of a mistake in its files
+        for out in (out for stage in own_stages(repo) for out in stage.outs):
             if not out.use_cache and out.exists:
                 staging, _, found = build(repo.cache.local, out.fs_path, out.fs, "md5")
                 transfer(staging, repo.cache.local, {found.hash_info}, shallow=False)
 
 
+def _set_lock_aside() -> None:
+    """Leave only the frozen stages in dvc.lock: DVC doesn't run them, so their outputs come from the cache."""
+    frozen: list[str] = []
+    with suppress(UserError):
+        frozen = [name for name, why in read_pipeline(FOLDER).unjudged.items() if why == FROZEN]
+    if not frozen or not LOCK.is_file():
+        LOCK.unlink(missing_ok=True)
+        return
+    content = load_yaml(str(LOCK))
+    content["stages"] = {name: entry for name, entry in content["stages"].items() if name in frozen}
+    dump_yaml(str(LOCK), content)
+    with opened() as repo:
+        repo.checkout(targets=frozen, allow_missing=True)
+
+
+def _inputs() -> dict[str, str]:
+    """The pipeline's inputs, empty where DVC can't read it, which `dvc repro` tells."""
+    with suppress(UserError):
+        return read_inputs()
+    return {}
+
+
+def _changed_since(before: dict[str, str]) -> list[str]:
+    """The inputs that changed while the pipeline ran; told on standard error."""
+    after = _inputs()
+    changed = [path for path, content in before.items() if content and content != after.get(path)]
+    if changed:
+        what = "changed while the pipeline ran. dvc.lock may record the new content for results of the old"
+        print(f"\n{', '.join(changed)}: {what}; `dvc repro --force dvc.yaml` makes them again", file=sys.stderr)
+    return changed
+
+
+def _command() -> tuple[list[str], dict[str, str]]:
+    """DVC on this project's own dvc.yaml, and the environment in which stages find this `python`."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return [sys.executable, "-m", "dvc", "repro", "dvc.yaml"], os.environ | {"PATH": path}
+
+
+def repro() -> bool:
+    """Run the stages whose inputs have changed; returns whether all went well and no input changed meanwhile."""
+    before = _inputs()
+    command, environment = _command()
+    succeeded = subprocess.run(command, env=environment).returncode == 0
+    return not _changed_since(before) and succeeded
+
+
 def rerun() -> bool:
     """Run the pipeline, showing what it prints, and keep what happened; returns whether it ran to its end."""
-    LOCK.unlink(missing_ok=True)
+    _set_lock_aside()
+    before = _inputs()
     record = Rerun(commit=head() or "", lock="", succeeded=False, stages=[], tail=[])
     write_json(record.model_dump(), FILE)  # what stands if this process is killed
     _lend_results()
     tail: deque[str] = deque(maxlen=TAIL)
     events: list[tuple[float, str, str]] = []
+    command, environment = _command()
+    changed: list[str] = []
     succeeded = False
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # for the `python` that stages name
     try:
         with subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro"],
+            command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
-            env=os.environ | {"PATH": path},
+            env=environment,
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:
@@ -108,9 +165,10 @@ def rerun() -> bool:
         if process.returncode == 0 and not events:  # DVC takes a pipeline without stages for one that is up to date
             tail.append("dvc.yaml: holds no stages, so that nothing ran; `git restore dvc.yaml`")
             print(tail[-1])
+        changed = _changed_since(before)
     finally:  # an interrupted run is kept as well
         kept = {"lock": _hash(), "succeeded": succeeded, "stages": _stages(events), "tail": list(tail)}
-        write_json(record.model_copy(update=kept).model_dump(), FILE)
+        write_json(record.model_copy(update=kept | {"changed": changed}).model_dump(), FILE)
     return succeeded
 
 
@@ -119,6 +177,6 @@ def _stages(events: list[tuple[float, str, str]]) -> list[Stage]:
     stages: dict[str, Stage] = {}
     for at, (began, name, how) in enumerate(events):
         end = events[at + 1][0] if at + 1 < len(events) else time.monotonic()
-        before = stages[name].seconds if name in stages else 0  # a stage that failed first ran
-        stages[name] = Stage(name=name, how=how, seconds=before + end - began)
+        earlier = stages[name].seconds if name in stages else 0  # a stage that failed first ran
+        stages[name] = Stage(name=name, how=how, seconds=earlier + end - began)
     return list(stages.values())
