@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.conftest import change_params, check, commit, run
 
-STAGES = ["ingest", "validate", "prepare", "describe", "split", "train", "evaluate"]
+STAGES = ["ingest", "validate", "prepare", "split", "describe", "train", "evaluate"]
 
 
 def rerun(project: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
