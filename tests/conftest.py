@@ -79,7 +79,10 @@ BOOSTING = {
     "seed": 1,
     "refits": 3,
 }
-ROLES = {"set": "table", "positive": None, "id": None, "time": None, "group": None, "drop": [], "private": []}
+ROLES: dict[str, Any] = {
+    **{"set": "table", "positive": None, "id": None, "id_columns": [], "time": None, "group": None},
+    **{"drop": [], "private": []},
+}
 
 
 def adopt(folder: Path, table: Callable[[Path], object], name: str, **sections: dict[str, Any]) -> Path:
@@ -114,7 +117,12 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.mktemp("wine"),
         lambda file: frame.to_csv(file, sep=";", decimal=",", index=False),
         "wine.csv",
-        data={"target": "target", "task": "classification", "read": {"separator": ";", "decimal": ","}},
+        data={
+            "target": "target",
+            "task": "classification",
+            "read": {"separator": ";", "decimal": ","},
+            "id_columns": [name for name in frame if name != "target"],
+        },
         split={"by": "random", "valid": 0.25, "test": 0.15, "seed": 1},
         evaluate={"resamples": 100, "slices": ["target"]},
         gate={"metric": "log_loss", "floor": 0.5, "slice_floor": 0.9, "smallest_difference": {"log_loss": 0.01}},
@@ -129,7 +137,14 @@ def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.mktemp("weather"),
         lambda file: frame.to_csv(file, index=False),
         "weather.csv",
-        data={"target": "temp", "task": "regression", "read": {}, "time": "time_hour", "drop": ["dewp"]},
+        data={
+            "target": "temp",
+            "task": "regression",
+            "read": {},
+            "id_columns": ["origin", "time_hour"],
+            "time": "time_hour",
+            "drop": ["dewp"],
+        },
         split={"by": "time", "valid_from": "2013-02-15", "test_from": "2013-03-15"},
         evaluate={"resamples": 100, "slices": ["origin"]},
         gate={"metric": "r2", "floor": 0, "slice_floor": None, "smallest_difference": {"r2": 0.01}},

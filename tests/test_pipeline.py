@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from tests.conftest import ENVIRONMENT, ROOT, change_params, check, run
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 COSTS = {"false_positive": 1, "false_negative": 1}
 STAGES = list(PIPELINE["stages"])
+EARLIER = ("source.json", "validation.json")  # written before split
 
 
 def test_a_run_from_nothing_elsewhere_gives_the_committed_bytes(demo: Path):
@@ -87,6 +89,20 @@ def test_a_stage_declares_the_parameters_that_it_reads_and_no_other(
                 section = getattr(section, part, None)
             declared |= leaves(section, key)
     assert seen == declared
+
+
+def test_no_stage_after_split_reads_test(copy_of, wine: Path):
+    project = copy_of(wine)
+    folders = [project / name for name in ("metrics", "models")]
+    kept = {file: file.read_bytes() for folder in folders for file in folder.rglob("*") if file.is_file()}
+    for folder in folders:
+        shutil.rmtree(folder)
+    for name in ("data/split/test.parquet", "data/prepared.parquet", "data/raw/table.parquet"):
+        (project / name).write_bytes(b"nobody can read this")
+    for stage in STAGES[STAGES.index("split") + 1 :]:
+        check(sys.executable, "-m", f"src.stages.{stage}", cwd=project)
+    made = {file: file.read_bytes() for folder in folders for file in folder.rglob("*") if file.is_file()}
+    assert made == {file: content for file, content in kept.items() if file.name not in EARLIER}
 
 
 @pytest.mark.parametrize("project", ["demo", "wine", "weather"])

@@ -127,16 +127,22 @@ def described(raw: pd.DataFrame, data: Data) -> Iterator[Column]:
         yield Column(str(name), kind, float(values.isna().mean()), role)
 
 
-def warnings(raw: pd.DataFrame, prepared: pd.DataFrame, data: Data) -> Iterator[str]:
-    """What about the table ruins projects, each with the option that mends it."""
-    target, names = prepared[data.target], [name for name in raw.columns if name in features(raw, data)]
+def warnings(raw: pd.DataFrame, seen: pd.DataFrame, data: Data) -> Iterator[str]:
+    """What about the table ruins projects, each with the option that mends it.
+
+    Args:
+        raw: the table as it was read.
+        seen: the prepared rows of train and valid. How much a feature tells of the target is looked at on these alone.
+        data: the columns' roles.
+    """
+    target, names = raw[data.target], [name for name in raw.columns if name in features(raw, data)]
     figures = [name for name in raw.columns if re.fullmatch(r"-?\d+\.\d+(e[+-]?\d+)?", name)]
     if len(figures) >= len(raw.columns) / 2:
         yield f"{figures[0]} names a column: if the first line is data, put a line of names above it"
-    step = len(prepared) // MOST_ROWS + 1
-    sample = prepared.iloc[::step]
+    step = len(seen) // MOST_ROWS + 1
+    sample = seen.iloc[::step]
     said: set[str] = set()
-    for name in features(prepared, data):
+    for name in features(seen, data):
         share = explained(sample[name], sample[data.target], data.task)
         if share > SUSPICIOUS and (option := drop(name, raw)) not in said:
             yield f"{name}: tells {share:.0%} of the target alone; if it's known only afterwards: {option}"

@@ -36,14 +36,19 @@ SMALLEST: dict[Kind, dict[str, float]] = {  # differences that matter; the first
 
 
 class Plan(NamedTuple):
-    """A table as it is and as stages prepare it, its roles, split and parts' rows, and the content of params.yaml."""
+    """A table as it is and as stages prepare it, its roles, split and parts' rows, and the content of params.yaml.
+
+    `seen` are the prepared rows of train and valid; `gone` are columns that ids were made from and that it has no more.
+    """
 
     raw: pd.DataFrame
     prepared: pd.DataFrame
+    seen: pd.DataFrame
     data: Data
     split: Split
     rows: dict[str, int]
     forgotten: list[str]
+    gone: list[str]
     why_task: str
     params: dict[str, Any]
 
@@ -59,7 +64,9 @@ def plan(arguments: argparse.Namespace) -> Plan:
     raw, how = read(given, arguments, was.data.read if was.data.source == source else {})
     roles = roles_of(arguments, raw)
     task, why = task_of(arguments, raw)
-    data = Data.model_validate(roles | {"set": "table", "source": source, "read": how, "task": task, "positive": None})
+    names_rows, gone = id_columns_of(raw, roles, was.data)
+    found = {"set": "table", "source": source, "read": how, "task": task, "positive": None, "id_columns": names_rows}
+    data = Data.model_validate(roles | found)
     try:
         prepared = reader.prepare({"table": raw}, data)
         data = data.model_copy(update={"positive": positive_of(prepared[data.target], data)})
@@ -69,10 +76,14 @@ def plan(arguments: argparse.Namespace) -> Plan:
     again = fits(prepared, data, was)
     same_split = again and (was.data.time, was.data.group) == (data.time, data.group)
     kept = was.split if same_split else None
-    chosen, rows = choose_split(prepared, data, kept)
+    chosen, parts = choose_split(prepared, data, kept)
+    rows = {name: len(part) for name, part in parts.items()}
+    seen = pd.concat([parts["train"], parts["valid"]])
     params = params_for(prepared, data, old["split"] if chosen is kept else moments_of(chosen), old, again)
     forgotten = [option for option in options_of(was.data) if option not in options_of(data)]
-    return Plan(raw, prepared, data, chosen, rows, forgotten if was.data.source == source else [], why, params)
+    if was.data.source != source:
+        forgotten, gone = [], []
+    return Plan(raw, prepared, seen, data, chosen, rows, forgotten, gone, why, params)
 
 
 def fits(prepared: pd.DataFrame, data: Data, was: Params) -> bool:
@@ -153,8 +164,29 @@ def roles_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> dict[str, Any]
             seen[name] = role
     if arguments.group and raw[arguments.group].nunique(dropna=False) < 2:
         raise UserError(f"--group {arguments.group}: the whole table is one group, which can't be split")
-    counters = [name for name in map(str, raw) if name.startswith("Unnamed: ") and columns.counts_rows(raw[name])]
-    return single | lists | {"drop": [*arguments.drop, *(name for name in counters if name not in seen)]}
+    counters = [name for name in counters_of(raw) if name not in seen]
+    return single | lists | {"drop": [*arguments.drop, *counters]}
+
+
+def id_columns_of(raw: pd.DataFrame, roles: dict[str, Any], was: Data) -> tuple[list[str], list[str]]:
+    """The columns that row ids are made from, none where a column names the rows; and those of the list before that
+    the table has no more.
+
+    The list that is there already is kept as long as the table has all of its columns, so that a later version with
+    more columns keeps its ids. Else it's every column but the target and those that only count the rows.
+    """
+    if roles["id"] is not None:
+        return [], []
+    gone = [name for name in was.id_columns if name not in raw]
+    if was.id_columns and not gone and roles["target"] not in was.id_columns:
+        return was.id_columns, []
+    others = {roles["target"], *counters_of(raw)}
+    return [name for name in map(str, raw) if name not in others], gone
+
+
+def counters_of(raw: pd.DataFrame) -> list[str]:
+    """The columns that some programs write before each row, without a name, to count the rows."""
+    return [name for name in map(str, raw) if name.startswith("Unnamed: ") and columns.counts_rows(raw[name])]
 
 
 def task_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> tuple[columns.Task, str]:
@@ -216,8 +248,8 @@ def positive_of(column: pd.Series, data: Data) -> Label | None:
     return says_yes[0] if says_yes else min(target.classes, key=lambda value: (column == value).sum())
 
 
-def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tuple[Split, dict[str, int]]:
-    """By time where there is one, else by group, else at random; about 60, 20 and 20 of 100 rows; its parts' rows.
+def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tuple[Split, dict[str, pd.DataFrame]]:
+    """By time where there is one, else by group, else at random; about 60, 20 and 20 of 100 rows; its parts.
 
     A split that is there already is kept, where it gives such parts.
 
@@ -242,7 +274,7 @@ def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tupl
         train = parts["train"]
         halves = (train[half(train, data, draw)][data.target] for draw in range(REFITS))
         if data.task == "regression" or all(values.nunique() == train[data.target].nunique() for values in halves):
-            return how, {name: len(part) for name, part in parts.items()}
+            return how, parts
         reason = "a random half of train lacks a class"
     raise UserError(f"column {data.target}: too few rows, times or groups to split: {reason}")
 

@@ -63,6 +63,38 @@ def without_returns(text: str) -> str:
     return text.replace("\r", "\\r")
 
 
+def as_text(values: pd.Series) -> pd.Series:
+    """Values as text that doesn't depend on the column's type, nor on the version of pandas.
+
+    A column of whole numbers becomes one of decimals when a cell is empty: 7 and 7.0 are both "7". Other numbers are
+    the shortest decimal that gives them back, dates are in ISO form without a time at midnight, booleans are "true"
+    and "false". Text stays as it is, and missing values stay missing.
+    """
+    if pd.api.types.is_datetime64_any_dtype(values):
+        moments = np.datetime_as_string(values.to_numpy("datetime64[us]"), unit="us")
+        texts = [short_moment(str(moment)) for moment in moments]
+    elif pd.api.types.is_bool_dtype(values):
+        texts = ["true" if value is True else "false" for value in values.tolist()]
+    elif pd.api.types.is_float_dtype(values):
+        numbers = values.to_numpy(float, na_value=np.nan)
+        texts = list(map(repr, numbers.tolist()))
+        for place in np.flatnonzero(np.isfinite(numbers) & (numbers == np.trunc(numbers))):
+            texts[place] = shortest_decimal(float(numbers[place]))
+    else:
+        texts = [str(value) for value in values.tolist()]
+    return pd.Series(texts, index=values.index, dtype="str").where(values.notna())
+
+
+def short_moment(iso: str) -> str:
+    """A moment in ISO form with microseconds, without the part of it that is zero."""
+    return iso.removesuffix(".000000").removesuffix("T00:00:00")
+
+
+def shortest_decimal(value: float) -> str:
+    """The shortest decimal that gives a number back; a whole number has no point."""
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """A header, no index, 6 significant digits, nothing where a value is missing."""
     table = table.map(lambda cell: without_returns(cell) if isinstance(cell, str) else cell)

@@ -6,6 +6,7 @@ Types are strict but for one thing: YAML 1.1 reads `1e-05` as text, so text that
 
 import json
 import re
+from collections import Counter
 from collections.abc import Hashable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -56,7 +57,7 @@ def _not_empty(value: str) -> str:
 
 
 def _distinct(values: list[str]) -> list[str]:
-    if twice := sorted({value for value in values if values.count(value) > 1}):
+    if twice := sorted(value for value, count in Counter(values).items() if count > 1):
         raise ValueError(f"names {', '.join(twice)} twice")
     return values
 
@@ -102,6 +103,7 @@ class Data(Section):
     task: Literal["classification", "regression"]
     positive: str | int | bool | None
     id: Text | None
+    id_columns: Columns
     time: Text | None
     group: Text | None
     drop: Columns
@@ -117,6 +119,10 @@ class Data(Section):
                 raise ValueError(f"{role} and target name the same column")
         if self.id is not None and self.id in (self.time, self.group):
             raise ValueError("id names the column of another role")
+        if self.id is not None and self.id_columns:
+            raise ValueError("id and id_columns are both set: make id null, or id_columns []")
+        if self.target in self.id_columns:
+            raise ValueError("id_columns names the target: a corrected target would change the row's id; leave it out")
         return self
 
     @property

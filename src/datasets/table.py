@@ -5,12 +5,29 @@ How to read it stands under `data.read` in params.yaml: `separator`, `decimal` a
 such as `"%d.%m.%Y"`. A cell of CSV is missing if it's empty or one of MISSING. A column without a name is called
 `Unnamed: 0` if it's the first, as pandas does. Files may end in `.gz` too. A folder's files need the same columns, and
 are put one after another in the order of their names.
+
+A row's id is its value of `data.id`, else a hash of its cells in the columns of `data.id_columns`, in that order. The
+hash is made from a canonical text of each cell, which stays the same when rows or columns are added, when a column is
+renamed (here and in `data.id_columns`), when a column gets another type, and with other versions of the packages:
+
+- a number is its shortest decimal: 1, 1.0, "1", "01" and "1e0" are 1; 007 is 7; -0 is 0; 1,50 is 1.5;
+- a boolean is 1 or 0, also where it's the text "true" or "False"; a time of day is its hours;
+- a date is what the file holds: written as its format in `data.read.types` says, else in ISO form and UTC, also where
+  the column is text; zeros before a day or month don't count;
+- a missing cell and one of MISSING are empty;
+- any other text is itself, without blanks at its ends.
+
+To the hash belongs the number of equal rows before it in the file, so that exact duplicates have ids of their own.
 """
 
+import hashlib
 import re
+from contextlib import suppress
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +37,7 @@ import pyarrow.parquet
 from pydantic import Field
 
 from src.core.errors import UserError
+from src.core.files import as_text, short_moment, shortest_decimal
 from src.core.params import Data
 
 Sign = Annotated[str, Field(pattern=r"^[\x01-\x7f]$")]
@@ -29,6 +47,13 @@ TABBED = (".tsv", ".tab")
 TEXT = (".csv", *TABBED, ".txt", ".data")
 LINES = (".jsonl", ".ndjson")
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "?"]
+WHOLE_NUMBER = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
+NUMBER = re.compile(r"[+-]?((\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
+BOOLEANS = {"true": "1", "false": "0"}
+TIME = re.compile(r"\d\d:\d\d(:\d\d)?", re.ASCII)
+ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
+OTHER_DATE = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}.*", re.ASCII | re.DOTALL)
+ROWS_AT_ONCE = 100_000  # whose ids are made together, which bounds the memory
 
 
 def read(
@@ -192,14 +217,13 @@ def _plain(table: pa.Table, source: Path) -> pd.DataFrame:
 def prepare(tables: dict[str, pd.DataFrame], data: Data) -> pd.DataFrame:
     """One row per row that has a target; dates become numbers that a model can use.
 
-    A row's id is its value of `data.id`, else a hash of the whole raw row and how often it came before, so that it
-    stays the same when rows are added or reordered. Of each date the features are its month, weekday and hour, and its
-    day counted from 1970 unless it's the time that the table is split by. An id and a group stay as they are.
-    Rows without a target are counted in `attrs["dropped"]`.
+    The column of ids is `data.id`, or `row_id`, which is made from `data.id_columns`. Of each date the features are
+    its month, weekday and hour, and its day counted from 1970 unless it's the time that the table is split by. A group
+    stays as it is. Rows without a target are counted in `attrs["dropped"]`.
 
     Raises:
-        UserError: there is no such target or id column, the target is a date, or a column has the name of the ids
-            that are to be made, or of what is made of a date.
+        UserError: there is no such target or id column, no column is named for the ids, the target is a date, or a
+            column has the name of the ids that are to be made, or of what is made of a date.
     """
     raw = tables["table"]
     for role in ("target", "id"):
@@ -208,16 +232,11 @@ def prepare(tables: dict[str, pd.DataFrame], data: Data) -> pd.DataFrame:
             raise UserError(f"params.yaml: data.{role}: {data.source} has no column {column}")
     if pd.api.types.is_datetime64_any_dtype(raw[data.target]):
         raise UserError(f"params.yaml: data.target: {data.target} is a date, which can't be predicted")
-    if data.id is None and data.id_column in raw:
-        raise UserError(f"params.yaml: data.id: the table has a column {data.id_column}; name it here, or rename it")
     table = raw.copy()
     if data.id is None:
-        same = pd.util.hash_pandas_object(raw, index=False)
-        table.insert(
-            0, data.id_column, [f"{row:016x}-{n}" for row, n in zip(same, same.groupby(same).cumcount(), strict=True)]
-        )
+        table.insert(0, data.id_column, _checked_row_ids(raw, data))
     else:
-        table[data.id] = table[data.id].astype("str")
+        table[data.id] = as_text(table[data.id])
     labelled = table[data.target].notna()
     table = table[labelled].reset_index(drop=True)
     if data.task == "classification":
@@ -233,6 +252,91 @@ def prepare(tables: dict[str, pd.DataFrame], data: Data) -> pd.DataFrame:
             table = table.drop(columns=name)
     table.attrs["dropped"] = {"no target": int((~labelled).sum())}
     return table
+
+
+def _checked_row_ids(raw: pd.DataFrame, data: Data) -> list[str]:
+    where = "params.yaml: data.id_columns:"
+    if data.id_column in raw:
+        raise UserError(f"params.yaml: data.id: the table has a column {data.id_column}; name it here, or rename it")
+    if not data.id_columns:
+        raise UserError(
+            f"{where} empty, and data.id is null; list the columns that tell rows apart (`python -m src.adopt` does)"
+        )
+    if gone := [name for name in data.id_columns if name not in raw]:
+        raise UserError(
+            f"{where} {data.source} has no column {gone[0]}; if it was renamed, write its new name there, and the ids "
+            "stay; else take it off the list, and every row gets another id"
+        )
+    return row_ids(raw, data.id_columns, data.read.get("types") or {})
+
+
+def row_ids(table: pd.DataFrame, columns: list[str], types: dict[str, str]) -> list[str]:
+    """An id for each row: a hash of its cells in `columns`, and how many equal rows come before it.
+
+    Args:
+        table: the raw table.
+        columns: the columns that tell rows apart; their order matters, their names don't.
+        types: the formats of dates, by column, among what else `data.read.types` holds.
+
+    Returns:
+        16 hexadecimal digits of BLAKE2b and a number for each row, such as "a3f9c2d47e01b586-0".
+    """
+    hashes: list[str] = []
+    for start in range(0, len(table), ROWS_AT_ONCE):
+        part = table.iloc[start : start + ROWS_AT_ONCE]
+        cells = [canonical(part[name], types.get(name, "")) for name in columns]
+        for row in zip(*cells, strict=True):
+            content = "\x1f".join(row).encode("utf-8", "surrogatepass")  # ASCII's separator of units
+            hashes.append(hashlib.blake2b(content, digest_size=8).hexdigest())
+    equal_before = pd.Series(hashes).groupby(hashes, sort=False).cumcount()
+    return [f"{row}-{number}" for row, number in zip(hashes, equal_before, strict=True)]
+
+
+def canonical(values: pd.Series, date_format: str = "") -> list[str]:
+    """The canonical text of each cell of a column; the module's docstring lists the forms.
+
+    Args:
+        values: a column of the raw table.
+        date_format: how the file writes it, if it's a date and not in ISO form.
+    """
+    codes, distinct = pd.factorize(values)
+    different = pd.Series(distinct)
+    a_date, written = pd.api.types.is_datetime64_any_dtype(values), "%" in date_format
+    a_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    if a_number or (a_date and not written):
+        texts = as_text(different).tolist()
+    else:
+        texts = [_canonical(text) for text in (different.dt.strftime(date_format) if a_date else as_text(different))]
+    return list(np.array([*texts, ""], dtype=object)[codes])  # a missing value's code is -1, the last
+
+
+def _canonical(text: str) -> str:
+    """Text in the form that it would have if its column had the type that it looks like."""
+    text = text.strip()
+    if text in MISSING:
+        text = ""
+    elif whole := WHOLE_NUMBER.fullmatch(text):  # of any length: a float would keep 16 digits
+        text = whole[2] if whole[2] == "0" else whole[1].strip("+") + whole[2]
+    elif NUMBER.fullmatch(text):
+        text = shortest_decimal(float(text.replace(",", ".")))
+    elif text.lower() in BOOLEANS:
+        text = BOOLEANS[text.lower()]
+    else:
+        with suppress(ValueError, OverflowError):  # 25:00, or the 31st of a short month, is text like any other
+            text = _canonical_date(text)
+    return text
+
+
+def _canonical_date(text: str) -> str:
+    """A date or a time of day in the form that the typed value has; any other text as it is."""
+    if TIME.fullmatch(text):
+        clock = time.fromisoformat(text)
+        return shortest_decimal((clock.hour * 3600 + clock.minute * 60 + clock.second) / 3600)
+    if ISO_DATE.fullmatch(text):
+        moment = datetime.fromisoformat(text)
+        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+        return short_moment(moment.isoformat(timespec="microseconds"))
+    return re.sub(r"(?<!\d)0+(?=\d)", "", text) if OTHER_DATE.fullmatch(text) else text
 
 
 def _labels(target: pd.Series) -> pd.Series:

@@ -2,8 +2,9 @@
 
     python -m src.stages.describe
 
-Writes for each column of the prepared table its kind, missing share, and quantiles or commonest values with a histogram
-to `metrics/data.json`, and how much of the target each feature explains alone to `metrics/features.csv`.
+Writes for each column its kind, missing share, and quantiles or commonest values with a histogram to
+`metrics/data.json`, and how much of the target each feature explains alone to `metrics/features.csv`. The rows are
+those of train and valid together: test isn't looked at.
 
 Nothing written shows a value that fewer than 10 rows hold: a quantile is the mean of the 10 rows around it, and rarer
 values are only counted. Histograms lie on a grid that doesn't follow the data (multiples of a power of two), so that
@@ -112,11 +113,13 @@ def relations(table: pd.DataFrame, data: Data) -> pd.DataFrame:
 
 def main() -> None:
     data = read_params().data
-    table = read_table(Path("data/prepared.parquet"))
+    parts = {name: read_table(Path(f"data/split/{name}.parquet")) for name in ("train", "valid")}
+    table = pd.concat(parts.values(), ignore_index=True)
     columns = [column for column in table.columns if column != data.id_column]
     content = {
         "rows": len(table),
-        "dropped": table.attrs.get("dropped", {}),
+        "parts": {name: len(part) for name, part in parts.items()},
+        "dropped": parts["train"].attrs.get("dropped", {}),  # of the whole table, as prepare counted them
         "columns": {name: describe(table[name], is_private(name, data)) for name in columns},
     }
     found = relations(table, data)

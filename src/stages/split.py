@@ -11,13 +11,15 @@ stage reads: it's opened once, for a model that is released, so that a hundred c
   that are alike are in one part.
 """
 
+import hashlib
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-from pandas.util import hash_array
+from numpy.typing import NDArray
 
 from src.core.errors import UserError
-from src.core.files import read_table, write_table
+from src.core.files import as_text, read_table, write_table
 from src.core.params import Data, SplitByShare, SplitByTime, read_params
 
 FEWEST_GROUPS = 5  # with fewer, resamples are too alike to say how sure a score is
@@ -40,10 +42,10 @@ def split(table: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare) -> d
             raise UserError(f"params.yaml: split.valid_from, split.test_from: must be {kind}, as column {data.time} is")
         part = (moments >= how.valid_from).to_numpy(int) + (moments >= how.test_from).to_numpy(int)
     else:
-        names = table[{"group": data.group, "random": data.id_column}[how.by]].astype(str)
+        names = as_text(table[{"group": data.group, "random": data.id_column}[how.by]])
         if how.by == "random" and data.id is None:
             names = names.str.partition("-")[0]  # rows that are alike stay together
-        place = hash_array(names.to_numpy(object), hash_key=f"{how.seed:016d}") / 2.0**64
+        place = places(names, how.seed)
         part = (place >= 1 - how.valid - how.test).astype(int) + (place >= 1 - how.test)
     parts = {name: table[part == number].reset_index(drop=True) for number, name in enumerate(PARTS)}
     for name, rows in parts.items():
@@ -58,6 +60,16 @@ def split(table: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare) -> d
     if data.task == "classification" and not set(parts["valid"][data.target]) <= set(parts["train"][data.target]):
         raise UserError("split: a class of valid has no rows in train; see split in params.yaml")
     return parts
+
+
+def places(names: pd.Series, seed: int) -> NDArray[np.float64]:
+    """Where each row falls between 0 and 1, by the SHA-256 of its name and the seed alone; shape (rows,)."""
+    codes, different = pd.factorize(names)
+    found = []
+    for name in different:
+        digest = hashlib.sha256(f"{seed} {name}".encode("utf-8", "surrogatepass")).digest()
+        found.append(int.from_bytes(digest[:8]) / 2**64)
+    return np.array(found)[codes]
 
 
 def main() -> None:

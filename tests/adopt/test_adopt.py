@@ -259,6 +259,39 @@ def test_a_split_of_ones_own_is_kept_and_told_while_it_suits_the_rows(adopt: Ado
     assert params(project)["split"]["valid_from"].startswith("2024-")
 
 
+def test_ids_are_made_from_every_column_but_the_target_and_a_row_counter(adopt: Adopt):
+    table = HOUSES.rename(columns={"house": "Unnamed: 0"}).assign(**{"Unnamed: 0": range(ROWS)})
+    project = adopt(table, "--target", "price", "--drop", "tax", "--private", "street", "--time", "built")
+    others = ["area", "city", "street", "built", "note", "nothing", "always", "sold", "tax"]
+    assert params(project)["data"]["id_columns"] == others
+    commit(project)
+    assert params(adopt(HOUSES, "--target", "price", "--id", "house"))["data"]["id_columns"] == []
+
+
+def test_ids_stay_when_a_later_version_of_the_table_is_adopted(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    table = HOUSES.drop(columns="house")
+    project = adopt(table, "--target", "price")
+    before = params(project)["data"]["id_columns"]
+    check("dvc", "repro", "prepare", cwd=project)
+    ids = read_table(project / "data/prepared.parquet")["row_id"]
+    commit(project)
+    later = pd.concat([table, table.tail(1).assign(always=None, area="unknown", built="01.01.2022")])
+    adopt(later.assign(garden=7), "--target", "price", name="houses-2024.csv")
+    assert params(project)["data"]["id_columns"] == before
+    check("dvc", "repro", "prepare", cwd=project)
+    assert read_table(project / "data/prepared.parquet")["row_id"].tolist()[:-1] == ids.tolist()
+    assert "any more" not in capsys.readouterr().out
+
+
+def test_a_column_that_ids_were_made_from_and_that_is_gone_is_told(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    project = adopt(HOUSES, "--target", "price")
+    commit(project)
+    adopt(HOUSES.drop(columns=["note", "always"]), "--target", "price")
+    told = "warning: the table has no column note, always any more, which row ids were made from: every row gets"
+    assert told in capsys.readouterr().out
+    assert params(project)["data"]["id_columns"] == [*HOUSES.columns.drop(["note", "always", "price"])]
+
+
 def test_an_option_that_is_not_said_again_is_told(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     words = ("--drop", "tax", "--private", "street", "--id", "house", "--drop", "note")
     project = adopt(HOUSES, "--target", "price", *words)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.core.files import (
+    as_text,
     read_table,
     read_tables,
     replacing,
@@ -77,6 +78,28 @@ def test_a_table_comes_back_as_it_was(folder: Path, table: pd.DataFrame):
     again = read_table(folder / "b.parquet")
     write_table(again, folder / "c.parquet")
     assert (folder / "b.parquet").read_bytes() == (folder / "c.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (pd.Series([7, -1]), ["7", "-1"]),
+        (pd.Series([7.0, None, -0.0, 0.1, 1e22, 1e-9]), ["7", None, "0", "0.1", "10000000000000000000000", "1e-09"]),
+        (pd.Series([7, None], dtype="Int64"), ["7", None]),
+        (pd.Series([1.5, None], dtype="Float64"), ["1.5", None]),
+        (pd.Series([True, False]), ["true", "false"]),
+        (pd.Series([True, None], dtype="boolean"), ["true", None]),
+        (pd.Series([" a", None, "7.0"], dtype="str"), [" a", None, "7.0"]),
+        (
+            pd.Series(
+                pd.to_datetime(["2020-01-31", None, "2020-01-31 10:00", "2020-01-31 00:00:00.5"], format="ISO8601")
+            ),
+            ["2020-01-31", None, "2020-01-31T10:00:00", "2020-01-31T00:00:00.500000"],
+        ),
+    ],
+)
+def test_a_columns_text_does_not_depend_on_its_type(values: pd.Series, texts: list[str | None]):
+    pd.testing.assert_series_equal(as_text(values), pd.Series(texts, dtype="str"))
 
 
 def test_a_table_has_no_trace_of_its_index(tmp_path: Path):

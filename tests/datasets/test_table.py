@@ -1,6 +1,7 @@
 """One table of any kind is read as it is, or refused in one line that shows none of its values."""
 
 import gzip
+import hashlib
 from datetime import time
 from pathlib import Path
 from typing import Any
@@ -176,18 +177,115 @@ def test_any_text_and_any_names_come_back_from_csv(tmp_path_factory: pytest.Temp
     pd.testing.assert_frame_equal(back, expected)
 
 
-def test_a_rows_id_is_its_hash_and_occurrence():
-    raw = pd.DataFrame({"x": [1, 2, 1], "y": ["a", "b", "a"]})
-    ids = table.prepare({"table": raw}, data())["row_id"]
-    assert ids.is_unique
-    assert ids[0].split("-")[0] == ids[2].split("-")[0]
-    reordered = table.prepare({"table": raw[::-1].reset_index(drop=True)}, data())["row_id"]
+def ids_of(file: Path, columns: list[str], text: str, **how: Any) -> list[str]:
+    """The ids that the rows of a CSV file get."""
+    file.write_text(text)
+    given = data(id_columns=columns, target="y", read=how)
+    return table.prepare(table.read(file, **how), given)["row_id"].tolist()
+
+
+CELLS = {
+    "whole": [1, 2, 10**6],
+    "decimal": [0.1, 1e-7, 123456.789],
+    "dose": ["1.50", "2", "-0.0"],
+    "zip": ["007", "10", "8"],
+    "flag": ["true", "false", "true"],
+    "day": ["2020-01-31", "2020-02-01", "1999-12-31"],
+    "moment": ["2020-01-31 10:00:00", "2020-01-31T10:30:01", "2020-02-01 00:00:00"],
+    "zoned": ["2020-01-31T10:00:00Z", "2020-01-31T10:00:00+02:00", "2020-01-31T10:00:00-01:30"],
+    "clock": ["10:20", "23:59", "00:01"],
+    "text": ["a", "b; c", "é"],
+}
+FIRST_ROW = ["1", "0.1", "1.5", "7", "1", "2020-01-31", *["2020-01-31T10:00:00"] * 2, "10.333333333333334", "a"]
+
+
+@pytest.mark.parametrize("changed", CELLS)
+@pytest.mark.parametrize("cell", ["", "some text"])
+def test_ids_stay_when_a_new_row_changes_the_type_of_a_column(tmp_path: Path, changed: str, cell: str):
+    rows = pd.DataFrame(CELLS | {"y": [0, 1, 0]}, dtype=object)
+    before = ids_of(tmp_path / "a.csv", list(CELLS), rows.to_csv(index=False))
+    more = pd.concat([rows, rows.iloc[[0]].assign(**{changed: cell})])
+    after = ids_of(tmp_path / "a.csv", list(CELLS), more.to_csv(index=False))
+    assert after[:3] == before
+    assert len(set(after)) == 4
+
+
+def test_an_id_is_a_hash_of_the_canonical_texts_that_no_version_of_a_package_changes(tmp_path: Path):
+    rows = pd.DataFrame(CELLS | {"y": [0, 1, 0]}, dtype=object)
+    digest = hashlib.blake2b("\x1f".join(FIRST_ROW).encode(), digest_size=8).hexdigest()
+    assert digest == "815f45eec4e6ca9e"
+    assert ids_of(tmp_path / "a.csv", list(CELLS), rows.to_csv(index=False))[0] == f"{digest}-0"
+
+
+def test_ids_stay_when_columns_are_added_renamed_or_moved_and_the_target_is_corrected(tmp_path: Path):
+    rows = pd.DataFrame(CELLS | {"y": [0, 1, 0]}, dtype=object)
+    before = ids_of(tmp_path / "a.csv", list(CELLS), rows.to_csv(index=False))
+    other = rows.assign(y=[1, 1, 0], new=7).rename(columns={"zip": "postcode"})[::-1].iloc[:, ::-1]
+    names = ["postcode" if name == "zip" else name for name in CELLS]
+    assert ids_of(tmp_path / "a.csv", names, other.to_csv(index=False)) == before[::-1]
+
+
+@pytest.mark.parametrize(
+    ("alike", "different"),
+    [
+        (["1", "1.0", "01", "1e0", "+1", " 1 "], ["10", "-1", "1.01"]),
+        (["0", "-0", "0.0", "-0.0", "0,0"], ["", "00.1"]),
+        (["1.5", "1,5", "1.50", "15e-1"], ["15", "1.5.0"]),
+        (["true", "TRUE", "True", "1"], ["yes", "t"]),
+        (["", "NA", "null", "?", "  "], ["none", "-"]),
+        (["2020-01-31", "2020-01-31 00:00", "2020-01-31T00:00:00Z"], ["2020-01-30", "2020-01-32"]),
+        (["1/2/2020 7:00", "01/02/2020 07:00"], ["2/1/2020 7:00", "01/02/2020 17:00"]),
+        (["100000000000000001", "+100000000000000001"], ["100000000000000002"]),
+        (["inf", "Infinity", "+inf"], ["-inf", "info"]),
+    ],
+)
+def test_the_canonical_text_of_a_cell_is_what_it_means(alike: list[str], different: list[str]):
+    assert len(set(table.canonical(pd.Series(alike, dtype="str")))) == 1
+    assert not set(table.canonical(pd.Series(alike, dtype="str"))) & set(table.canonical(pd.Series(different)))
+
+
+def test_a_date_with_a_format_keeps_its_id_when_it_is_read_as_text(tmp_path: Path):
+    rows = "when,y\n31.12.2020,1\n1.2.2021,0\n"
+    dated = ids_of(tmp_path / "a.csv", ["when"], rows, types={"when": "%d.%m.%Y"})
+    assert ids_of(tmp_path / "a.csv", ["when"], f"{rows}soon,0\n")[:2] == dated
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=5))
+def test_numbers_have_the_same_text_whatever_the_type(numbers: list[float]):
+    texts = table.canonical(pd.Series(numbers))
+    assert table.canonical(pd.Series([repr(number) for number in numbers], dtype="str")) == texts
+    assert table.canonical(pd.Series([f"{number:.25e}" for number in numbers], dtype="str")) == texts
+    whole = [int(number) for number in numbers if abs(number) < 2**53]
+    assert table.canonical(pd.Series(whole, dtype="int64")) == table.canonical(pd.Series(whole, dtype="float64"))
+
+
+def test_rows_that_are_alike_are_numbered_in_the_order_of_the_file():
+    raw = pd.DataFrame({"x": [1, 2, 1, 1], "y": ["a", "b", "b", "a"]})
+    ids = table.prepare({"table": raw}, data(id_columns=["x"]))["row_id"]
+    hashes, numbers = zip(*ids.str.split("-"), strict=True)
+    assert numbers == ("0", "0", "1", "2")
+    assert len(set(hashes)) == 2
+    reordered = table.prepare({"table": raw[::-1].reset_index(drop=True)}, data(id_columns=["x"]))["row_id"]
     assert set(reordered) == set(ids), "ids stay when rows move"
+
+
+def test_ids_do_not_depend_on_how_many_rows_are_hashed_at_once(monkeypatch: pytest.MonkeyPatch):
+    raw = pd.DataFrame({"x": np.arange(100) // 2, "z": [None, "a"] * 50})
+    whole = table.row_ids(raw, ["x", "z"], {})
+    monkeypatch.setattr(table, "ROWS_AT_ONCE", 7)
+    assert table.row_ids(raw, ["x", "z"], {}) == whole
+
+
+def test_an_id_of_ones_own_stays_when_a_new_row_changes_its_type(tmp_path: Path):
+    for cells, file in ((["7", "10"], "a.csv"), (["7", "10", "x1"], "b.csv"), (["7", "10", "0.5"], "c.csv")):
+        pd.DataFrame({"id": cells, "x": 1, "y": 0}).to_csv(tmp_path / file, index=False)
+        prepared = table.prepare(table.read(tmp_path / file), data(id="id"))
+        assert prepared["id"].tolist() == cells
 
 
 def test_dates_become_features_and_rows_without_target_go():
     raw = pd.DataFrame({"when": FRAME["when"], "built": FRAME["when"], "y": [1.0, None, 0.0]})
-    prepared = table.prepare({"table": raw}, data(time="when"))
+    prepared = table.prepare({"table": raw}, data(time="when", id_columns=["built"]))
     assert prepared["y"].tolist() == [1, 0]
     assert prepared.attrs["dropped"] == {"no target": 1}
     assert list(prepared.columns) == [
@@ -216,8 +314,18 @@ def test_dates_with_a_role_stay_as_they_are():
         ({"a": [1]}, "data.target: x.csv has no column y"),
         ({"y": [pd.Timestamp(0)]}, "data.target: y is a date, which can't be predicted"),
         ({"y": [1], "row_id": [1]}, "data.id: the table has a column row_id"),
+        (
+            {"y": [1]},
+            "data.id_columns: x.csv has no column x; if it was renamed, write its new name there",
+        ),
     ],
 )
 def test_a_role_that_cannot_be_filled_is_one_line(raw: dict[str, Any], line: str):
     with pytest.raises(SystemExit, match=line):
-        table.prepare({"table": pd.DataFrame(raw)}, data())
+        table.prepare({"table": pd.DataFrame(raw)}, data(id_columns=["x"]))
+
+
+def test_no_columns_for_the_ids_is_one_line():
+    with pytest.raises(SystemExit, match=r"data.id_columns: empty, and data.id is null") as error:
+        table.prepare({"table": pd.DataFrame({"x": [1], "y": [1]})}, data())
+    assert "\n" not in str(error.value)

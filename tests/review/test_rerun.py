@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import ENVIRONMENT, change_params, check, commit, run
 
-STAGES = ["ingest", "validate", "prepare", "describe", "split", "train", "evaluate"]
+STAGES = ["ingest", "validate", "prepare", "split", "describe", "train", "evaluate"]
 
 
 def rerun(project: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:

@@ -93,10 +93,20 @@ def test_a_feature_that_nearly_equals_the_target_is_a_warning_with_its_mend(
     copy_of, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wine: Path
 ):
     monkeypatch.chdir(copy_of(wine))
-    file = Path("data/prepared.parquet")
-    table = read_table(file)
-    write_table(table.assign(leak=table["target"].where(table.index > 0, 1)), file)
+    for part in ("train", "valid"):
+        file = Path(f"data/split/{part}.parquet")
+        table = read_table(file)
+        write_table(table.assign(leak=table["target"].where(table.index > 0, 1)), file)
     main()
     assert (
         "warning: column leak says nearly the same as the target; if so, data.drop: [leak]" in capsys.readouterr().out
     )
+
+
+def test_the_rows_of_train_and_valid_are_described_and_those_that_prepare_dropped_are_counted(weather: Path):
+    found = json.loads((weather / "metrics/data.json").read_text())
+    parts = {name: read_table(weather / f"data/split/{name}.parquet") for name in ("train", "valid")}
+    assert found["parts"] == {name: len(part) for name, part in parts.items()}
+    assert found["rows"] == sum(map(len, parts.values()))
+    assert found["columns"]["humid"]["quantiles"]["1"] <= max(part["humid"].max() for part in parts.values())
+    assert found["dropped"] == read_table(weather / "data/prepared.parquet").attrs["dropped"]

@@ -1,5 +1,6 @@
 """Parts share no row, keep order in time, and stay what they were when rows are added."""
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 
 from src.core.params import Data, SplitByShare, SplitByTime
-from src.stages.split import split
+from src.stages.split import places, split
 from tests.conftest import ROLES
 
 RNG = np.random.default_rng(0)
@@ -59,6 +60,22 @@ def test_a_row_stays_in_its_part_when_others_are_added_or_moved(how: SplitByShar
     some = TABLE.sample(600, random_state=1)
     for name, part in split(some, data(), how).items():
         assert set(part["id"]) <= set(split(TABLE, data(), how)[name]["id"])
+
+
+@pytest.mark.parametrize("how", [RANDOM, GROUP])
+def test_a_row_stays_in_its_part_when_a_column_gets_another_type(how: SplitByShare):
+    table = TABLE.assign(id=range(1000))
+    parts = split(table, data(), how)
+    for type_ in ("float64", "str"):
+        other = split(table.astype({"id": type_, "house": type_}), data(), how)
+        assert [part["x"].tolist() for part in other.values()] == [part["x"].tolist() for part in parts.values()]
+
+
+def test_a_place_is_a_hash_that_no_version_of_a_package_changes():
+    found = places(pd.Series(["row 1", "row 2", "row 1"]), seed=3)
+    digest = hashlib.sha256(b"3 row 1").hexdigest()
+    assert found[0] == found[2] == int(digest[:16], 16) / 2**64
+    assert found[0] != found[1]
 
 
 def test_rows_that_are_alike_are_in_one_part():
