@@ -1,13 +1,13 @@
-"""What each column of a table is, and what about it ruins projects."""
+"""What each column of a table is, and the common pitfalls that it may hold."""
 
 import re
-import shlex
-import warnings as warnings_
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import pandas as pd
 
+from src.adopt.shown import quoted, rows
+from src.adopt.values import odd_values, total_rows
 from src.core.examples import features, is_number
 from src.core.params import Data
 from src.stages.describe import SUSPICIOUS, explained
@@ -15,17 +15,12 @@ from src.stages.train import MOST_CATEGORIES
 
 Task = Literal["classification", "regression"]
 MOST_CLASSES = 10  # of whole numbers, that are still taken for classes
-SAMPLE = 1000  # values whose date format is guessed
-MOST_ROWS = 50_000  # that are looked at for that
+MOST_ROWS = 50_000  # that are looked at for what a feature tells
 NEARLY_ALWAYS = 0.95
 PERSONAL = re.compile(
     r"e-?mail|phone|mobile|address|street|passport|iban|\bssn\b|surname|(first|last|full)[ _-]?name|birth",
     re.IGNORECASE,
 )
-FIGURE = r"(\d{1,3}([.,' \u00a0\u202f]\d{3})+|\d+)([.,]\d+)?"
-UNDRESS = "since a cell like 1,234 or 12 % or $5 or - is none: write them plain, or leave them empty"
-MOSTLY = 0.9
-DRESSED = rf"[+-]?\s?[$€£]?\s?{FIGURE}\s?[%€]?"  # 1,234.50 or 12 % or $5
 
 
 class Column(NamedTuple):
@@ -35,39 +30,6 @@ class Column(NamedTuple):
     kind: str
     missing: float
     role: str
-
-
-def date_formats(table: pd.DataFrame) -> dict[str, str]:
-    """The text columns that hold dates throughout, with their format."""
-    found: dict[str, str] = {}
-    for name in map(str, table.select_dtypes("str").columns):
-        values = table[name].dropna()
-        dots = len(values) and re.match(r"\d{1,2}\.", values.iloc[0])  # 1.2.2020 is the first of February
-        for day_first in (True, False) if dots else (False, True):
-            format_ = _date_format(values.iloc[0], day_first) if len(values) else None
-            # A year alone isn't a date, and zones may differ from row to row.
-            if format_ and "%Y" in format_ and "%z" not in format_ and "%Z" not in format_:
-                parts = (values.iloc[:SAMPLE], values)
-                if all(pd.to_datetime(part, format=format_, errors="coerce").notna().all() for part in parts):
-                    found[name] = format_
-                    break
-    return found
-
-
-def _date_format(value: str, day_first: bool = False) -> str | None:
-    with warnings_.catch_warnings(action="ignore"):  # that the day comes first, or doesn't
-        return pd.tseries.api.guess_datetime_format(value, dayfirst=day_first)
-
-
-def first_not_a_date(values: pd.Series) -> str:
-    """The first value of a column of dates that isn't one."""
-    there = values.dropna()
-    guesses = [_date_format(str(value)) for value in there.head(SAMPLE)]
-    formats = pd.Series([guess for guess in guesses if guess], dtype="str")
-    if formats.empty:
-        return str(there.iloc[0])
-    parsed = pd.to_datetime(there, format=formats.mode()[0], errors="coerce")
-    return str(there[parsed.isna()].iloc[0]) if parsed.isna().any() else str(there.iloc[0])
 
 
 def guess_task(target: pd.Series) -> tuple[Task, str]:
@@ -80,43 +42,39 @@ def guess_task(target: pd.Series) -> tuple[Task, str]:
     return "regression", f"the target has {values.nunique():,} different numbers"
 
 
-def dressed_numbers(values: pd.Series) -> bool:
-    """Whether a column is text only since thousands are parted, a sign of percent or money stands, or a dash."""
-    there = values.dropna()
-    if not pd.api.types.is_string_dtype(there) or there.empty or there.str.match(r"0\d").any():
-        return False
-    return bool(there.str.fullmatch(DRESSED).mean() > MOSTLY)
-
-
 def names_rows(values: pd.Series) -> bool:
-    """Whether a column may be there to name rows: each value once, as text or as ascending whole numbers."""
-    if not values.notna().all() or not values.is_unique:
-        return False
-    ascending = pd.api.types.is_integer_dtype(values) and values.is_monotonic_increasing
-    return bool(ascending or pd.api.types.is_string_dtype(values))
+    """Whether a column may be there to name rows: each value once, as text or as whole numbers in order or no gaps."""
+    if pd.api.types.is_integer_dtype(values):
+        return values.is_unique and (bool(values.is_monotonic_increasing) or counts_rows(values))
+    return bool(pd.api.types.is_string_dtype(values) and not values.hasnans and values.is_unique)
 
 
 def counts_rows(values: pd.Series) -> bool:
-    """Whether a column is 0, 1, 2 … or 1, 2, 3 …, as some programs write before each row."""
-    if not pd.api.types.is_integer_dtype(values) or values.iloc[0] not in (0, 1):
+    """Whether a column is 0, 1, 2 … or 1, 2, 3 …, in whatever order."""
+    if not pd.api.types.is_integer_dtype(values) or values.min() not in (0, 1):
         return False
-    return bool((values.to_numpy() - values.iloc[0] == range(len(values))).all())
+    return bool(values.max() - values.min() == len(values) - 1 and values.is_unique)
+
+
+def is_saved_index(name: str, values: pd.Series) -> bool:
+    """Whether a column is a row index that pandas saved: the first has no name, and each row another whole number."""
+    return name.startswith("Unnamed: 0") and pd.api.types.is_integer_dtype(values) and values.is_unique
 
 
 def described(raw: pd.DataFrame, data: Data) -> Iterator[Column]:
     """What each column of the raw table is, and what will be done with it."""
     roles = {data.target: "the target", data.id: "names the row", data.time: "its time", data.group: "its group"}
     for name, values in raw.items():
-        distinct = values.nunique()
         if values.isna().all():
             kind, use = "empty", "feature, left out by the model"
         elif pd.api.types.is_datetime64_any_dtype(values):
             kind, use = "date", "features: month, weekday, hour, day"
         elif pd.api.types.is_bool_dtype(values):
-            kind, use = "truth value", "feature"
+            kind, use = "boolean", "feature"
         elif is_number(values):
             kind, use = "number", "feature"
         else:
+            distinct = values.nunique()
             more = f", the rarest of {distinct:,} as one" if distinct > MOST_CATEGORIES else ""
             kind, use = "text", f"feature: categories{more}"
         role = "left out" if name in data.drop else roles.get(str(name), use)
@@ -127,36 +85,47 @@ def described(raw: pd.DataFrame, data: Data) -> Iterator[Column]:
         yield Column(str(name), kind, float(values.isna().mean()), role)
 
 
-def warnings(raw: pd.DataFrame, seen: pd.DataFrame, data: Data) -> Iterator[str]:
-    """What about the table ruins projects, each with the option that mends it.
+def warnings(raw: pd.DataFrame, seen: pd.DataFrame, data: Data, doubts: dict[str, list[str]]) -> Iterator[str]:
+    """The common pitfalls of a table, each with the option or the correction that avoids it.
 
     Args:
-        raw: the table as it was read.
-        seen: the prepared rows of train and valid. How much a feature tells of the target is looked at on these alone.
+        raw: the table as it is.
+        seen: the prepared rows of train and valid: how much a feature tells of the target is looked at on these alone.
         data: the columns' roles.
+        doubts: what is doubtful about how each column's cells are read.
     """
-    target, names = raw[data.target], [name for name in raw.columns if name in features(raw, data)]
+    target, used = raw[data.target], set(features(raw, data))
     figures = [name for name in raw.columns if re.fullmatch(r"-?\d+\.\d+(e[+-]?\d+)?", name)]
     if len(figures) >= len(raw.columns) / 2:
         yield f"{figures[0]} names a column: if the first line is data, put a line of names above it"
-    step = len(seen) // MOST_ROWS + 1
-    sample = seen.iloc[::step]
+    for name, lines in doubts.items():
+        if name not in data.drop:
+            yield from (f"{name}: {line}" for line in lines)
+    yield from total_rows(raw)
+    sample = seen.sample(MOST_ROWS, random_state=1) if len(seen) > MOST_ROWS else seen
     said: set[str] = set()
     for name in features(seen, data):
         share = explained(sample[name], sample[data.target], data.task)
         if share > SUSPICIOUS and (option := drop(name, raw)) not in said:
-            yield f"{name}: tells {share:.0%} of the target alone; if it's known only afterwards: {option}"
+            yield f"{name}: explains {share:.0%} of the target alone; if it is known only afterwards: {option}"
             said.add(option)
-    for name in names:
-        yield from _of_column(raw[name], name, drop(name, raw), data)
+    known = {name for name, lines in doubts.items() if "--" in "".join(lines)}
+    keys = []
+    for name in map(str, raw.columns):
+        values = raw[name]
+        if name not in data.drop and name != data.id:
+            yield from (f"{name}: {line}" for line in odd_values(values, name in data.private, name == data.target))
+        if names_rows(values):
+            keys.append(name)
+        if name in used:
+            yield from (f"{name}: {line}" for line in _of_column(values, data, name in keys, name in known))
     if data.task == "classification" and (share := target.value_counts(normalize=True).iloc[0]) > NEARLY_ALWAYS:
         told = f"{data.target}: {share:.1%} of the rows have the same value, so that accuracy says nothing"
         yield f"{told}; gate.metric in params.yaml: average_precision does"
-    keys = [name for name in raw.columns if names_rows(raw[name])]
     copies = int(raw.drop(columns=keys).duplicated().sum()) if keys and len(keys) < len(raw.columns) - 1 else 0
     if copies:
         told = (
-            f"{copies:,} rows are alike in all but {', '.join(map(str, keys))}: a copy in train tells of one in valid"
+            f"{rows(copies)} are copies of others in all columns but {', '.join(keys)}, in train and in valid perhaps"
         )
         yield f"{told}; leave them out of the file, or --group COLUMN keeps rows of one origin together"
 
@@ -166,23 +135,17 @@ def drop(feature: str, raw: pd.DataFrame) -> str:
     return f"--drop {quoted(feature if feature in raw else feature.rpartition(' (')[0])}"
 
 
-def _of_column(values: pd.Series, name: str, drop: str, data: Data) -> Iterator[str]:
-    distinct, text = values.nunique(), pd.api.types.is_string_dtype(values)
-    if distinct < 2:
-        what = "has no value" if not distinct else "has the same value in each row"
-        yield f"{name}: {what}: {drop}"
-    elif dressed_numbers(values):
-        yield f"{name}: numbers read as text, {UNDRESS}, or {drop}"
-    elif names_rows(values):
-        yield f"{name}: another value in each row; if it names the row: --id {quoted(name)}, else {drop}"
-    elif text and distinct > len(values) / 2:
-        yield f"{name}: free text, which no model here reads: {drop}"
-    if pd.api.types.is_datetime64_any_dtype(values) and data.time is None:
-        yield f"{name}: a date; if the future is to be told from the past: --time {quoted(name)}"
+def _of_column(values: pd.Series, data: Data, is_key: bool, is_doubtful: bool) -> Iterator[str]:
+    name, drop = str(values.name), f"--drop {quoted(str(values.name))}"
+    if values.isna().all():
+        yield f"has no value: {drop}"
+    elif not is_key and (values == values.dropna().iloc[0]).sum() == values.count():
+        yield f"has the same value in each row: {drop}"
+    elif is_key and not is_doubtful:
+        yield f"another value in each row; if it names the row: --id {quoted(name)}, else {drop}"
+    elif not is_doubtful and pd.api.types.is_string_dtype(values) and values.nunique() > len(values) / 2:
+        yield f"free text, which no model here reads: {drop}"
+    if data.time is None and pd.api.types.is_datetime64_any_dtype(values):
+        yield f"a date; if the future is to be predicted from the past: --time {quoted(name)}"
     if PERSONAL.search(name) and name not in data.private:
-        yield f"{name}: may tell of persons; so that no value of it is shown: --private {quoted(name)}, or {drop}"
-
-
-def quoted(name: str) -> str:
-    """A name as a shell takes it, in one line."""
-    return shlex.quote(name).replace("\n", "\\n").replace("\r", "\\r")
+        yield f"may be personal data; so that no value of it is shown: --private {quoted(name)}, or {drop}"

@@ -1,4 +1,4 @@
-"""How a file is to be read: for text its encoding, separator and decimal sign, found once.
+"""How a file is written: for text its encoding, separator and the lines above its header, found once.
 
 What is found goes into `data.read` of params.yaml, so that the pipeline itself never guesses.
 """
@@ -9,36 +9,41 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections import Counter
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, NamedTuple
 
-import pyarrow
-import pyarrow.compute as pc
-import pyarrow.csv
 from charset_normalizer import from_bytes
 
 from src.core.errors import UserError
-from src.datasets.table import LINES, TABBED, files_of, kind_of
+from src.datasets.table import BLOCK, LINES, TABBED, files_of, kind_of, opened
 
-HEAD = 1 << 20  # bytes that are looked at for the kind, the separator and the decimal sign
-MOST_LINES = 1000
-DEFAULTS = {"separator": ",", "decimal": ".", "encoding": "utf-8"}
+HEAD = 1 << 20  # bytes that are looked at for the kind, the separator and the header
+MOST_ROWS = 1000
+MOST_LINES = 1000  # whose encoding is guessed
+FEWEST_LINES = 20
+MOST_TITLE_ROWS = 20
+DEFAULTS = {"separator": ",", "encoding": "utf-8", "skip_rows": 0}
 FEWEST_LETTERS = 3  # beyond ASCII, that tell nothing of an alphabet
-SEPARATORS = ",;\t| "  # a space only where no other parts the cells
+SEPARATORS = ",;\t| "  # a space only where no other separates the cells
 EASTERN = ["cp1251", "koi8_r", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp1253", "cp1255", "cp1256"]
 STARTS = {
     b"PK\x03\x04": "a spreadsheet or an archive; open it and save the table as CSV",
     b"\xd0\xcf\x11\xe0": "a spreadsheet; open it and save the table as CSV",
     b"%PDF": "a PDF; save its table as CSV",
-    b"<": "HTML or XML; save its table as CSV",
-    b"[": "one JSON array; write one object to a line (`jq --compact-output '.[]'`)",
+    b"[": "one JSON array; write one object per line (`jq --compact-output '.[]'`)",
 }
+# A declaration, a tag of HTML, or a tag that another follows; a column may be called <TICKER>.
+MARKUP = re.compile(rb"<(!|\?xml|(html|head|body|table|div|tr)\b|[\w:-]+( [^<>]*)?>[ \r\n]*<)", re.IGNORECASE)
 
 
-def understand(source: Path) -> dict[str, Any]:
-    """The arguments with which `src.datasets.table` reads a file, or a folder of files alike: none where it needs none.
+def understand(source: Path, skip_rows: int | None = None) -> dict[str, Any]:
+    """How a file is read, or a folder of files alike: the arguments of `src.datasets.table.read` that are not defaults.
+
+    Args:
+        source: a file or a folder.
+        skip_rows: lines above the header, where the user says how many.
 
     Raises:
         UserError: a file is missing, empty, no table, cut short, or a quote in it is never closed.
@@ -49,23 +54,22 @@ def understand(source: Path) -> dict[str, Any]:
         raise UserError(f"{source}: a folder without tables; put files of the same columns into it")
     for file in files:
         if source.is_dir() and "=" in file.relative_to(source).parent.as_posix():
-            raise UserError(f"{file}: a folder's name holds a column, which isn't read; write it into the files")
-    found = [_understand_file(file) for file in files]
-    types = {name: "text" for how in found for name in how.pop("text", [])}
+            raise UserError(f"{file}: a folder's name holds a column, which is not read; write it into the files")
+    found = [_understand_file(file, skip_rows) for file in files]
     same: dict[str, Any] = {}
     for file, how in zip(files, found, strict=True):
         for key, value in how.items():
             if value is not None and same.setdefault(key, value) != value:
-                raise UserError(f"{file}: {key} {value!r}, and {same[key]!r} in the folder's files before it; mend one")
-    how = {key: value for key, value in same.items() if value != DEFAULTS[key]}
-    return how | ({"types": types} if types else {})
+                before = f"{same[key]!r} in the folder's files before it"
+                raise UserError(f"{file}: {key} {value!r}, and {before}; make them alike")
+    return {key: value for key, value in same.items() if value != DEFAULTS[key]}
 
 
-def _understand_file(file: Path) -> dict[str, Any]:
-    """What `understand` returns, but with the defaults too; None where any value would do, `text` for its columns."""
+def _understand_file(file: Path, skip_rows: int | None) -> dict[str, Any]:
+    """What `understand` returns, but with the defaults too; None where any value would do."""
     kind = kind_of(file)
     try:
-        with _opened(file) as stream:
+        with opened(file) as stream:
             head = stream.read(HEAD)
             if not head.strip():
                 raise UserError(f"{file}: empty; a table needs a header and rows")
@@ -75,12 +79,13 @@ def _understand_file(file: Path) -> dict[str, Any]:
             _refuse_other_kinds(file, head, encoding)
             if kind in LINES:
                 return {}
-            text = head.decode(encoding or "utf-8", "ignore")
-            whole = len(head) < HEAD
-            sample = text if whole else text[: text.rindex("\n") + 1] if "\n" in text else text
-            how = _of_text(file, sample) | {"encoding": encoding}
+            while len(lines := head.split(b"\n", FEWEST_LINES)) < FEWEST_LINES and (more := stream.read(HEAD)):
+                head += more  # a long cell
+            whole = len(lines) < FEWEST_LINES or len(head) < HEAD
+            text = head.decode(encoding or "utf-8", "ignore").removeprefix("\ufeff")
+            how = _of_text(file, text if whole else text[: text.rindex("\n") + 1], skip_rows)
+            how["encoding"] = encoding
             _refuse_open_quote(file, encoding or "utf-8", how["separator"])
-            how["text"] = _names_of_things(file, how)
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise UserError(f"{file}: cut short, or not gzip; write it again") from None
     if kind in TABBED:
@@ -88,23 +93,21 @@ def _understand_file(file: Path) -> dict[str, Any]:
     return how
 
 
-def _opened(file: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(file)) if file.suffix == ".gz" else file.open("rb")
-
-
 def _refuse_other_kinds(file: Path, head: bytes, encoding: str | None) -> None:
     start = head.removeprefix(codecs.BOM_UTF8).lstrip()
     for beginning, what in STARTS.items():
         if start.startswith(beginning):
             raise UserError(f"{file}: {what}")
+    if MARKUP.match(start):
+        raise UserError(f"{file}: HTML or XML; save its table as CSV")
     if encoding != "utf-16" and b"\0" in head:
-        raise UserError(f"{file}: binary; .csv, .tsv, .parquet or .jsonl, please")
+        raise UserError(f"{file}: binary; only .csv, .tsv, .parquet and .jsonl files can be read")
 
 
 def _encoding(file: Path) -> str | None:
     """UTF-8 or UTF-16 where it is that, None for ASCII; else what the words look like, which needn't be right."""
     strange: list[bytes] = []
-    with _opened(file) as stream:
+    with opened(file) as stream:
         if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
         stream.seek(0)
@@ -133,78 +136,86 @@ def _encoding(file: Path) -> str | None:
     return "cp1252"
 
 
-def _of_text(file: Path, sample: str) -> dict[str, Any]:
-    """The separator and the decimal sign."""
-    candidates = {separator: _rows(sample, separator) for separator in SEPARATORS}
-    alike = {
-        separator: sum(len(row) == len(rows[0]) for row in rows) / len(rows) if len(rows[0]) > 1 else 0.0
-        for separator, rows in candidates.items()
-    }
-    alike[" "] = float(alike[" "] == 1 and not any(alike[one] > 0.5 for one in SEPARATORS[:-1]))
-    separator = max(SEPARATORS, key=lambda one: (alike[one], len(candidates[one][0])))
+def _of_text(file: Path, sample: str, skip_rows: int | None) -> dict[str, Any]:
+    """The separator, and how many lines are above the header."""
+    told = re.match(r'"?sep=(.)"?\r?\n', sample)  # a first line by which Excel knows the separator
+    separators = told[1] if told else SEPARATORS
+    lines = sample.splitlines(keepends=True)
+    above = skip_rows if skip_rows is not None else int(told is not None)
+    candidates = {separator: _rows("".join(lines[above:]), separator) for separator in separators}
+    alike = {separator: _alike(rows) for separator, rows in candidates.items()}
+    if " " in alike:
+        alike[" "] = float(alike[" "] == 1 and not any(alike[one] > 0.5 for one in separators[:-1]))
+    separator = max(separators, key=lambda one: (alike[one], len(candidates[one][-1].cells)))
     rows = candidates[separator]
     if not alike[separator]:
-        raise UserError(f"{file}: not a table, or one of a single column; cells are parted by one of , ; tab | space")
-    if len(rows) < 2:
+        raise UserError(
+            f"{file}: not a table, or one of a single column; cells are separated by one of , ; tab | space"
+        )
+    title = _title(rows) if skip_rows is None and not told else 0
+    if len(rows) - title < 2:
         raise UserError(f"{file}: only a header; a table needs rows")
-    return {"separator": separator, "decimal": _decimal(rows[1:], separator)}
+    return {"separator": separator, "skip_rows": rows[title].line + above if title or above else 0}
 
 
-def _names_of_things(file: Path, how: dict[str, Any]) -> list[str]:
-    """The columns where 00042, or more digits than a float keeps, is no number but a name of something."""
-    read = pyarrow.csv.ReadOptions(encoding=how["encoding"] or "utf-8", use_threads=False)
-    parse = pyarrow.csv.ParseOptions(delimiter=how["separator"], newlines_in_values=True)
+class _Row(NamedTuple):
+    """The cells of a row, and how many lines are above it."""
+
+    cells: list[str]
+    line: int
+
+
+def _alike(rows: list[_Row]) -> float:
+    """The share of rows that have the commonest number of cells, 0 where that is 1."""
+    (width, count), *_ = Counter(len(row.cells) for row in rows).most_common(1)
+    return count / len(rows) if width > 1 else 0.0
+
+
+def _title(rows: list[_Row]) -> int:
+    """How many rows are above the header: lines of few cells, above one where each cell has another name."""
+    (width, _), *_ = Counter(len(row.cells) for row in rows).most_common(1)
+    for number, row in enumerate(rows[:MOST_TITLE_ROWS]):
+        names = [cell.strip() for cell in row.cells if cell.strip()]
+        if len(names) > width / 2:
+            is_header = len(names) == len(set(names)) == width and not any(map(_is_number, names))
+            return number if is_header else 0
+    return 0
+
+
+def _is_number(cell: str) -> bool:
+    return bool(re.fullmatch(r"[+-]?[\d.,]+%?", cell))
+
+
+def _rows(sample: str, separator: str) -> list[_Row]:
+    """The first rows of text that are not blank; at least one."""
+    csv.field_size_limit(BLOCK)
+    reader, line, rows = csv.reader(io.StringIO(sample, newline=""), delimiter=separator), 0, []
     try:
-        with pyarrow.csv.open_csv(file, read_options=read, parse_options=parse) as first:
-            names = [name for name in first.schema.names if name]
-        as_text = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.string()))
-        found: set[str] = set()
-        with pyarrow.csv.open_csv(file, read_options=read, parse_options=parse, convert_options=as_text) as batches:
-            for batch in batches:
-                for name in set(names) - found:
-                    if pc.any(pc.match_substring_regex(batch.column(name), r"^(0\d+|\d{17,})$")).as_py():
-                        found.add(name)
-    except (pyarrow.ArrowException, KeyError):
-        return []  # what is wrong with it is told where it's read
-    return [name for name in names if name in found]
-
-
-def _rows(sample: str, separator: str) -> list[list[str]]:
-    def read() -> Iterator[list[str]]:
-        try:
-            yield from csv.reader(io.StringIO(sample.removeprefix("\ufeff"), newline=""), delimiter=separator)
-        except csv.Error:
-            return
-
-    return list(islice(filter(None, read()), MOST_LINES)) or [[]]
-
-
-def _decimal(rows: list[list[str]], separator: str) -> str | None:
-    """A comma where more cells are numbers with one than with a point; `1,234` between commas is a thousand.
-
-    None where there is neither.
-    """
-    cells = [cell.strip() for row in rows for cell in row]
-    points = sum(bool(re.fullmatch(r"[+-]?\d*\.\d+", cell)) for cell in cells)
-    commas = [cell for cell in cells if re.fullmatch(r"[+-]?\d+,\d+", cell)]
-    thousands = separator == "," and all(re.fullmatch(r"[+-]?\d{1,3},\d{3}", cell) for cell in commas)
-    if len(commas) > points and not thousands:
-        return ","
-    return "." if points else None
+        for cells in reader:
+            if cells:
+                rows.append(_Row(cells, line))
+            line = reader.line_num
+            if len(rows) == MOST_ROWS:
+                break
+    except csv.Error:
+        pass
+    return rows or [_Row([], 0)]
 
 
 def _refuse_open_quote(file: Path, encoding: str, separator: str) -> None:
     """A quote that is never closed makes one cell of all that follows; only an odd number of quotes can hold one."""
-    with _opened(file) as stream:
+    with opened(file) as stream:
         if sum(chunk.count(b'"') for chunk in iter(lambda: stream.read(HEAD), b"")) % 2 == 0:
             return
         stream.seek(0)
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")
         reader, before = csv.reader(text, delimiter=separator, strict=True), 0
-        csv.field_size_limit(1 << 30)
+        csv.field_size_limit(BLOCK)
         try:
             for _ in reader:
                 before = reader.line_num
         except csv.Error as error:
             if "unexpected end" in str(error):
-                raise UserError(f"{file}: the quote that opens in line {before + 1} is never closed; mend it") from None
+                raise UserError(
+                    f"{file}: the quote that opens in line {before + 1} is never closed; close it"
+                ) from None

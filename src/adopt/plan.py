@@ -6,14 +6,18 @@ The stages' own functions try it out first, so that `dvc repro` runs to its end 
 import argparse
 import difflib
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
 
 from src.adopt import columns, project
+from src.adopt.cells import OTHER, Cells, signs_of, types_of
 from src.adopt.dialect import understand
+from src.adopt.shown import Shown, quoted, rows
 from src.core.errors import UserError
 from src.core.examples import Kind, Label, Target, features, is_number
 from src.core.params import Data, Params, SplitByShare, SplitByTime
@@ -27,7 +31,7 @@ FEWEST_ROWS, FEWEST_OF_A_CLASS = 50, 5
 SEEDS, REFITS = range(1, 51), 5
 FEW_ROWS = 5_000  # from which on trees may be large
 Split = SplitByTime | SplitByShare
-POSITIVE = ("true", "yes", "y", "1", "positive")
+POSITIVE = ("true", "yes", "y", "1", "1.0", "positive", "ja", "j", "oui", "sí", "si", "sim", "tak", "да")
 SMALLEST: dict[Kind, dict[str, float]] = {  # differences that matter; the first metric decides
     "two classes": {"roc_auc": 0.005, "average_precision": 0.01, "log_loss": 0.005, "brier": 0.002},
     "more classes": {"log_loss": 0.01, "accuracy": 0.01, "f1_macro": 0.01},
@@ -36,7 +40,7 @@ SMALLEST: dict[Kind, dict[str, float]] = {  # differences that matter; the first
 
 
 class Plan(NamedTuple):
-    """A table as it is and as stages prepare it, its roles, split and parts' rows, and the content of params.yaml.
+    """A table as it is and as stages prepare it, its roles and split, with reasons, and the content of params.yaml.
 
     `seen` are the prepared rows of train and valid; `gone` are columns that ids were made from and that it has no more.
     """
@@ -46,10 +50,12 @@ class Plan(NamedTuple):
     seen: pd.DataFrame
     data: Data
     split: Split
-    rows: dict[str, int]
+    parts: dict[str, int]
     forgotten: list[str]
     gone: list[str]
     why_task: str
+    why_positive: str
+    doubts: dict[str, list[str]]
     params: dict[str, Any]
 
 
@@ -61,15 +67,16 @@ def plan(arguments: argparse.Namespace) -> Plan:
     """
     given, old = arguments.file, project.current()
     source, was = project.place_of(given).as_posix(), Params.model_validate(old)
-    raw, how = read(given, arguments, was.data.read if was.data.source == source else {})
+    raw, how, doubts = read(given, arguments, was.data.read if was.data.source == source else {})
     roles = roles_of(arguments, raw)
-    task, why = task_of(arguments, raw)
+    task, why = task_of(arguments, raw, doubts.get(arguments.target, []))
     names_rows, gone = id_columns_of(raw, roles, was.data)
     found = {"set": "table", "source": source, "read": how, "task": task, "positive": None, "id_columns": names_rows}
     data = Data.model_validate(roles | found)
     try:
         prepared = reader.prepare({"table": raw}, data)
-        data = data.model_copy(update={"positive": positive_of(prepared[data.target], data)})
+        positive, why_positive = positive_of(prepared[data.target], data)
+        data = data.model_copy(update={"positive": positive})
         check(prepared, data)
     except UserError as error:
         raise UserError(by_options(str(error), raw)) from None
@@ -77,13 +84,16 @@ def plan(arguments: argparse.Namespace) -> Plan:
     same_split = again and (was.data.time, was.data.group) == (data.time, data.group)
     kept = was.split if same_split else None
     chosen, parts = choose_split(prepared, data, kept)
-    rows = {name: len(part) for name, part in parts.items()}
+    rows_of_parts = {name: len(part) for name, part in parts.items()}
     seen = pd.concat([parts["train"], parts["valid"]])
     params = params_for(prepared, data, old["split"] if chosen is kept else moments_of(chosen), old, again)
+    if params["data"]["positive"] != positive:
+        data = data.model_copy(update={"positive": params["data"]["positive"]})
+        why_positive = "as params.yaml has it"
     forgotten = [option for option in options_of(was.data) if option not in options_of(data)]
     if was.data.source != source:
         forgotten, gone = [], []
-    return Plan(raw, prepared, seen, data, chosen, rows, forgotten, gone, why, params)
+    return Plan(raw, prepared, seen, data, chosen, rows_of_parts, forgotten, gone, why, why_positive, doubts, params)
 
 
 def fits(prepared: pd.DataFrame, data: Data, was: Params) -> bool:
@@ -102,8 +112,11 @@ def options_of(data: Data) -> list[str]:
     """The options that say what `data` in params.yaml says; a module of one's own can't be said by one."""
     named = [("time", data.time), ("group", data.group), ("id", data.id)]
     named += [*(("drop", name) for name in data.drop), *(("private", name) for name in data.private)]
+    named += [("missing", str(value)) for value in data.read.get("missing", [])]
+    named += [("skip-footer", str(data.read["skip_footer"]))] if "skip_footer" in data.read else []
     own = [f"data.set: {data.set}"] if data.set != "table" else []
-    return own + [f"--{role} {columns.quoted(name)}" for role, name in named if name is not None]
+    own += ["--strip"] if data.read.get("strip") else []
+    return own + [f"--{role} {quoted(name)}" for role, name in named if name is not None]
 
 
 def by_options(line: str, raw: pd.DataFrame) -> str:
@@ -113,32 +126,88 @@ def by_options(line: str, raw: pd.DataFrame) -> str:
     return re.sub(r"(params.yaml: )?data\.(target|task|id|time|group|drop)\b( in params.yaml)?", r"--\2", line)
 
 
-def read(given: Path, arguments: argparse.Namespace, was: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The table as it is, and the arguments with which it's read; of what is guessed, what they were already stays.
+def read(
+    given: Path, arguments: argparse.Namespace, was: dict[str, Any]
+) -> tuple[pd.DataFrame, dict[str, Any], dict[str, list[str]]]:
+    """The table, the arguments with which it is read, and what is doubtful about its columns' cells.
+
+    Args:
+        given: the user's file or folder.
+        arguments: the command line's.
+        was: `data.read` in params.yaml if that is about this table: what is guessed stays as it was corrected there.
 
     Raises:
-        UserError: it can't be read, has no rows, or the column of the times holds something else.
+        UserError: it cannot be read, has no rows, or two readings of it fit; the column of the times holds others.
     """
-    how, kept, time = understand(given), was.get("types", {}), arguments.time
+    time = arguments.time
     if time in arguments.private:
         raise UserError(f"--private {time}: --time splits by its values, and params.yaml names two of them")
-    how |= {key: value for key, value in was.items() if key in how and key != "types"}
-    try:
-        raw = reader.read(given, **how)["table"]
-    except UserError:
-        if not kept:
-            raise
-        raw = reader.read(given, **how | {"types": how.get("types", {}) | kept})["table"]
-    if raw.empty:
+    how = understand(given, arguments.skip_rows)
+    how |= {key: value for key, value in was.items() if key in how and (key != "skip_rows" or not arguments.skip_rows)}
+    said = {key: getattr(arguments, key) for key in ("missing", "strip", "skip_footer")}
+    how |= {key: value for key, value in said.items() if value}
+    decimal = arguments.decimal or OTHER.get(arguments.thousands or "")
+    if arguments.thousands and arguments.thousands == decimal:
+        raise UserError(f"--thousands {quoted(decimal)}: is --decimal already, and must be another sign")
+    types = was.get("types", {}) | types_said(arguments)
+    table = load(given, how | {"decimal": decimal or "."}, types)
+    if not table.num_rows:
         raise UserError(f"{given}: only a header; a table needs rows")
-    kept = {name: type_ for name, type_ in kept.items() if name in raw}
-    if types := how.get("types", {}) | columns.date_formats(raw) | kept:
-        how["types"] = types
-        raw = reader.read(given, **how)["table"]
+    for name in types_said(arguments):
+        require_column("type", name, table.column_names, given)
+    types = {name: type_ for name, type_ in types.items() if name in table.column_names}
+    written = reader.cells(given, reader.How(**how))
+    known = {*types, *arguments.drop} & {*table.column_names}
+    shown = Shown(frozenset(arguments.private))
+
+    def cells() -> Cells:
+        return Cells(table.drop(known), None if written is None else written.drop(known), shown)
+
+    try:
+        signs = signs_of(cells(), how.get("separator", ","), decimal, was.get("decimal"))
+        if signs.decimal != (decimal or "."):
+            table = load(given, how | {"decimal": signs.decimal}, types)
+        thousands = arguments.thousands or signs.thousands or (was.get("thousands") if types else None)
+        found = types_of(cells(), signs.decimal, thousands, arguments.day_first, known)
+    except UserError as error:
+        raise UserError(f"{given}: {error}") from None
+    grouped = thousands if "number" in (found.types | types).values() else None
+    chosen = {"decimal": signs.decimal, "thousands": grouped, "types": found.types | types}
+    how |= {key: value for key, value in chosen.items() if value and (key, value) != ("decimal", ".")}
+    if "types" in how:
+        table = reader.load(given, reader.How(**how))
+    raw = reader.to_pandas(table, given)
+    doubts = {name: signs.doubts.get(name, []) + found.doubts.get(name, []) for name in map(str, raw)}
     if time in raw and pd.api.types.is_string_dtype(raw[time]):
-        strange = columns.first_not_a_date(raw[time])
-        raise UserError(f'{given}: column {time}: "{strange}" is no date, or not written as the others are; mend it')
-    return raw, how
+        why = "; ".join(doubts[time]) or f"text; --type {quoted(f'{time}=FORMAT')} says how its dates are written"
+        raise UserError(f"{given}: column {time}: {why}; --time needs dates or numbers")
+    return raw, how, doubts
+
+
+def load(given: Path, how: dict[str, Any], types: dict[str, str]) -> pa.Table:
+    """A table with the types that its cells suggest; with those named only where its files are one table then."""
+    try:
+        return reader.load(given, reader.How(**how))
+    except UserError:
+        if not types:
+            raise
+        return reader.load(given, reader.How(**how, types=types))
+
+
+def types_said(arguments: argparse.Namespace) -> dict[str, str]:
+    """The columns' types that the user names."""
+    return dict(arguments.type)
+
+
+def require_column(option: str, name: str, names: Iterable[str], given: Path) -> None:
+    """A column that an option names must exist.
+
+    Raises:
+        UserError: there is no such column.
+    """
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0)
+        raise UserError(f"--{option} {name}: {given} has no such column; the nearest is {near[0]}")
 
 
 def roles_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> dict[str, Any]:
@@ -153,9 +222,7 @@ def roles_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> dict[str, Any]
     named += [(role, name) for role, names in lists.items() for name in names]
     seen: dict[str, str] = {}
     for role, name in named:
-        if name not in raw:
-            near = difflib.get_close_matches(name, map(str, raw), n=1, cutoff=0)
-            raise UserError(f"--{role} {name}: {arguments.file} has no such column; the nearest is {near[0]}")
+        require_column(role, name, list(map(str, raw)), arguments.file)
         if named.count((role, name)) > 1:
             raise UserError(f"--{role} {name}: named twice")
         if role != "private":
@@ -186,11 +253,11 @@ def id_columns_of(raw: pd.DataFrame, roles: dict[str, Any], was: Data) -> tuple[
 
 def counters_of(raw: pd.DataFrame) -> list[str]:
     """The columns that some programs write before each row, without a name, to count the rows."""
-    return [name for name in map(str, raw) if name.startswith("Unnamed: ") and columns.counts_rows(raw[name])]
+    return [name for name in map(str, raw) if columns.is_saved_index(name, raw[name])]
 
 
-def task_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> tuple[columns.Task, str]:
-    """What is to be learned, and why.
+def task_of(arguments: argparse.Namespace, raw: pd.DataFrame, doubts: list[str]) -> tuple[columns.Task, str]:
+    """What is to be learned, and why; `doubts` are those about the target's cells.
 
     Raises:
         UserError: the target can't be that, or its values may not show.
@@ -200,11 +267,11 @@ def task_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> tuple[columns.T
         task, why = arguments.task, "as --task says"
     if task == "classification" and arguments.target in arguments.private:
         raise UserError(f"--private {arguments.target}: the classes of the target are named wherever they're scored")
-    check_target(raw[arguments.target], task, arguments.file)
+    check_target(raw[arguments.target], task, arguments.file, doubts)
     return task, why
 
 
-def check_target(target: pd.Series, task: str, given: Path) -> None:
+def check_target(target: pd.Series, task: str, given: Path, doubts: list[str]) -> None:
     """Hold the target to what can be learned.
 
     Raises:
@@ -222,12 +289,13 @@ def check_target(target: pd.Series, task: str, given: Path) -> None:
     if len(values) < FEWEST_ROWS:
         raise UserError(f"{given}: {len(values)} rows with a target, and {FEWEST_ROWS} are the least that can be split")
     if is_number(values) and values.isin([float("inf"), float("-inf")]).any():
-        raise UserError(f"{where}: some values are infinite; mend the file")
-    if columns.dressed_numbers(values) and (task == "regression" or distinct > len(values) / 2):
-        raise UserError(f"{where}: numbers read as text, {columns.UNDRESS}")
+        raise UserError(f"{where}: some values are infinite; correct the file")
+    text = not is_number(values)
+    if text and doubts and (task == "regression" or distinct > len(values) / 2):
+        raise UserError(f"{where}: {doubts[0]}")
     if task == "regression":
         if not is_number(values) or pd.api.types.is_bool_dtype(values):
-            raise UserError(f"{where}: not numbers, which regression needs; --task classification, or mend the file")
+            raise UserError(f"{where}: not numbers, which regression needs; --task classification, or correct the file")
         return
     if distinct > len(values) / 2:
         kind = "measurements or an id" if is_number(values) else "free text or an id"
@@ -239,13 +307,17 @@ def check_target(target: pd.Series, task: str, given: Path) -> None:
         raise UserError(f"{where}: {rare} that can be split; join it with another, or leave it out of the file")
 
 
-def positive_of(column: pd.Series, data: Data) -> Label | None:
-    """Of two classes the one that is asked about: the one that says yes, else the rarer."""
+def positive_of(column: pd.Series, data: Data) -> tuple[Label | None, str]:
+    """Of two classes the one whose probability is predicted: the one that says yes, else the rarer; and why."""
     target = Target.of(column, data)
     if target.kind != "two classes":
-        return None
-    says_yes = [value for value in target.classes if str(value).strip().lower() in POSITIVE]
-    return says_yes[0] if says_yes else min(target.classes, key=lambda value: (column == value).sum())
+        return None, ""
+    for value in target.classes:
+        if str(value).strip().casefold() in POSITIVE:
+            return value, "it says yes"
+    counts = {value: int((column == value).sum()) for value in target.classes}
+    rarer = min(target.classes, key=lambda value: counts[value])
+    return rarer, f"the rarer, with {rows(counts[rarer])} of {len(column):,}"
 
 
 def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tuple[Split, dict[str, pd.DataFrame]]:

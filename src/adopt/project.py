@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,8 +19,10 @@ from src.core import params, schema
 from src.core.errors import UserError
 from src.core.files import replacing, write_json
 from src.core.git import git_or_none, git_status, require_own_repository
+from src.datasets.table import files_of
 
 SOURCE = Path("data/source")
+IGNORED = Path(".gitignore")
 RECORD = Path(".dvc/tmp/adopt.json")
 
 
@@ -26,12 +30,13 @@ def require_clean(given: Path) -> None:
     """What isn't committed couldn't be told from what adopt does; but what it did before, and results, may stay.
 
     Raises:
-        UserError: a file has changed since the last commit, there is no commit, or the table lies where Git takes it.
+        UserError: a file has changed since the last commit, there is no commit, or a whole part of the project is
+            given as the table.
     """
     if given.resolve() == SOURCE.resolve():
-        raise UserError(f"{given}: where tables lie; name one of them, or a folder in it")
-    if given.exists() and given.resolve().is_relative_to(Path.cwd()) and given.resolve().parent != SOURCE.resolve():
-        raise UserError(f"{given}: in the project's folder, where Git takes it; move it out, or into {SOURCE}/")
+        raise UserError(f"{given}: the folder of all tables; name one of them, or a folder in it")
+    if Path.cwd().is_relative_to(given.resolve()) or SOURCE.resolve().is_relative_to(given.resolve()):
+        raise UserError(f"{given}: holds the project itself; name a table, or a folder of tables alone")
     require_own_repository()
     mine = remembered()
     for name, letters in git_status().items():
@@ -62,10 +67,11 @@ def is_there(source: Path) -> bool:
 
 
 def put(given: Path, place: Path) -> str:
-    """Copy the table to its place, and put it under DVC unless Git has it there; returns which of them has it.
+    """Copy the files that were read to their place, and put them under DVC unless Git has them; returns which has them.
 
     Raises:
-        UserError: it can't be written, or DVC doesn't take it.
+        UserError: they cannot be written, DVC does not take them, or a folder that is in its place already holds files
+            that were not read, which DVC would take as well.
     """
     new = not place.exists()
     in_git = git_or_none("ls-files", "--error-unmatch", "--", str(place)) is not None
@@ -73,18 +79,14 @@ def put(given: Path, place: Path) -> str:
         if given.resolve() != place.resolve():
             place.parent.mkdir(parents=True, exist_ok=True)
             if given.is_dir():
-                part = place.with_name(f"{place.name}.part")
-                shutil.rmtree(part, ignore_errors=True)
-                shutil.copytree(given, part, ignore=shutil.ignore_patterns(".*", "_*"))
-                shutil.rmtree(place, ignore_errors=True)
-                part.rename(place)
+                _copy_folder(given, place)
             else:
                 with replacing(place) as part:
                     shutil.copyfile(given, part)
+        elif given.is_dir():
+            _require_read(place)
     except OSError as error:
-        shutil.rmtree(place.with_name(f"{place.name}.part"), ignore_errors=True)
-        why = error.args[0][0][2] if isinstance(error, shutil.Error) else error.strerror
-        raise UserError(f"{place}: can't be written: {why}") from None
+        raise UserError(f"{place}: cannot be written: {error.strerror}: {error.filename}") from None
     if not in_git:
         command = [sys.executable, "-m", "dvc", "add", str(place)]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
@@ -94,6 +96,53 @@ def put(given: Path, place: Path) -> str:
             why = " ".join(done.stderr.partition("ERROR: ")[2].split())[:300]
             raise UserError(f"{place}: `dvc add` fails: {why}")
     return "Git" if in_git else "DVC"
+
+
+def _copy_folder(given: Path, place: Path) -> None:
+    """Copy the files of a folder that are read, and no others, in the place of what is there."""
+    part = place.with_name(f"{place.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        for file in files_of(given):
+            copy = part / file.relative_to(given)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        shutil.rmtree(place, ignore_errors=True)
+        part.rename(place)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _require_read(folder: Path) -> None:
+    """DVC adds all that is in a folder, so nothing may be in it that is not read.
+
+    Raises:
+        UserError: there is such a file.
+    """
+    read = {file.resolve() for file in files_of(folder)}
+    for parent, folders, names in os.walk(folder):
+        linked = [name for name in folders if (Path(parent) / name).is_symlink()]
+        for name in sorted(linked + names):
+            file = Path(parent) / name
+            if file.resolve() not in read:
+                raise UserError(f"{file}: is not read as part of the table, but DVC would store it; move it out")
+
+
+def keep_out_of_git(given: Path) -> str:
+    """A line for .gitignore where the user's own file lies in the project, in Git's way; returns what was done."""
+    file, root = given.resolve(), Path.cwd().resolve()
+    if not file.is_relative_to(root) or file.is_relative_to(SOURCE.resolve()):
+        return ""
+    name = file.relative_to(root).as_posix()
+    if subprocess.run(["git", "ls-files", "--error-unmatch", name], capture_output=True).returncode == 0:
+        return f"{name}: is in Git itself; `git rm -r --cached {shlex.quote(name)}` takes it out of the next commit"
+    if subprocess.run(["git", "check-ignore", "--quiet", name], capture_output=True).returncode == 0:
+        return ""
+    text = IGNORED.read_text(encoding="utf-8") if IGNORED.exists() else ""
+    line = re.sub(r"([\\*?\[\]!# ])", r"\\\1", name)
+    with replacing(IGNORED) as part:
+        part.write_bytes(f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}/{line}\n".encode())
+    return f"{name}: stays where it is, and {IGNORED} keeps it out of Git; the project reads its copy"
 
 
 def written(content: dict[str, Any]) -> tuple[str, list[str]]:
@@ -149,7 +198,7 @@ def remembered() -> dict[str, str]:
 def remember(place: Path) -> None:
     """What was written, so that adopt may be run again before it's committed."""
     pointer = place.with_name(f"{place.name}.dvc")
-    files = [params.FILE, schema.FILE, pointer, SOURCE / ".gitignore"]
+    files = [params.FILE, schema.FILE, pointer, SOURCE / ".gitignore", IGNORED]
     write_json(remembered() | {file.as_posix(): _hash(file) for file in files if file.is_file()}, RECORD)
 
 

@@ -6,14 +6,14 @@ corrected by hand. It shows no value that fewer than 10 rows hold, and none of a
 
 import math
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import yaml
 from pandera.extensions import register_check_method
-from pandera.io.pandas_io import from_yaml, to_yaml
+from pandera.io.pandas_io import deserialize_schema, serialize_schema
 
 from src.core.errors import UserError
 from src.core.files import KEPT_FROM, replacing
@@ -52,7 +52,9 @@ def _infer_column(values: pd.Series, private: bool) -> pa.Column:
     if missing:
         share = min(1.0, math.ceil(100 * (2 * missing + 0.01)) / 100)
         checks.append(pa.Check.missing_at_most(share=share, ignore_na=False))
-    there = values.replace([np.inf, -np.inf], np.nan).dropna()
+    there = values.dropna()
+    if pd.api.types.is_float_dtype(there):
+        there = there[np.isfinite(there.to_numpy())]
     if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values) or private or there.empty:
         pass
     elif pd.api.types.is_numeric_dtype(values):
@@ -78,7 +80,7 @@ def write_schema(schemas: dict[str, pa.DataFrameSchema], file: Path = FILE) -> N
     """Write the schemas of the tables, by name."""
     content = {}
     for name, schema in schemas.items():
-        content[name] = yaml.safe_load(cast(str, to_yaml(schema)))
+        content[name] = serialize_schema(schema)
         for column in content[name]["columns"].values():
             column.get("missing_at_most", {}).pop("error", None)
     text = yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
@@ -94,7 +96,7 @@ def read_schema(file: Path = FILE) -> dict[str, pa.DataFrameSchema]:
     """
     content = read_yaml(file)
     try:
-        return {name: from_yaml(yaml.safe_dump(schema, sort_keys=False)) for name, schema in content.items()}
+        return {name: deserialize_schema(schema) for name, schema in content.items()}
     except Exception as error:  # whatever pandera trips over is a mistake in the file
         why = " ".join(str(error).split())[:200]
         raise UserError(f"{file}: not a schema that pandera reads: {why}; `--freeze` writes a new one") from None

@@ -25,6 +25,7 @@ from src.core.params import Data, read_params
 
 QUANTILES = [0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1]
 MOST_VALUES = 50
+EPOCH = pd.Timestamp("1970-01-01").as_unit("us")  # in nanoseconds, as by default, dates end in 2262
 SUSPICIOUS = 0.9  # the share of the target that one feature explains
 
 
@@ -40,7 +41,7 @@ def describe(values: pd.Series, private: bool) -> dict[str, Any]:
     if private or len(there) < KEPT_FROM:
         return content
     if dates:
-        there = (there - pd.Timestamp(0)) / pd.Timedelta(days=1)
+        there = (there - EPOCH) / pd.Timedelta(days=1)
     if dates or number:
         ordered = np.sort(there.to_numpy(float))
         ordered = ordered[np.isfinite(ordered)]
@@ -98,7 +99,7 @@ def explained(feature: pd.Series, target: pd.Series, task: str) -> float:
         means = np.bincount(codes, values) / sizes
         within += float(((values - means[codes]) ** 2).sum())
         total += float(((values - values.mean()) ** 2).sum())
-    return 1 - within / total * (rows - 1) / (rows - groups) if rows > groups else 0.0
+    return 1 - within / total * (rows - 1) / (rows - groups) if rows > groups and total > 0 else 0.0
 
 
 def relations(table: pd.DataFrame, data: Data) -> pd.DataFrame:

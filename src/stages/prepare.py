@@ -23,7 +23,7 @@ def check(table: pd.DataFrame, data: Data) -> None:
 
     Raises:
         UserError: a column that `data` names isn't there; no rows; ids missing or repeated; targets missing or
-            infinite; one class only; no features; a feature infinite or equal to the target.
+            infinite; one class only; no features; a feature that is a date, infinite or equal to the target.
     """
     for role in ("target", "id", "time", "group"):
         column = getattr(data, role)
@@ -52,10 +52,17 @@ def check(table: pd.DataFrame, data: Data) -> None:
         raise UserError("prepared table: no column is left to learn from; see data.drop in params.yaml")
     target = table[data.target]
     for name in names:
-        if is_number(table[name]) and (infinite := np.isinf(table[name].to_numpy(float)).sum()):
-            raise UserError(f"column {name}: {infinite:,} values are infinite; mend the source, or data.drop: [{name}]")
-        if _is_copy(table[name], target, data):
-            raise UserError(f"column {name}: says the same as the target; add it to params.yaml: data.drop: [{name}]")
+        _check_feature(table[name], target, data)
+
+
+def _check_feature(feature: pd.Series, target: pd.Series, data: Data) -> None:
+    name = feature.name
+    if pd.api.types.is_datetime64_any_dtype(feature):
+        raise UserError(f"column {name}: a date, which no model takes; make numbers of it, or data.drop: [{name}]")
+    if is_number(feature) and (infinite := np.isinf(feature.to_numpy(float)).sum()):
+        raise UserError(f"column {name}: {infinite:,} values are infinite; correct the source, or data.drop: [{name}]")
+    if _is_copy(feature, target, data):
+        raise UserError(f"column {name}: says the same as the target; add it to params.yaml: data.drop: [{name}]")
 
 
 def _is_copy(feature: pd.Series, target: pd.Series, data: Data) -> bool:

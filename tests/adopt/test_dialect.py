@@ -23,20 +23,29 @@ def written(folder: Path, content: str | bytes, name: str = "a.csv") -> Path:
     ("content", "how"),
     [
         ("a,b\n1,2.5\n", {}),
-        ("a;b\n1;2,5\n", {"separator": ";", "decimal": ","}),
+        ("a;b\n1;2,5\n", {"separator": ";"}),
         ("a;b\n1;2.5\n", {"separator": ";"}),
         ("a\tb\n1\t2\n", {"separator": "\t"}),
         ("a|b\nx, y|2\n", {"separator": "|"}),
         ("a b\n1 2.5\n3 4.5\n", {"separator": " "}),
         ("first name,age\nAnna van Lee,3\nOtto de Wit,4\n", {}),
-        ('a,b\n"1,5","2,5"\n"3,5","4,5"\n', {"decimal": ","}),
+        ('a,b\n"1,5","2,5"\n"3,5","4,5"\n', {}),
         ('a,b\n"1,500","2,000"\n', {}),
         ('a,b\n"x;y;z","1;2;3"\n"x;y","1;2"\n', {}),
         ('a,b\n"two\nlines",1\n"and "" a quote",2\n', {}),
         ("\ufeffa,b\n1,2\n", {}),
+        ("sep=;\na;b\n1;2\n", {"separator": ";", "skip_rows": 1}),
+        ('\ufeff"sep=,"\r\na,b\r\n1,2\r\n', {"skip_rows": 1}),
+        ("Sales 2020\n\na,b,c\n1,2,3\n4,5,6\n", {"skip_rows": 2}),
+        ("Sales 2020,,\nin EUR,,\na,b,c\n1,2,3\n4,5,6\n", {"skip_rows": 2}),
+        ("# made by a sensor\n# in Bern\na;b\n1,5;2\n3,5;4\n", {"separator": ";", "skip_rows": 2}),
+        ("\na,b\n1,2\n", {}),
+        ("<TICKER>,<PER>\nA,1\nB,2\n", {}),
+        ("<DATE>\t<OPEN>\nA\t1\nB\t2\n", {"separator": "\t"}),
+        ("a,b\n1," + "long " * 100_000 + "\n2,x\n", {}),
     ],
 )
-def test_separator_and_decimal_are_found(tmp_path: Path, content: str, how: dict[str, Any]):
+def test_the_separator_and_the_header_are_found(tmp_path: Path, content: str, how: dict[str, Any]):
     assert understand(written(tmp_path, content)) == how
 
 
@@ -92,7 +101,9 @@ def test_other_kinds_need_no_arguments(tmp_path: Path, name: str):
         ("a.xls", b"\xd0\xcf\x11\xe0rest", "a spreadsheet; open it"),
         ("a.pdf", b"%PDF-1.4", "a PDF"),
         ("a.csv", b"<html><table>", "HTML or XML"),
-        ("a.json", b'[{"a": 1}]', "one JSON array; write one object to a line"),
+        ("a.csv", b"<!DOCTYPE html>", "HTML or XML"),
+        ("a.csv", b"<rows>\n  <row>1</row>", "HTML or XML"),
+        ("a.json", b'[{"a": 1}]', "one JSON array; write one object per line"),
         ("a.csv.gz", gzip.compress(b"a,b\n1,2\n" * 999)[:30], "cut short, or not gzip"),
         ("a.csv.gz", b"a,b\n1,2\n", "cut short, or not gzip"),
         ("a.csv", b'a,b\n1,2\n"3,4\n5,6\n', "the quote that opens in line 3 is never closed"),
@@ -115,22 +126,32 @@ def test_a_folder_is_understood_by_its_files(tmp_path: Path):
     written(tmp_path, "", "_SUCCESS")
     assert understand(tmp_path) == {"separator": ";"}
     written(tmp_path, "größe;b\n3;4,5\n".encode("cp1252"), "3.csv")
-    assert understand(tmp_path) == {"separator": ";", "decimal": ",", "encoding": "cp1252"}
+    assert understand(tmp_path) == {"separator": ";", "encoding": "cp1252"}
     written(tmp_path, "a,b\n5,6\n", "4.csv")
-    with pytest.raises(SystemExit, match=r"4.csv: separator ',', and ';' in the folder's files before it; mend one"):
+    with pytest.raises(
+        SystemExit, match=r"4.csv: separator ',', and ';' in the folder's files before it; make them alike"
+    ):
         understand(tmp_path)
 
 
 def test_folders_that_name_a_column_are_refused(tmp_path: Path):
     written(tmp_path / "year=2020", "a,b\n1,2\n")
-    with pytest.raises(SystemExit, match="a folder's name holds a column, which isn't read"):
+    with pytest.raises(SystemExit, match="a folder's name holds a column, which is not read"):
         understand(tmp_path)
 
 
-@pytest.mark.parametrize("number", ["00042", "12345678901234567890"])
-def test_a_number_that_names_something_is_found_wherever_it_stands(tmp_path: Path, number: str):
-    file = written(tmp_path, "a,b\n" + "1,2\n" * 600_000 + f"1,{number}\n")
-    assert understand(file) == {"types": {"b": "text"}}
+def test_the_lines_above_the_header_may_be_named(tmp_path: Path):
+    file = written(tmp_path, "one,two\nthree,four\na,b\n1,2\n")
+    assert understand(file) == {}
+    assert understand(file, skip_rows=2) == {"skip_rows": 2}
+
+
+@pytest.mark.parametrize("content", ["x\n1,5\n2,6\n", "a,b\n1,2,3\n4,5,6\n"])
+def test_a_short_header_is_not_taken_for_a_title(tmp_path: Path, content: str):
+    file = written(tmp_path, content)
+    assert understand(file) == {}
+    with pytest.raises(SystemExit, match="row 2 has more or fewer cells than the header"):
+        table.read(file)
 
 
 cells = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)

@@ -1,0 +1,45 @@
+"""What adopt's lines on the terminal show of a table: no value of a private column, and each name in one line."""
+
+import shlex
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+LONGEST = 40  # characters of a value
+
+
+class Shown(NamedTuple):
+    """Shows cells with their rows, which are counted from the first below the header."""
+
+    private: frozenset[str]
+
+    def cell(self, name: str, value: str, column: pa.ChunkedArray) -> str:
+        """A value with the row where it is first."""
+        row = pc.index(column, pa.scalar(value, column.type)).as_py() + 1
+        return f"a cell in row {row:,}" if name in self.private else f"{shorten(value)} in row {row:,}"
+
+
+def shorten(value: str) -> str:
+    """A value in quotes, cut if it is long."""
+    return repr(value if len(value) <= LONGEST else value[:LONGEST] + "…")
+
+
+def rows(count: int) -> str:
+    """A number of rows in words."""
+    return f"{count:,} row{'s' if count > 1 else ''}"
+
+
+def option(name: str, type_: str) -> str:
+    """The option that gives a column its type."""
+    return f"--type {quoted(f'{name}={type_}')}"
+
+
+def quoted(name: str) -> str:
+    """A text as a shell takes it, in one line."""
+    return shlex.quote(name).replace("\n", "\\n").replace("\r", "\\r")
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array."""
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

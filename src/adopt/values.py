@@ -1,0 +1,106 @@
+"""Values that may not mean what they say: codes for no value, totals of other rows, texts that differ in blanks."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.adopt.shown import rows, shorten
+from src.core.examples import is_number
+
+MOST_ROWS = 50_000  # of a column in which codes are looked for
+MOST_CODES = 3  # at one end of a column
+LAST_ROWS = 3  # in which words such as Sum or Mean name a total
+TOTALS = r"\s*(?:grand |sub-?)?totals?\b.*"
+SUMS = r"\s*(?:gesamt(?:summe)?|summe|insgesamt|somme|suma|totale|totaal|итого|всего|sum|average|mean)\b.*"
+YEARS = range(1800, 2100)
+
+
+def odd_values(values: pd.Series, hidden: bool, is_target: bool) -> Iterator[str]:
+    """What is odd about a column's values, with an example of them unless they are `hidden`."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        odd = values[values.notna() & ~values.dt.year.isin(YEARS)]
+        if len(odd):
+            what = "a date" if hidden else odd.iloc[0].date().isoformat()
+            where = f"{rows(len(odd))}, first in row {odd.index[0] + 1:,}"
+            yield f"{what} in {where}, is far from today; if it stands for no date, leave the cell empty"
+    elif pd.api.types.is_string_dtype(values):
+        yield from _alike(values, hidden, is_target)
+    elif is_number(values) and not pd.api.types.is_bool_dtype(values):
+        for code in codes(values.to_numpy(float)):
+            places = values.index[values == code]
+            value = "VALUE" if hidden else f"{code:.15g}"
+            where = f"{'a value' if hidden else value} in {rows(len(places))}, first in row {places[0] + 1:,}"
+            yield f"{where}, is far from all others; if it stands for no value: --missing {value}"
+
+
+def codes(values: NDArray[np.float64]) -> list[float]:
+    """The numbers that may stand for no value: they repeat, and are farther from the others than those are apart."""
+    if len(values) > MOST_ROWS:
+        values = np.random.default_rng(1).choice(values, MOST_ROWS, replace=False)
+    distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    found: list[float] = []
+    while size := _codes_at_an_end(distinct, counts):
+        ends = slice(None, size) if size > 0 else slice(size, None)
+        rest = slice(size, None) if size > 0 else slice(None, size)
+        found += distinct[ends].tolist()
+        distinct, counts = distinct[rest], counts[rest]
+    return found
+
+
+def _codes_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> int:
+    """How many of the lowest values are codes, as a negative number how many of the highest, or 0."""
+    for size in range(1, min(MOST_CODES, len(distinct) - 3) + 1):
+        low, high = distinct[size:], distinct[:-size]
+        nines = size == 1 and low[0] >= 0 and re.fullmatch(r"-99+", f"{distinct[0]:.15g}")
+        if counts[:size].min() > 1 and (nines or low[0] - distinct[size - 1] > low[-1] - low[0]):
+            return size
+        if counts[-size:].min() > 1 and distinct[-size] - high[-1] > high[-1] - high[0]:
+            return -size
+    return 0
+
+
+def _alike(values: pd.Series, hidden: bool, is_target: bool) -> Iterator[str]:
+    """Texts that differ only in the blanks around them, or only in case."""
+    distinct = [str(text) for text in values.dropna().unique()]
+    if len(distinct) > len(values) / 2 and not is_target:
+        return
+    stripped: dict[str, str] = {}
+    folded: dict[str, str] = {}
+    pairs: dict[str, tuple[str, str]] = {}
+    for text in distinct:
+        plain = text.strip()
+        if (other := stripped.setdefault(plain, text)) != text:
+            pairs.setdefault("in the blanks around them: --strip removes these", (other, text))
+        if (same := folded.setdefault(plain.casefold(), plain)) != plain:
+            pairs.setdefault("in case: write them alike in the file", (stripped[same], text))
+    for what, pair in pairs.items():
+        first, second = (
+            f"{'a text' if hidden else shorten(text)} in row {int((values == text).to_numpy().argmax()) + 1:,}"
+            for text in pair
+        )
+        yield f"{first} and {second} differ only {what}"
+
+
+def total_rows(table: pd.DataFrame) -> Iterator[str]:
+    """Rows that are totals of others: by a word such as Total, or since the last row is the sum of those above."""
+    places: set[int] = set()
+    for name in map(str, table.select_dtypes("str").columns):
+        named = np.flatnonzero(table[name].str.fullmatch(TOTALS, case=False, na=False))
+        if len(named) <= len(table) / 4:
+            places |= set(named.tolist())
+        last = table[name].iloc[-LAST_ROWS:].str.fullmatch(SUMS, case=False, na=False)
+        places |= {len(table) - len(last) + int(place) for place in np.flatnonzero(last)}
+    figures = table.select_dtypes("number").to_numpy(float)
+    if figures.shape[1] > 1:
+        sums = np.nansum(figures[:-1], axis=0)
+        if (np.isclose(figures[-1], sums, rtol=1e-6) & (sums != 0)).sum() > figures.shape[1] / 2:
+            places.add(len(table) - 1)
+    if places:
+        first, count = min(places), len(places)
+        is_end = first == len(table) - count
+        mended = f"--skip-footer {count} leaves it out" if is_end else "leave such rows out of the file"
+        more = f" ({rows(count)} do)" if count > 1 else ""
+        yield f"row {first + 1:,} looks like a total of other rows{more}: {mended}"
