@@ -5,9 +5,11 @@ The stages' own functions try it out first, so that `dvc repro` runs to its end 
 
 import argparse
 import difflib
+import math
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +22,7 @@ from src.adopt.dialect import understand
 from src.adopt.shown import Shown, quoted, rows
 from src.core.errors import UserError
 from src.core.examples import Kind, Label, Target, features, is_number
+from src.core.files import KEPT_FROM
 from src.core.params import Data, Params, SplitByShare, SplitByTime
 from src.core.resamples import half
 from src.core.scores import metrics_of
@@ -28,6 +31,7 @@ from src.stages.prepare import check
 from src.stages.split import split
 
 FEWEST_ROWS, FEWEST_OF_A_CLASS = 50, 5
+TOO_CLOSE = "its values are too few or too close for moments that ten rows share; split by --group, or leave --time out"
 SEEDS, REFITS = range(1, 51), 5
 FEW_ROWS = 5_000  # from which on trees may be large
 Split = SplitByTime | SplitByShare
@@ -302,8 +306,9 @@ def check_target(target: pd.Series, task: str, given: Path, doubts: list[str]) -
         raise UserError(f"{where}: {distinct:,} values in {len(values):,} rows: {kind}, not classes")
     if pd.api.types.is_float_dtype(values) and (values % 1 != 0).any():
         raise UserError(f"{where}: fractions aren't classes; --task regression")
-    if (fewest := values.value_counts().min()) < FEWEST_OF_A_CLASS:
-        rare = f"a class has {fewest} row{'s' if fewest > 1 else ''}, and {FEWEST_OF_A_CLASS} are the least"
+    needed = KEPT_FROM if distinct == 2 else FEWEST_OF_A_CLASS  # of two, params.yaml names one
+    if (fewest := values.value_counts().min()) < needed:
+        rare = f"a class has {fewest} row{'s' if fewest > 1 else ''}, and {needed} are the least"
         raise UserError(f"{where}: {rare} that can be split; join it with another, or leave it out of the file")
 
 
@@ -358,10 +363,43 @@ def by_time(times: pd.Series) -> SplitByTime:
     near = [min(range(1, len(moments)), key=lambda at: abs(places[at] - share)) for share in (0.6, 0.8)]
     first = min(near[0], len(moments) - 2)
     chosen = [moments.iloc[first], moments.iloc[max(near[1], first + 1)]]
-    if isinstance(chosen[0], pd.Timestamp):
-        days = [moment.normalize() for moment in chosen]
-        chosen = [day.to_pydatetime() for day in (days if times.iloc[0] < days[0] < days[1] else chosen)]
-    return SplitByTime(by="time", valid_from=chosen[0], test_from=chosen[1])
+    rounded = rounded_dates if isinstance(chosen[0], pd.Timestamp) else rounded_numbers
+    valid_from, test_from = rounded(times, chosen)
+    return SplitByTime(by="time", valid_from=valid_from, test_from=test_from)
+
+
+def rounded_dates(times: pd.Series, moments: list[pd.Timestamp]) -> list[datetime]:
+    """Two moments rounded down to days; within a day, to the coarsest unit, of which ten rows share each.
+
+    params.yaml shows them, and a moment of its own would be one row's.
+
+    Raises:
+        UserError: no such moments part the rows.
+    """
+    for unit in ("D", "h", "min", "s"):
+        found = [moment.floor(unit) for moment in moments]
+        shared = all((times.dt.floor(unit) == moment).sum() >= KEPT_FROM for moment in found)
+        if times.iloc[0] < found[0] < found[1] and (unit == "D" or shared):
+            return [moment.to_pydatetime() for moment in found]
+    raise UserError(f"--time {times.name}: {TOO_CLOSE}")
+
+
+def rounded_numbers(times: pd.Series, moments: list[float]) -> list[float]:
+    """Two moments rounded down to the finest of round numbers of which ten rows share each; as they are if ten rows do.
+
+    Raises:
+        UserError: no such moments part the rows.
+    """
+    if all((times == moment).sum() >= KEPT_FROM for moment in moments):
+        return [float(moment) for moment in moments]
+    least, most = float(moments[0] - times.iloc[0]) / 100, float(times.iloc[-1] - times.iloc[0])
+    steps = (factor * 10.0**power for power in range(math.floor(math.log10(least)), 400) for factor in (1, 2, 5))
+    for step in takewhile(lambda step: step <= most, steps):
+        found = [math.floor(moment / step) * step for moment in moments]
+        shared = all(((times >= moment) & (times < moment + step)).sum() >= KEPT_FROM for moment in found)
+        if shared and times.iloc[0] < found[0] < found[1]:
+            return [float(f"{moment:.12g}") for moment in found]
+    raise UserError(f"--time {times.name}: {TOO_CLOSE}")
 
 
 def moments_of(how: Split) -> dict[str, Any]:

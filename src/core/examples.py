@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from src.core.errors import UserError
 from src.core.files import KEPT_FROM, without_returns
 from src.core.params import Data
+from src.core.privacy import without_small_rests
 
 Label = bool | int | str
 Kind = Literal["two classes", "more classes", "regression"]
@@ -20,11 +21,6 @@ def features(table: pd.DataFrame, data: Data) -> list[str]:
     """The columns that a model may learn from, in the table's order."""
     others = {data.target, data.id_column, data.time, data.group, *data.drop}
     return [column for column in table.columns if column not in others]
-
-
-def is_private(column: str, data: Data) -> bool:
-    """Whether no value of a column may be shown: it's named in `data.private`, or comes from a date that is."""
-    return any(column == name or column.startswith(f"{name} (") for name in data.private)
 
 
 def is_number(column: pd.Series) -> bool:
@@ -93,6 +89,8 @@ def equal_bins(values: NDArray[np.float64], count: int = 10) -> NDArray[np.intp]
 def slices(table: pd.DataFrame, columns: list[str], most: int = 30) -> dict[tuple[str, str], NDArray[np.bool_]]:
     """The rows of each slice, by column and value: the `most` largest that have at least `KEPT_FROM` rows.
 
+    A slice by which all rows, or a slice of another column, would leave fewer is left out: privacy.without_small_rests.
+
     Raises:
         UserError: there is no such column, or its values are measurements.
     """
@@ -109,4 +107,5 @@ def slices(table: pd.DataFrame, columns: list[str], most: int = 30) -> dict[tupl
             if count >= KEPT_FROM
         ]
     found.sort(key=lambda slice_: slice_[:3])
-    return {(column, name): (table[column] == value).to_numpy(bool) for _, column, name, value in found[:most]}
+    parts = {(column, name): (table[column] == value).to_numpy(bool) for _, column, name, value in found[:most]}
+    return without_small_rests(parts, {part: part[0] for part in parts})

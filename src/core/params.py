@@ -125,6 +125,10 @@ class Data(Section):
             raise ValueError("id_columns names the target: a corrected target would change the row's id; leave it out")
         return self
 
+    def hides(self, column: str) -> bool:
+        """Whether no value of a column may be shown: it's in `private`, or made of such a column, as `born (month)`."""
+        return any(column == name or column.startswith(f"{name} (") for name in self.private)
+
     @property
     def id_column(self) -> str:
         """The prepared table's column of ids: the one that `id` names, else `row_id`, which prepare makes."""
@@ -253,7 +257,7 @@ class Params(Section):
             raise ValueError(f"train.model {model} is not for {task} (data.task)")
         if (task == "regression") != (self.gate.metric in REGRESSION_METRICS):
             raise ValueError(f"gate.metric {self.gate.metric} is not for {task} (data.task)")
-        if shown := sorted(set(self.evaluate.slices) & set(self.data.private)):
+        if shown := sorted(filter(self.data.hides, self.evaluate.slices)):
             raise ValueError(f"evaluate.slices would show the values of the private column {shown[0]}")
         if self.problem.costs is not None and task != "classification":
             raise ValueError("problem.costs are for two classes: null for regression")

@@ -12,19 +12,22 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import yaml
+from numpy.typing import NDArray
 from pandera.extensions import register_check_method
 from pandera.io.pandas_io import deserialize_schema, serialize_schema
 
 from src.core.errors import UserError
 from src.core.files import KEPT_FROM, replacing
 from src.core.params import Dumper, read_yaml
+from src.core.privacy import grid, middle
 
 FILE = Path("data/schema.yaml")
 MOST_VALUES = 50
+BINS = 4  # of a range, at least, whose rows are counted
 LARGEST = 1e300  # of a number that a range holds
 HEADER = """\
 # What each raw table must be. `python -m src.stages.validate --freeze` writes this file anew from data/raw/.
-# Ranges are the data's, a quarter wider at either end (never across zero) and rounded outwards to two digits; where
+# Ranges hold the data with room at either end (never across zero), in round numbers that tell no extreme value; where
 # values are missing, their share may double and gain a hundredth; texts are listed where there are at most 50.
 """
 
@@ -58,22 +61,42 @@ def _infer_column(values: pd.Series, private: bool) -> pa.Column:
     if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values) or private or there.empty:
         pass
     elif pd.api.types.is_numeric_dtype(values):
-        checks.append(pa.Check.in_range(*_widened(float(there.min()), float(there.max()))))
+        if (ends := _range(there.to_numpy(float).clip(-LARGEST, LARGEST))) is not None:
+            checks.append(pa.Check.in_range(*ends))
     elif there.nunique() <= MOST_VALUES and there.value_counts().min() >= KEPT_FROM:
         checks.append(pa.Check.isin(sorted(there.unique())))
     return pa.Column(str(values.dtype), checks, nullable=bool(missing))
 
 
-def _widened(low: float, high: float) -> tuple[float, float]:
-    low, high = max(low, -LARGEST), min(high, LARGEST)
-    margin = (high - low) / 4 or abs(high) / 4
-    if not margin:
-        return -1.0, 1.0
-    wide_low = 0.0 if low >= 0 > low - margin else low - margin
-    wide_high = 0.0 if high <= 0 < high + margin else high + margin
-    place = math.floor(math.log10(max(abs(wide_low), abs(wide_high)))) - 1
-    low_units, high_units = math.floor(wide_low / 10.0**place), math.ceil(wide_high / 10.0**place)
-    return float(f"{low_units}e{place}"), float(f"{high_units}e{place}")
+def _range(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Round numbers between which all values lie; None if too few rows are alike.
+
+    They follow from bins that 10 rows hold, with half as much room at either end, doubled until what lies outside is
+    in. So an extreme value is known no closer than that room.
+    """
+    if (ends := middle(values)) is None:
+        return None
+    low, high = ends
+    step = _round_up((high - low) / BINS or abs(high) / BINS or 1.0)
+    if (found := grid(values, step, ends)) is None:
+        return None
+    first, counts = found
+    room = max(1, len(counts) // 2)
+    below, above = room, room
+    while (first - below) * step > values.min():
+        below *= 2
+    while (first + len(counts) + above) * step < values.max():
+        above *= 2
+    lowest, highest = (first - below) * step, (first + len(counts) + above) * step
+    lowest = 0.0 if lowest < 0 <= values.min() else lowest
+    highest = 0.0 if highest > 0 >= values.max() else highest
+    return float(f"{lowest:.12g}"), float(f"{highest:.12g}")
+
+
+def _round_up(value: float) -> float:
+    """The least of 1, 2 and 5 times a power of ten that isn't smaller."""
+    power = float(f"1e{math.floor(math.log10(value))}")
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= value)
 
 
 def write_schema(schemas: dict[str, pa.DataFrameSchema], file: Path = FILE) -> None:
@@ -111,22 +134,27 @@ def breaches(table: pd.DataFrame, schema: pa.DataFrameSchema) -> list[str]:
         names = cases["check"].str.startswith("column_in_")
         retyped = set(cases.loc[cases["check"].str.startswith("dtype"), "column"])
         values = cases[~names & (~cases["column"].isin(retyped) | cases["check"].str.startswith("dtype"))]
-        found = [_breach("", check, cases[cases.index == index]) for index, check in cases.loc[names, "check"].items()]
-        return found + [
-            _breach(str(column), str(check), group)
+        absent = [
+            _breach("", check, cases[cases.index == index], table) for index, check in cases.loc[names, "check"].items()
+        ]
+        return absent + [
+            _breach(str(column), str(check), group, table)
             for (column, check), group in values.groupby(["column", "check"], sort=False, dropna=False)
         ]
     return []
 
 
-def _breach(column: str, check: str, cases: pd.DataFrame) -> str:
+def _breach(column: str, check: str, cases: pd.DataFrame, table: pd.DataFrame) -> str:
+    """A line of counts and of names of columns, checks and types; the values in pandera's cases aren't shown."""
     count = f"{len(cases):,} value{'s' if len(cases) > 1 else ''}"
-    first = cases["failure_case"].iloc[0]
+    type_ = table[column].dtype if column in table else None
     name, _, bound = check.partition("(")
+    if name.startswith("column_in_"):
+        column = str(cases["failure_case"].iloc[0])  # of these checks, a column's name
     return {
-        "column_in_schema": f"column {first}: not in the schema",
-        "column_in_dataframe": f"column {first}: missing",
-        "dtype": f"column {column}: is of type {first}, not {bound.strip(chr(39) + ')')}",
+        "column_in_schema": f"column {column}: not in the schema",
+        "column_in_dataframe": f"column {column}: missing",
+        "dtype": f"column {column}: is of type {type_}, not {bound.strip(chr(39) + ')')}",
         "not_nullable": f"column {column}: {count} missing, where none may be",
         "missing_at_most": f"column {column}: more missing than the {bound.strip(')')}",
         "in_range": f"column {column}: {count} outside ({bound}",

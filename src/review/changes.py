@@ -229,18 +229,27 @@ def _distance(sides: list[Shares], sizes: tuple[int, int], bins: list[float | st
     """The least total variation distance that fits what is known.
 
     A bin or value that fewer than 10 rows hold is counted among `other`, where an end bin may have more of its rows.
+    If there are fewer than 10 such rows in all, they are counted with the largest bin or value.
     """
+    largest = [
+        max((key for key in side if key not in ("other", "missing")), key=side.__getitem__, default="")
+        for side in sides
+    ]
 
-    def bounds(side: Shares, size: int, key: float | str) -> tuple[float, float]:
+    def bounds(number: int, key: float | str) -> tuple[float, float]:
+        side, least = sides[number], (KEPT_FROM - 1) / sizes[number]
         share, other = side.get(key, 0.0), side.get("other", 0.0)
+        if key == "missing":
+            return share, share
+        low = max(0.0, share - least) if key == largest[number] and not other else share
         if key in ends:
-            return share, share + other
-        return share, share or (0.0 if key == "missing" else min(other, (KEPT_FROM - 1) / size))
+            return low, share + other
+        return low, share or min(other or least, least)
 
     more = less = 0.0
     for key in bins:
         if key != "other":
-            (low, high), (low_here, high_here) = (bounds(*of, key) for of in zip(sides, sizes, strict=True))
+            (low, high), (low_here, high_here) = (bounds(number, key) for number in (0, 1))
             more, less = more + max(0.0, low_here - high), less + max(0.0, low - high_here)
     return max(more, less)
 

@@ -6,9 +6,8 @@ Writes for each column its kind, missing share, and quantiles or commonest value
 `metrics/data.json`, and how much of the target each feature explains alone to `metrics/features.csv`. The rows are
 those of train and valid together: test isn't looked at.
 
-Nothing written shows a value that fewer than 10 rows hold: a quantile is the mean of the 10 rows around it, and rarer
-values are only counted. Histograms lie on a grid that doesn't follow the data (multiples of a power of two), so that
-those of two commits can be laid on each other, the finer one merged into the coarser.
+Nothing written tells a value that fewer than 10 rows hold: src/core/privacy.py. Rarer values are only counted, and
+quantiles are the edges of the histogram's bins, whose width is `step`.
 """
 
 from pathlib import Path
@@ -16,14 +15,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from src.core.errors import one_line
-from src.core.examples import equal_bins, features, is_number, is_private
+from src.core.examples import equal_bins, features, is_number
 from src.core.files import KEPT_FROM, read_table, write_csv, write_json
 from src.core.params import Data, read_params
+from src.core.privacy import histogram, quantiles, without_rare
 
-QUANTILES = [0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1]
+QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95]
 MOST_VALUES = 50
 EPOCH = pd.Timestamp("1970-01-01").as_unit("us")  # in nanoseconds, as by default, dates end in 2262
 SUSPICIOUS = 0.9  # the share of the target that one feature explains
@@ -43,38 +42,15 @@ def describe(values: pd.Series, private: bool) -> dict[str, Any]:
     if dates:
         there = (there - EPOCH) / pd.Timedelta(days=1)
     if dates or number:
-        ordered = np.sort(there.to_numpy(float))
-        ordered = ordered[np.isfinite(ordered)]
-        if len(ordered) < KEPT_FROM:
-            return content
-        return content | {"quantiles": quantiles(ordered), "histogram": histogram(ordered)}
-    counts = there.astype(str).value_counts()
-    shown = counts[counts >= KEPT_FROM].sort_index(kind="stable").sort_values(ascending=False, kind="stable")
-    shown = shown.head(MOST_VALUES)
-    return content | {"values": shown.to_dict(), "distinct": len(counts), "other_rows": int(counts.sum() - shown.sum())}
-
-
-def quantiles(ordered: NDArray[np.float64]) -> dict[str, float]:
-    """Each of QUANTILES as the mean of the 10 neighbouring rows of an ordered column; dates in days since 1970."""
-    last = len(ordered) - KEPT_FROM
-    starts = [min(max(round(q * len(ordered)) - KEPT_FROM // 2, 0), last) for q in QUANTILES]
-    return {
-        str(q): float(ordered[start : start + KEPT_FROM].mean()) for q, start in zip(QUANTILES, starts, strict=True)
-    }
-
-
-def histogram(ordered: NDArray[np.float64]) -> dict[str, Any]:
-    """Counts on the multiples of `step`, a power of two, from `first` on; the ends take in all that lies beyond.
-
-    Bins of fewer than 10 rows count as empty, and their rows as `other_rows`: a narrow bin may be a single value.
-    """
-    low, high = quantiles(ordered)["0.01"], quantiles(ordered)["0.99"]
-    step = 2.0 ** np.ceil(np.log2((high - low) / 16)) if high > low else 1.0
-    first, last = np.floor(low / step), np.floor(high / step)
-    bins = np.clip(np.floor(ordered / step), first, last) - first
-    counts = np.bincount(bins.astype(np.intp), minlength=int(last - first) + 1)
-    shown = np.where(counts < KEPT_FROM, 0, counts)
-    return {"step": step, "first": first * step, "counts": shown, "other_rows": int(counts.sum() - shown.sum())}
+        shown = histogram(there.to_numpy(float))
+        return content | ({"quantiles": quantiles(shown, QUANTILES), "histogram": shown} if shown else {})
+    counts = there.astype(str).value_counts().sort_index(kind="stable")
+    counts = counts.sort_values(ascending=False, kind="stable")
+    shown_counts, other = without_rare(counts.to_numpy())
+    named = pd.Series(shown_counts, index=counts.index)[:MOST_VALUES]
+    named = named[named > 0]
+    distinct = len(counts) if other else len(named)
+    return content | {"values": named.to_dict(), "distinct": distinct, "other_rows": int(counts.sum() - named.sum())}
 
 
 def explained(feature: pd.Series, target: pd.Series, task: str) -> float:
@@ -121,7 +97,7 @@ def main() -> None:
         "rows": len(table),
         "parts": {name: len(part) for name, part in parts.items()},
         "dropped": parts["train"].attrs.get("dropped", {}),  # of the whole table, as prepare counted them
-        "columns": {name: describe(table[name], is_private(name, data)) for name in columns},
+        "columns": {name: describe(table[name], data.hides(name)) for name in columns},
     }
     found = relations(table, data)
     write_json(content, Path("metrics/data.json"))

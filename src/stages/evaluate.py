@@ -28,6 +28,7 @@ from src.core.examples import Target, equal_bins, features, slices
 from src.core.files import KEPT_FROM, read_table, write_csv, write_json
 from src.core.models import load_model
 from src.core.params import Params, read_params
+from src.core.privacy import histogram, joined
 from src.core.resamples import bootstrap, fingerprint
 from src.core.scores import BASELINES, Array, Metric, draws_table, metrics_of, score_draws
 
@@ -68,12 +69,17 @@ def score_refits(
     return {name: pd.concat(frames, axis=1, ignore_index=True) for name, frames in found.items()}
 
 
-def curves(target: Target, truth: NDArray[Any], guess: Array) -> dict[str, pd.DataFrame]:
-    """What is drawn, by name. More classes are pooled: each row counts once for each class."""
+def curves(target: Target, truth: NDArray[Any], guess: Array, private: bool) -> dict[str, pd.DataFrame]:
+    """What is drawn, by name. More classes are pooled: each row counts once for each class.
+
+    A regression's residuals are a histogram, each at its bin's lower edge; those of a private target aren't shown.
+    """
     if target.kind == "regression":
-        edges = np.quantile(truth - guess, np.linspace(0, 1, 41)[1:-1])
-        residuals = pd.DataFrame({"residual": edges, "share": np.linspace(0, 1, 41)[1:-1]})
-        return {"calibration": calibration(truth, guess), "residuals": residuals}
+        found = {"calibration": calibration(truth, guess)}
+        if not private and (shown := histogram(truth - guess)):
+            edges = shown["first"] + shown["step"] * np.arange(len(shown["counts"]))
+            found["residuals"] = pd.DataFrame({"residual": edges, "rows": shown["counts"]})
+        return found
     if target.kind == "more classes":
         truth, guess = np.eye(len(target.classes))[truth].astype(bool).ravel(), guess.ravel()
     false, true, _ = roc_curve(truth, guess)
@@ -93,11 +99,11 @@ def thinned(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def calibration(truth: NDArray[Any], guess: Array) -> pd.DataFrame:
-    """The mean prediction and the mean of what happened in ten bins of equal count."""
-    table = pd.DataFrame({"predicted": guess, "observed": truth.astype(float), "bin": equal_bins(guess)})
+    """The mean prediction and the mean of what happened in at most ten bins of about equal count, at least 10 rows."""
+    bins = equal_bins(guess)
+    table = pd.DataFrame({"predicted": guess, "observed": truth.astype(float), "bin": joined(np.bincount(bins))[bins]})
     grouped = table.groupby("bin")
-    means = grouped[["predicted", "observed"]].mean()
-    return means.assign(rows=grouped.size())[grouped.size() >= KEPT_FROM]
+    return grouped[["predicted", "observed"]].mean().assign(rows=grouped.size())
 
 
 def confusion(threshold: float, truth: NDArray[Any], guess: Array) -> dict[str, float]:
@@ -165,6 +171,7 @@ def score_all(params: Params, valid: pd.DataFrame, models: dict[str, Any], refit
         "rows": len(valid),
         "platform": f"{platform.system()} {platform.machine()}",
     }
+    drawn = curves(target, truth, guesses["model"], private=data.hides(data.target))
     rows_hash = fingerprint(valid, data)
     return {
         "scores.json": points["model"],
@@ -174,7 +181,7 @@ def score_all(params: Params, valid: pd.DataFrame, models: dict[str, Any], refit
         "refits.csv": draws_table(
             rows_hash, score_refits(metrics, main_metric, truth, refits.drop(columns=data.id_column), cut)
         ),
-        **{f"curves/{name}.csv": curve for name, curve in curves(target, truth, guesses["model"]).items()},
+        **{f"curves/{name}.csv": curve for name, curve in drawn.items()},
     }
 
 

@@ -136,13 +136,13 @@ def test_free_text_copies_and_a_lopsided_target_are_warned_of(adopt: Adopt, caps
             "text": ["a word or two"] * 40 + [f"{n} words" for n in range(260)],
         }
     )
-    table["y"] = [True] * 8 + [False] * (ROWS - 8)
+    table["y"] = [True] * 12 + [False] * (ROWS - 12)
     table.loc[20:29, ["x", "text"]] = table.loc[10:19, ["x", "text"]].to_numpy()
     project = adopt(table, "--target", "y")
     shown = capsys.readouterr().out
     assert "text: free text, which no model here reads: --drop text" in shown
     assert "rows are alike in all but id" in shown
-    assert "97.3% of the rows have the same value" in shown
+    assert "96.0% of the rows have the same value" in shown
     assert params(project)["gate"]["metric"] == "average_precision"
 
 
@@ -215,6 +215,32 @@ def test_rows_are_split_by_time_or_by_group_where_one_is_named(adopt: Adopt):
     project = adopt(HOUSES, "--target", "price", "--group", "street")
     assert params(project)["split"]["by"] == "group"
     assert params(project)["data"]["group"] == "street"
+
+
+@pytest.mark.parametrize(
+    ("times", "first", "second"),
+    [
+        (pd.date_range("2020-01-01 00:07:13", periods=ROWS, freq="3h17min"), "2020-01-25", "2020-02-02"),
+        (
+            pd.date_range("2020-01-01 00:07:13", periods=ROWS, freq="4min17s"),
+            "2020-01-01T12:00:00",
+            "2020-01-01T17:00:00",
+        ),
+        (np.arange(ROWS) * 1.37 + 0.011, 240, 320),
+        (1_700_000_000 + np.arange(ROWS) * 61, 1_700_010_000, 1_700_014_000),
+        (np.repeat([2010, 2011, 2012, 2013, 2014], ROWS // 5), 2013, 2014),
+    ],
+)
+def test_no_moment_of_the_split_is_one_rows_own(adopt: Adopt, times: Any, first: object, second: object):
+    project = adopt(HOUSES.drop(columns="built").assign(when=times), "--target", "price", "--time", "when")
+    split = params(project)["split"]
+    assert (split["valid_from"], split["test_from"]) == (first, second)
+
+
+def test_a_time_whose_moments_no_ten_rows_share_is_refused(adopt: Adopt):
+    table = HOUSES.iloc[:60].assign(when=2.0 ** np.arange(60))
+    with pytest.raises(SystemExit, match="--time when: its values are too few or too close"):
+        adopt(table, "--target", "price", "--time", "when")
 
 
 def test_once_more_with_other_options_changes_what_it_must(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
@@ -454,7 +480,7 @@ def frame(**columns: Any) -> pd.DataFrame:
         (frame(z=["a", "b"] * 100), ["--target", "z", "--task", "regression"], "not numbers, which regression needs"),
         (frame(z=[0.5, 1.5] * 100), ["--target", "z", "--task", "classification"], "fractions aren't classes"),
         (frame().iloc[:49], ["--target", "y"], "49 rows with a target, and 50 are the least"),
-        (frame(y=["a"] * 198 + ["b"] * 2), ["--target", "y"], "column y: a class has 2 rows, and 5 are the least"),
+        (frame(y=["a"] * 198 + ["b"] * 2), ["--target", "y"], "column y: a class has 2 rows, and 10 are the least"),
         (frame(t=["2020-01-01"] * 199 + ["soon"]), ["--target", "y", "--time", "t"], 'column t: "soon" is no date'),
         (frame(t=[1] * 99 + [2] * 101), ["--target", "y", "--time", "t"], "--time t: 2 different times"),
         (frame(), ["--target", "y", "--time", "x", "--private", "x"], "--private x: --time splits by its values"),

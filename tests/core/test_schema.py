@@ -37,7 +37,7 @@ def test_the_table_meets_the_schema_that_was_frozen_from_it(file: Path):
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"size": TABLE["size"].replace(TABLE["size"][3], 1e6)}, "column size: 1 value outside (0.0, 99.0)"),
+        ({"size": TABLE["size"].replace(TABLE["size"][3], 1e6)}, "column size: 1 value outside (0.0, 100.0)"),
         ({"city": TABLE["city"].replace("Bern", "Bonn")}, "values not among those listed"),
         ({"rooms": TABLE["rooms"].astype("str")}, "column rooms: is of type str, not int64"),
         ({"size": TABLE["size"].where(TABLE.index > 0)}, "column size: 1 value missing, where none may be"),
@@ -50,6 +50,24 @@ def test_a_breach_is_a_line_that_names_the_column_and_shows_no_value(file: Path,
     assert len(found) == 1
     assert line in found[0]
     assert not any(value in found[0] for value in ("1000000", "Bonn"))
+
+
+@pytest.mark.parametrize("column", ["size", "rooms", "sold", "when", "tax"])
+def test_text_in_a_column_of_another_type_is_a_breach_that_names_types_only(file: Path, column: str):
+    text = TABLE[column].astype("object").where(TABLE.index != 7, "John Doe, 555-1234")
+    for values in (text, text.astype("str")):
+        found = breaches(TABLE.assign(**{column: values}), read_schema(file)["houses"])
+        expected = f"column {column}: is of type {values.dtype}, not {TABLE[column].dtype}".partition("[")[0]
+        assert [line.partition("[")[0] for line in found] == [expected]
+
+
+@pytest.mark.parametrize("check", ["greater_than: 3", "str_matches: '[a-z]'", "notin: {forbidden_values: [1]}"])
+def test_a_check_that_fails_on_other_types_shows_no_value(tmp_path: Path, check: str):
+    file = tmp_path / "schema.yaml"
+    file.write_text(f"t:\n  columns:\n    a:\n      checks: {{{check}}}\n")
+    found = breaches(pd.DataFrame({"a": ["John Doe", 1, None]}), read_schema(file)["t"])
+    assert found
+    assert not any("John" in line for line in found)
 
 
 def test_a_missing_column_is_a_breach(file: Path):

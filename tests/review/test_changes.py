@@ -46,10 +46,10 @@ def test_values_that_few_rows_hold_look_like_no_move(most: int):
 @pytest.mark.parametrize(
     ("base", "here", "distance"),
     [
-        (pd.Series(["a"] * 50 + ["b"] * 50), pd.Series(["a"] * 80 + ["b"] * 20), 0.3),
-        (pd.Series(["a"] * 100), pd.Series(["b"] * 100), 1),
-        (pd.Series([1.0] * 100), pd.Series([1.0] * 60 + [np.nan] * 40), 0.4),
-        (pd.Series([1.0] * 100), pd.Series([9.0] * 100), 1),
+        (pd.Series(["a"] * 500 + ["b"] * 500), pd.Series(["a"] * 800 + ["b"] * 200), 0.3),
+        (pd.Series(["a"] * 1000), pd.Series(["b"] * 1000), 1),
+        (pd.Series([1.0] * 1000), pd.Series([1.0] * 600 + [np.nan] * 400), 0.4),
+        (pd.Series([1.0] * 1000), pd.Series([9.0] * 1000), 1),
         (pd.Series(np.arange(1000.0)), pd.Series(np.arange(1000.0) + 500), 0.5),
     ],
 )
@@ -122,3 +122,9 @@ def test_code_packages_and_guards_are_named(copy_of, wine: Path, monkeypatch: py
     params = changes.changed_keys(here.yaml("params.yaml"), base.yaml("params.yaml"))
     files = changes.changed_files(here, base)
     assert changes.guards(files, params) == ["requirements.txt", "src/core/scores.py", "gate.floor"]
+
+
+def test_a_value_that_one_row_more_lets_show_has_not_moved():
+    base, here = pd.Series(["a"] * 190 + ["b"] * 10), pd.Series(["a"] * 191 + ["b"] * 9)
+    assert moved(base, here).distance < 0.01
+    assert moved(here, base).distance < 0.01
