@@ -117,7 +117,6 @@ def main() -> None:
                 "positive": True,
                 "id": "flight",
                 "time": "departure",
-                "group": "day",
             },
         )
         figures = {}

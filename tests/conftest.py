@@ -145,7 +145,13 @@ def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "time": "time_hour",
             "drop": ["dewp"],
         },
-        split={"by": "time", "valid_from": "2013-02-15", "test_from": "2013-03-15"},
+        split={
+            "by": "time",
+            "valid_from": "2013-02-15",
+            "test_from": "2013-03-15",
+            "block": "day",
+            "purge": False,
+        },
         evaluate={"resamples": 100, "slices": ["origin"]},
         gate={"metric": "r2", "floor": 0, "slice_floor": None, "smallest_difference": {"r2": 0.01}},
     )

@@ -138,7 +138,10 @@ def told(new: Plan, given: Path) -> Iterator[str]:
         yield f"positive class: {new.data.positive}, {new.why_positive}; data.positive in params.yaml changes it"
     moments = moments_of(new.split)
     if isinstance(new.split, SplitByTime):
-        yield f"split by time: valid from {moments['valid_from']}, test from {moments['test_from']}"
+        together = f"; rows of one {new.split.block} share their chance" if new.split.block else ""
+        yield f"split by time: valid from {moments['valid_from']}, test from {moments['test_from']}{together}"
+        if not (together or new.data.group or isinstance(new.split.valid_from, float)):
+            yield "warning: valid spans too few hours to draw whole ones: intervals take each row as independent"
     else:
         shares = (f"{rows / len(new.prepared):.0%} {name}" for name, rows in new.parts.items())
         yield f"split by {new.split.by}: {', '.join(shares)}"

@@ -23,14 +23,14 @@ from src.adopt.shown import Shown, quoted, rows
 from src.core.errors import UserError
 from src.core.examples import Kind, Label, Target, features, is_number
 from src.core.files import KEPT_FROM
-from src.core.params import Data, Params, SplitByShare, SplitByTime
-from src.core.resamples import half
+from src.core.params import Block, Data, Params, SplitByShare, SplitByTime
+from src.core.resamples import BLOCKS, blocks, half
 from src.core.scores import metrics_of
 from src.datasets import table as reader
 from src.stages.prepare import check
-from src.stages.split import split
+from src.stages.split import FEWEST_GROUPS, split
 
-FEWEST_ROWS, FEWEST_OF_A_CLASS = 50, 5
+FEWEST_ROWS, FEWEST_OF_A_CLASS, ENOUGH_BLOCKS = 50, 5, 20
 TOO_CLOSE = "its values are too few or too close for moments that ten rows share; split by --group, or leave --time out"
 SEEDS, REFITS = range(1, 51), 5
 FEW_ROWS = 5_000  # from which on trees may be large
@@ -337,7 +337,9 @@ def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tupl
         times = prepared[data.time].sort_values(kind="stable")
         if times.nunique() < 3:
             raise UserError(f"--time {data.time}: {times.nunique()} different times, and a split needs 3")
-        hows: list[Split] = [by_time(times)]
+        at = by_time(times)
+        in_valid = times[(times >= at.valid_from) & (times < at.test_from)]
+        hows: list[Split] = [at if data.group else at.model_copy(update={"block": choose_block(in_valid)})]
     else:
         by: Literal["group", "random"] = "group" if data.group else "random"
         hows = [SplitByShare(by=by, valid=0.2, test=0.2, seed=seed) for seed in SEEDS]
@@ -345,15 +347,29 @@ def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tupl
     for how in [kept, *hows] if kept else hows:
         try:
             parts = split(prepared, data, how)
+            for draw in range(REFITS):
+                half(parts["train"], data, draw)
         except UserError as error:
             reason = str(error).removeprefix("split: ").removesuffix("; see split in params.yaml")
             continue
-        train = parts["train"]
-        halves = (train[half(train, data, draw)][data.target] for draw in range(REFITS))
-        if data.task == "regression" or all(values.nunique() == train[data.target].nunique() for values in halves):
-            return how, parts
-        reason = "a random half of train lacks a class"
+        return how, parts
     raise UserError(f"column {data.target}: too few rows, times or groups to split: {reason}")
+
+
+def choose_block(times: pd.Series) -> Block | None:
+    """The coarsest calendar block of which at least 20 have rows in `valid`, whose times these are.
+
+    If no block has as many, the coarsest of those with the most, as long as there are 5: intervals have few degrees of
+    freedom then, but are right, as those of single rows wouldn't be. With fewer, or where time is a number: none.
+    """
+    if not pd.api.types.is_datetime64_any_dtype(times):
+        return None
+    counts = {block: blocks(times, block).nunique() for block in reversed(BLOCKS)}
+    enough = [block for block, count in counts.items() if count >= ENOUGH_BLOCKS]
+    most = max(counts, key=lambda block: counts[block])  # the first, which is the coarsest, of equals
+    if enough:
+        return enough[0]
+    return most if counts[most] >= FEWEST_GROUPS else None
 
 
 def by_time(times: pd.Series) -> SplitByTime:
@@ -365,7 +381,7 @@ def by_time(times: pd.Series) -> SplitByTime:
     chosen = [moments.iloc[first], moments.iloc[max(near[1], first + 1)]]
     rounded = rounded_dates if isinstance(chosen[0], pd.Timestamp) else rounded_numbers
     valid_from, test_from = rounded(times, chosen)
-    return SplitByTime(by="time", valid_from=valid_from, test_from=test_from)
+    return SplitByTime(by="time", valid_from=valid_from, test_from=test_from, block=None, purge=False)
 
 
 def rounded_dates(times: pd.Series, moments: list[pd.Timestamp]) -> list[datetime]:

@@ -71,6 +71,7 @@ Text = Annotated[str, AfterValidator(_not_empty)]
 Columns = Annotated[list[Text], AfterValidator(_distinct)]
 Moment = Annotated[float | datetime, BeforeValidator(_moment)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Block = Literal["hour", "day", "week", "month"]
 
 
 class Section(BaseModel):
@@ -139,6 +140,8 @@ class SplitByTime(Section):
     by: Literal["time"]
     valid_from: Moment
     test_from: Moment
+    block: Block | None
+    purge: bool
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -146,6 +149,8 @@ class SplitByTime(Section):
             raise ValueError("valid_from and test_from must both be dates or both be numbers")
         if not self.valid_from < self.test_from:  # type: ignore[operator]  # they are of one type
             raise ValueError("valid_from must come before test_from")
+        if self.block and isinstance(self.valid_from, float):
+            raise ValueError("block must be null where time is a number, which has no calendar")
         return self
 
 
@@ -253,6 +258,10 @@ class Params(Section):
         task, model = self.data.task, self.train.model
         if self.split.by != "random" and getattr(self.data, self.split.by) is None:
             raise ValueError(f"split.by is {self.split.by}, but data.{self.split.by} is null")
+        if isinstance(self.split, SplitByTime) and self.data.group is None and self.split.purge:
+            raise ValueError("split.purge removes groups from train, but data.group is null; make it false")
+        if isinstance(self.split, SplitByTime) and self.data.group is not None and self.split.block:
+            raise ValueError("split.block has no effect where data.group says what is drawn together; make one null")
         if {"LogisticRegression": "classification", "Ridge": "regression"}.get(model, task) != task:
             raise ValueError(f"train.model {model} is not for {task} (data.task)")
         if (task == "regression") != (self.gate.metric in REGRESSION_METRICS):

@@ -1,44 +1,172 @@
-"""Which rows are drawn when luck is measured: bootstrap resamples of the validation rows, halves of the training rows.
+"""Which rows are drawn when chance is measured: resamples of the validation rows, halves of the training rows.
 
 Both follow from the rows' ids and a constant, never from `train.seed`: the same rows are drawn in every commit that
 has them, so that two commits can be compared draw by draw. Draw r doesn't depend on how many draws there are.
-Rows of one group (`data.group`) are drawn together, since they share their luck (Field and Welsh, 2007, on the
-cluster bootstrap); without a group column each row is a group of its own.
+
+Rows that share their chance are drawn together, as one unit: the rows of a group (`data.group`), else of a calendar
+block of time (`split.block`), else each row alone (Field and Welsh, 2007, on the cluster bootstrap).
+
+Resamples are written to Git, and which unit is in which resample is public. So that nobody can solve the scores for a
+few rows, units are joined at random into pools of at least ten rows, and pools are drawn. A random pool of independent
+units is as good a unit as any: only degrees of freedom are lost.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.core.params import Data
+from src.core.errors import UserError
+from src.core.files import KEPT_FROM
+from src.core.params import Block, Data
 
 SEED = 20130101
+BLOCKS: dict[Block, str] = {"hour": "h", "day": "D", "week": "W", "month": "M"}  # pandas' names; the finest come first
+MOST_TRIES = 1_000  # for a half with each class in it
+
+Codes = NDArray[np.intp]
 
 
-def _groups(table: pd.DataFrame, data: Data) -> tuple[NDArray[np.intp], int]:
-    """The group of each row as a number, groups in the order of their names, and how many there are."""
-    codes, names = pd.factorize(table[data.group or data.id_column].astype(str), sort=True)
-    return codes, len(names)
+class Draws(NamedTuple):
+    """Bootstrap resamples of some rows.
+
+    Attributes:
+        units: how many units are drawn from, and in each resample.
+        weights: how often each row is in each resample, shape (resamples, rows).
+    """
+
+    units: int
+    weights: NDArray[np.int16]
 
 
-def bootstrap(table: pd.DataFrame, data: Data, draws: int) -> Iterator[NDArray[np.int64]]:
-    """For each draw: how often each row is in it, shape (rows,). Groups are drawn with replacement (Efron, 1979)."""
-    codes, count = _groups(table, data)
+def blocks(times: pd.Series, block: Block) -> pd.Series:
+    """The calendar block of each time: its hour, day, week (from Monday) or month."""
+    return pd.Series(times.dt.to_period(BLOCKS[block]))
+
+
+def units(table: pd.DataFrame, data: Data) -> Codes:
+    """The unit of each row as a number from 0, in the order of the units' names, shape (rows,).
+
+    Args:
+        table: rows as `split` writes them; its `attrs["block"]` is `split.block`.
+        data: which columns hold the group, the time and the id.
+    """
+    block = table.attrs.get("block")
+    if data.group:
+        names = table[data.group].astype(str)
+    elif block:
+        names = blocks(table[data.time], block)
+    else:
+        names = table[data.id_column].astype(str)
+    return pd.factorize(names, sort=True)[0]
+
+
+def pooled(codes: Codes, salt: str = "", fewest_units: int = 1) -> Codes:
+    """Units joined at random into pools of at least ten rows; units that are that large already stay as they are.
+
+    Args:
+        codes: the unit of each row, from 0.
+        salt: other salts join other units.
+        fewest_units: of a pool, too. With 2, no unit stays alone, however large.
+
+    Returns:
+        The pool of each row, from 0; one pool only, if there are too few rows for two.
+    """
+    sizes = np.bincount(codes)
+    if fewest_units == 1 and sizes.min() >= KEPT_FROM:
+        return codes
+    pool_of = np.zeros(len(sizes), dtype=np.intp)
+    pool = rows = members = 0
+    for unit in np.random.default_rng([SEED, 2, *salt.encode()]).permutation(len(sizes)):
+        if rows >= KEPT_FROM and members >= fewest_units:
+            pool, rows, members = pool + 1, 0, 0
+        pool_of[unit] = pool
+        rows += sizes[unit]
+        members += 1
+    if rows < KEPT_FROM or members < fewest_units:  # what is left over joins the pool before it
+        pool_of[pool_of == pool] = max(0, pool - 1)
+    return pool_of[codes]
+
+
+def resample(pools: Codes, draws: int, salt: str = "") -> Draws:
+    """Resamples in which as many pools are drawn, with replacement, as there are (Efron, 1979)."""
+    count = int(pools.max()) + 1
+    weights = np.empty((draws, len(pools)), dtype=np.int16)
     for draw in range(draws):
-        rng = np.random.default_rng([SEED, 0, draw])
-        yield np.bincount(rng.integers(0, count, count), minlength=count)[codes]
+        rng = np.random.default_rng([SEED, 0, draw, *salt.encode()])
+        weights[draw] = np.bincount(rng.integers(0, count, count), minlength=count)[pools]
+    return Draws(count, weights)
 
 
-def half(table: pd.DataFrame, data: Data, draw: int) -> NDArray[np.bool_]:
-    """Whether each row is in the draw's half, shape (rows,). Groups are drawn without replacement."""
-    codes, count = _groups(table, data)
-    rng = np.random.default_rng([SEED, 1, draw])
-    chosen = np.zeros(count, dtype=bool)
-    chosen[rng.permutation(count)[: (count + 1) // 2]] = True
-    return chosen[codes]
+def bootstrap(table: pd.DataFrame, data: Data, draws: int) -> Draws:
+    """Resamples of a table's rows, all units alike."""
+    return resample(pooled(units(table, data)), draws)
+
+
+def bootstrap_slices(
+    table: pd.DataFrame, data: Data, slices: Mapping[tuple[str, str], NDArray[np.bool_]], whole: Draws
+) -> dict[tuple[str, str], Draws]:
+    """Resamples of the rows of each slice.
+
+    A slice takes part in the resamples of the whole as long as it and the slices before it cut no unit into a piece of
+    fewer than ten rows: then nothing about fewer can be computed from all of these together. Any other slice is drawn
+    by itself, in pools of its own that are random and hold at least two units, so that what is known of them can't be
+    subtracted from what is known of the whole.
+
+    Args:
+        table: the rows that the whole was drawn from.
+        data: which columns hold the group, the time and the id.
+        slices: whether each row is in the slice, by the slice's column and value; the largest come first.
+        whole: the resamples of the whole.
+    """
+    codes = units(table, data)
+    pieces = pools = pooled(codes)
+    found = {}
+    for (column, value), rows in slices.items():
+        finer = np.unique(2 * pieces + rows, return_inverse=True)[1]
+        if np.bincount(finer).min() >= KEPT_FROM:
+            pieces = finer
+            found[column, value] = Draws(len(np.unique(pools[rows])), whole.weights[:, rows])
+        else:
+            salt = f"{column}\n{value}"
+            own = np.unique(codes[rows], return_inverse=True)[1]
+            found[column, value] = resample(pooled(own, salt, fewest_units=2), len(whole.weights), salt)
+    return found
+
+
+class Half(NamedTuple):
+    """Whether each row is in a random half, shape (rows,), and how many units are in it, out of how many."""
+
+    rows: NDArray[np.bool_]
+    drawn: int
+    units: int
+
+
+def half(table: pd.DataFrame, data: Data, draw: int) -> Half:
+    """A random half of the units, drawn without replacement; the first one, in the order of draws, with each class.
+
+    Raises:
+        UserError: hardly any half has each class in it.
+    """
+    codes = units(table, data)
+    count = int(codes.max()) + 1
+    drawn = (count + 1) // 2
+    classes = table[data.target].nunique() if data.task == "classification" else 0
+    for attempt in range(MOST_TRIES):
+        rng = np.random.default_rng([SEED, 1, draw, *([attempt] if attempt else [])])
+        chosen = np.zeros(count, dtype=bool)
+        chosen[rng.permutation(count)[:drawn]] = True
+        rows = chosen[codes]
+        if not classes or table.loc[rows, data.target].nunique() == classes:
+            return Half(rows, drawn, count)
+    what = "groups" if data.group else "blocks of time" if table.attrs.get("block") else "rows"
+    raise UserError(
+        f"column {data.target}: in {MOST_TRIES:,} random halves of train a class is missing; "
+        f"more {what} with each class are needed, or join the rarest with another"
+    )
 
 
 def fingerprint(table: pd.DataFrame, data: Data) -> str:

@@ -9,6 +9,7 @@ Shapes: two classes: truth (n,) of bool, predictions (n,), the probability of th
 more classes: truth (n,) of codes 0 to k-1, predictions (n, k); regression: both (n,).
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -25,10 +26,12 @@ Score = Callable[[Weights], float]
 
 
 class Metric(NamedTuple):
-    """Which way is better, and the function."""
+    """Which way is better, the function, and the least and the most that it can be."""
 
     higher_is_better: bool
     on: Callable[[NDArray[Any], Array], Score]
+    least: float = 0
+    most: float = 1
 
 
 def _ratio(above: float, below: float) -> float:
@@ -201,7 +204,7 @@ _METRICS: dict[Kind, dict[str, Metric]] = {
     "two classes": {
         "roc_auc": Metric(True, roc_auc),
         "average_precision": Metric(True, average_precision),
-        "log_loss": Metric(False, log_loss),
+        "log_loss": Metric(False, log_loss, most=math.inf),
         "brier": Metric(False, brier),
         "calibration_error": Metric(False, calibration_error),
     },
@@ -210,13 +213,13 @@ _METRICS: dict[Kind, dict[str, Metric]] = {
         "balanced_accuracy": Metric(True, balanced_accuracy),
         "f1_macro": Metric(True, f1_macro),
         "roc_auc_macro": Metric(True, roc_auc_macro),
-        "log_loss": Metric(False, log_loss),
-        "brier": Metric(False, brier),
+        "log_loss": Metric(False, log_loss, most=math.inf),
+        "brier": Metric(False, brier, most=2),
     },
     "regression": {
-        "r2": Metric(True, r2),
-        "rmse": Metric(False, rmse),
-        "mae": Metric(False, mae),
+        "r2": Metric(True, r2, least=-math.inf),
+        "rmse": Metric(False, rmse, most=math.inf),
+        "mae": Metric(False, mae, most=math.inf),
     },
 }
 
@@ -229,7 +232,7 @@ HIGHER_IS_BETTER = {"cost": False} | {
 
 def metrics_of(kind: Kind, costs: Costs | None) -> dict[str, Metric]:
     """The metrics of a kind of problem, by name; two classes with known costs have `cost` as well."""
-    return _METRICS[kind] | ({"cost": Metric(False, cost(costs))} if costs else {})
+    return _METRICS[kind] | ({"cost": Metric(False, cost(costs), most=math.inf)} if costs else {})
 
 
 def score_draws(

@@ -122,7 +122,6 @@ def prepare(tables: dict[str, pd.DataFrame], _data: Data) -> pd.DataFrame:
         {
             "flight": scheduled.dt.strftime("%Y-%m-%d")
             + (" " + flights["carrier"] + flights["flight"].astype(str) + " " + flights["origin"]),
-            "day": scheduled.dt.strftime("%Y-%m-%d"),
             "departure": (scheduled + pd.to_timedelta(departure, unit="min")).astype("datetime64[us]"),
             "late": flights["arr_delay"] >= LATE,
             "carrier": flights["carrier"],

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from src.core.errors import UserError
 from src.core.params import Gate
 from src.core.scores import BASELINES, HIGHER_IS_BETTER
-from src.review.noise import Difference, beyond, compare
+from src.review.noise import Difference, beyond, compare, gain, verdict
 from src.review.results import Results, Sides, is_score, read_gate
 
 
@@ -103,7 +103,7 @@ def _floor(rule: str, score: float | None, bound: float, up: bool, note: str = "
 
 def _baselines(gate: Gate, here: Results) -> Iterator[Rule]:
     for name in BASELINES:
-        ahead = _gain(beyond(here, name, gate.metric), gate.metric)
+        ahead = gain(beyond(here, name, gate.metric), gate.metric)
         yield Rule(f"better than the baseline {name}", ahead.low > 0, _interval(ahead))
 
 
@@ -115,20 +115,21 @@ def _no_loss(gate: Gate, here: Results, base: Results | None, no_base: str) -> R
         if len(ours.columns) < len(theirs.columns):
             fewer = f"{len(ours.columns)} {what}, and the base has {len(theirs.columns)}"
             return Rule(rule, False, f"{fewer}: with fewer a loss can hide")
-    gain = _gain(compare(here, base, gate.metric), gate.metric)
-    lost = gain.high < 0 and -gain.value > gate.smallest_difference[gate.metric]
-    return Rule(rule, not math.isnan(gain.low + gain.high) and not lost, _interval(gain))
-
-
-def _gain(difference: Difference, metric: str) -> Difference:
-    """The difference with more as better, whichever way the metric goes."""
-    if HIGHER_IS_BETTER[metric]:
-        return difference
-    return Difference(0 - difference.value, 0 - difference.high, 0 - difference.low, difference.paired)
+    difference = compare(here, base, gate.metric)
+    gained = gain(difference, gate.metric)
+    word = verdict(difference, gate.metric, gate.smallest_difference[gate.metric])
+    if word in ("worse", "no score"):
+        return Rule(rule, False, _interval(gained))
+    loss = (
+        "" if gained.low >= 0 or math.isinf(gained.low) else f"; a loss of up to {-gained.low:.2g} can't be ruled out"
+    )
+    return Rule(rule, True, _interval(gained) + loss)
 
 
 def _interval(difference: Difference) -> str:
-    if math.isnan(difference.low + difference.high):
+    if math.isnan(difference.value):
         return "no score"
+    if math.isinf(difference.low):
+        return f"{difference.value:+.2g} (no interval: too few rows to draw from)"
     paired = "" if difference.paired else ", other rows"
     return f"{difference.value:+.2g} ({difference.low:+.2g} to {difference.high:+.2g}{paired})"

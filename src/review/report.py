@@ -5,6 +5,7 @@ parameters, code, packages and data, for whom it changed, and whether the commit
 """
 
 import io
+import math
 import os
 import platform
 import tempfile
@@ -32,9 +33,9 @@ BAND = "#9ca3af, #2563eb, #9ca3af"  # low, difference, high
 MEANINGS: dict[str, str] = {
     "better": "Better",
     "worse": "Worse",
-    "noise": "No real difference",
+    "equivalent": "Equivalent",
+    "can't tell": "Can't tell",
     "the same": "No difference",
-    "too small to matter": "Too small to matter",
     "not judged": "Not judged",
     "no score": "Not comparable",
 }
@@ -152,7 +153,7 @@ def headline(change: Change) -> str:
         before = change.base_results.scores["model"].get(metric, {}).get("score")
         lines = [
             f"## {word}: {code(metric)} {number(before)} → {number(score.get('score'))}",
-            f"The difference is {signed(found.value)}, 95 % interval {signed(found.low)} to {signed(found.high)}"
+            f"The difference is {signed(found.value)}, 95 % interval {ends_of(found)}"
             f"{'' if found.paired else ', on other rows'}.",
         ]
     lines.append(may_be_merged(change))
@@ -247,7 +248,7 @@ def metrics(change: Change) -> str:
     for metric in [*ours, *(metric for metric in theirs if metric not in ours)]:
         found = noise.compare(change.results, change.base_results, metric)
         word: str = noise.verdict(found, metric, change.least(metric))
-        shown = [signed(found.value), f"{signed(found.low)} to {signed(found.high)}"]
+        shown = [signed(found.value), ends_of(found)]
         if metric == "cost" and costs(change.here) != costs(change.base):
             word, shown = "other costs", ["", ""]
         elif word == "no score":
@@ -371,14 +372,14 @@ def for_whom(change: Change) -> str:
         return f"### For whom\n\nNot compared: {why}."
     judged = [(part, difference, noise.verdict(difference, metric, 0)) for part, difference in found]
     rows = [
-        (f"{code(part.column)} {code(part.value)}", signed(value), f"{signed(low)} to {signed(high)}", f"**{word}**")
-        for part, (value, low, high, _), word in judged
+        (f"{code(part.column)} {code(part.value)}", signed(difference.value), ends_of(difference), f"**{word}**")
+        for part, difference, word in judged
         if word in ("better", "worse")
     ]
     said = (
         table(["slice", f"{code(metric)}:", "interval", ""], rows) + "\n\n" if rows else "No slice moved beyond noise. "
     )
-    said += f"{counted(len(found), 'slice')} looked at: the intervals hold all of them at once, 95 times in 100."
+    said += f"{counted(len(found), 'slice')} compared: all of their intervals hold at once, 95 times in 100."
     if len(found) > 1 and any(difference.value for _, difference in found):
         lines = [[getattr(difference, key) for _, difference in found] for key in ("low", "value", "high")]
         picture = chart("Difference by slice", [part.value for part, _ in found], metric, lines, BAND)
@@ -503,7 +504,16 @@ def number(score: float | None) -> str:
 
 def interval_of(score: dict[str, float | None]) -> str:
     """A score's 95 % interval."""
+    if not is_score(score.get("low")):
+        return "none: too few rows"
     return f"{number(score.get('low'))} to {number(score.get('high'))}"
+
+
+def ends_of(difference: noise.Difference) -> str:
+    """A difference's 95 % interval, or that there is none."""
+    if math.isinf(difference.low):
+        return "no interval: too few rows"
+    return f"{signed(difference.low)} to {signed(difference.high)}"
 
 
 def signed(value: float) -> str:

@@ -9,7 +9,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeGuard
@@ -26,9 +26,10 @@ FILES = ["evaluation.json", "slices.json", "bootstrap.csv", "refits.csv"]
 NO_COMMIT = "0" * 40  # Git's name for none: the state before a branch's first push
 NO_BASE = "there is no base"
 SERIES = ["rows", "model", "column", "value", "metric"]
+MANY = {"valid": 1e9, "train": 2e9, "half": 1e9}  # units of results that were written before units were counted
 Scores = dict[str, dict[str, dict[str, float | None]]]
 Slices = dict[str, dict[str, dict[str, float | None]]]
-SCORES, SLICES = TypeAdapter(Scores), TypeAdapter(Slices)
+SCORES, SLICES, UNITS = TypeAdapter(Scores), TypeAdapter(Slices), TypeAdapter(dict[str, float])
 
 
 @cache
@@ -149,12 +150,16 @@ def find_base(name: str | None) -> tuple[Revision | None, str]:
 
 @dataclass(frozen=True)
 class Results:
-    """What evaluate wrote: scores by model and metric, slices by column and value, and the scores of each draw."""
+    """What evaluate wrote: scores by model and metric, slices by column and value, and the scores of each draw.
+
+    `units` counts what is drawn: of `valid`, of `train`, and of a random `half` of `train`.
+    """
 
     scores: Scores
     slices: Slices
     bootstrap: pd.DataFrame
     refits: pd.DataFrame
+    units: dict[str, float] = field(default_factory=lambda: dict(MANY))
 
 
 def read_results(revision: Revision) -> Results | None:
@@ -168,15 +173,16 @@ def read_results(revision: Revision) -> Results | None:
         if all(content is None for content in found):
             return None
         evaluation, slices, bootstrap, refits = ((content or b"").decode("utf-8") for content in found)
-        scores = SCORES.validate_python(json.loads(evaluation)["scores"])
-        if not scores.keys() >= {"model", *BASELINES}:
+        content = json.loads(evaluation)
+        scores, units = SCORES.validate_python(content["scores"]), UNITS.validate_python(content.get("units", MANY))
+        if not scores.keys() >= {"model", *BASELINES} or units.keys() != MANY.keys():
             raise KeyError("model")
         if not all(score.keys() >= {"score", "low", "high"} for of in scores.values() for score in of.values()):
             raise KeyError("score")
         parts = SLICES.validate_python(json.loads(slices))
         if not all("small" in part for values in parts.values() for part in values.values()):
             raise KeyError("small")
-        return Results(scores, parts, _draws(bootstrap), _draws(refits))
+        return Results(scores, parts, _draws(bootstrap), _draws(refits), units)
     except (ValueError, KeyError, TypeError):
         where = f"{revision.short}:" if revision.commit else ""
         raise UserError(f"{where}metrics: not what evaluate writes; `make undo` or `dvc repro` mends it") from None

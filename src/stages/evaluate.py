@@ -3,18 +3,22 @@
     python -m src.stages.evaluate
 
 Scores the model and its baselines on `valid`, and the same resamples of its rows for all of them, so that their
-differences can be judged resample by resample. An interval is the middle 95 % of the resampled scores (Efron, 1979).
-Slices are resampled on the gate's metric alone.
+differences can be judged resample by resample. An interval is the score give or take a multiple of the standard error
+that the resamples show (Student's t at the degrees of freedom that the number of drawn units leaves), cut off at what
+the metric can be. Slices are resampled on the gate's metric alone.
 
 - `metrics/scores.json`: the model's scores, and nothing else, for `dvc metrics` and `dvc exp`;
-- `metrics/evaluation.json`: the same and the baselines' scores with their intervals, the decision, the platform;
-- `metrics/slices.json`: each slice's rows, scores and interval (of the gate's metric); those too small to say much are
-  marked;
+- `metrics/evaluation.json`: the same and the baselines' scores with their intervals, the decision, the units that were
+  drawn from, the platform;
+- `metrics/slices.json`: each slice's rows, drawn units, scores and interval (of the gate's metric); those too small to
+  say much are marked;
 - `metrics/bootstrap.csv`, `metrics/refits.csv`: the score of each resample and of each refit;
 - `metrics/curves/`: ROC, precision-recall and calibration, or a regression's calibration and residuals, to be drawn.
 """
 
+import math
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,30 +30,38 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from src.core.errors import UserError
 from src.core.examples import Target, equal_bins, features, slices
 from src.core.files import KEPT_FROM, read_table, write_csv, write_json
+from src.core.intervals import noise_of_rows
 from src.core.models import load_model
 from src.core.params import Params, read_params
 from src.core.privacy import histogram, joined
-from src.core.resamples import bootstrap, fingerprint
+from src.core.resamples import bootstrap, bootstrap_slices, fingerprint
 from src.core.scores import BASELINES, Array, Metric, draws_table, metrics_of, score_draws
 
-SMALL_SLICE = 100
+SMALL_SLICE = 100  # rows
+FEWEST_UNITS = 5  # of a slice that is judged
 CURVE_POINTS = 200
 
 Slices = dict[tuple[str, str], NDArray[np.bool_]]
 
 
-def intervals(draws: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """The middle 95 % of each metric's draws; draws without a score count for nothing."""
-    low, high = draws.quantile(0.025, axis=1), draws.quantile(0.975, axis=1)
-    return {str(metric): {"low": low[metric], "high": high[metric]} for metric in draws.index}
+def interval(score: float, resampled: pd.Series, units: int, metric: Metric) -> dict[str, float]:
+    """A score's 95 % interval, `low` to `high`; NaN where too few units are drawn from to have one."""
+    margin = noise_of_rows(resampled, units).margin
+    if not math.isfinite(margin):
+        return {"low": math.nan, "high": math.nan}
+    return {"low": max(score - margin, metric.least), "high": min(score + margin, metric.most)}
 
 
 def score_slices(
-    metrics: dict[str, Metric], truth: NDArray[Any], guess: Array, cut: Slices, weights: NDArray[np.integer]
+    metrics: dict[str, Metric],
+    truth: NDArray[Any],
+    guess: Array,
+    cut: Slices,
+    weights: Mapping[tuple[str, str], NDArray[np.integer]],
 ) -> dict[tuple[str, str, str], pd.DataFrame]:
     """The model's scores of each slice and of each draw, as `draws_table` takes them."""
     return {
-        ("model", *name): score_draws(metrics, truth[rows], guess[rows], weights[:, rows]) for name, rows in cut.items()
+        ("model", *name): score_draws(metrics, truth[rows], guess[rows], weights[name]) for name, rows in cut.items()
     }
 
 
@@ -58,13 +70,14 @@ def score_refits(
 ) -> dict[tuple[str, str, str], pd.DataFrame]:
     """Each refit's scores, of the whole and of the slices, as `draws_table` takes them: a column for each refit."""
     every = np.ones((1, len(truth)), dtype=np.int64)
+    every_of = {name: every[:, rows] for name, rows in cut.items()}
     one = {main_metric: metrics[main_metric]}
     found: dict[tuple[str, str, str], list[pd.DataFrame]] = {}
     for _, columns in guesses.T.groupby(guesses.columns.str.split(".").str[0], sort=False):
         guess = columns.T.to_numpy()
         guess = guess[:, 0] if guess.shape[1] == 1 else guess
         scores = {("model", "", ""): score_draws(metrics, truth, guess, every)}
-        for name, frame in (scores | score_slices(one, truth, guess, cut, every)).items():
+        for name, frame in (scores | score_slices(one, truth, guess, cut, every_of)).items():
             found.setdefault(name, []).append(frame)
     return {name: pd.concat(frames, axis=1, ignore_index=True) for name, frames in found.items()}
 
@@ -118,10 +131,10 @@ def confusion(threshold: float, truth: NDArray[Any], guess: Array) -> dict[str, 
     }
 
 
-def is_small(target: Target, truth: NDArray[Any]) -> bool:
-    """Whether a slice's score says little: fewer than 100 rows, or fewer than 10 of a class where there are two."""
+def is_small(target: Target, truth: NDArray[Any], units: int) -> bool:
+    """Whether a slice's score says little: fewer than 100 rows, 5 drawn units, or 10 rows of one of two classes."""
     of_a_class = min(truth.sum(), (~truth).sum()) if target.kind == "two classes" else KEPT_FROM
-    return bool(len(truth) < SMALL_SLICE or of_a_class < KEPT_FROM)
+    return bool(len(truth) < SMALL_SLICE or units < FEWEST_UNITS or of_a_class < KEPT_FROM)
 
 
 def score_all(params: Params, valid: pd.DataFrame, models: dict[str, Any], refits: pd.DataFrame) -> dict[str, Any]:
@@ -144,31 +157,45 @@ def score_all(params: Params, valid: pd.DataFrame, models: dict[str, Any], refit
     truth, names = target.truth(valid[data.target]), features(valid, data)
     guesses = {name: target.predict(model, valid[names]) for name, model in models.items()}
     every = np.ones(len(valid), dtype=np.int64)
-    weights = np.stack(list(bootstrap(valid, data, params.evaluate.resamples)), dtype=np.int16)
+    resampled = bootstrap(valid, data, params.evaluate.resamples)
     cut = slices(valid, params.evaluate.slices)
+    resampled_slices = bootstrap_slices(valid, data, cut, resampled)
 
-    draws = {(name, "", ""): score_draws(metrics, truth, guess, weights) for name, guess in guesses.items()}
+    draws = {(name, "", ""): score_draws(metrics, truth, guess, resampled.weights) for name, guess in guesses.items()}
     points = {
         name: {metric: each.on(truth, guess)(every) for metric, each in metrics.items()}
         for name, guess in guesses.items()
     }
     one: dict[str, Metric] = {main_metric: metrics[main_metric]}
-    of_slices = score_slices(one, truth, guesses["model"], cut, weights)
+    of_slices = score_slices(
+        one, truth, guesses["model"], cut, {name: found.weights for name, found in resampled_slices.items()}
+    )
     slice_scores: dict[str, dict[str, Any]] = {}
     for (column, value), rows in cut.items():
+        units = resampled_slices[column, value].units
+        scores = {name: each.on(truth[rows], guesses["model"][rows])(every[rows]) for name, each in metrics.items()}
+        series = of_slices["model", column, value].T[main_metric]
         slice_scores.setdefault(column, {})[value] = {
             "rows": int(rows.sum()),
-            **{name: each.on(truth[rows], guesses["model"][rows])(every[rows]) for name, each in metrics.items()},
-            **intervals(of_slices["model", column, value])[main_metric],
-            "small": is_small(target, truth[rows]),
+            "units": units,
+            **scores,
+            **interval(scores[main_metric], series, units, metrics[main_metric]),
+            "small": is_small(target, truth[rows], units),
         }
     evaluation: dict[str, Any] = {
         "scores": {
-            name: {metric: {"score": score, **intervals(draws[name, "", ""])[metric]} for metric, score in each.items()}
+            name: {
+                metric: {
+                    "score": score,
+                    **interval(score, draws[name, "", ""].T[metric], resampled.units, metrics[metric]),
+                }
+                for metric, score in each.items()
+            }
             for name, each in points.items()
         },
         "decision": confusion(costs.threshold, truth, guesses["model"]) if costs else None,
         "rows": len(valid),
+        "units": {"valid": resampled.units, **refits.attrs},
         "platform": f"{platform.system()} {platform.machine()}",
     }
     drawn = curves(target, truth, guesses["model"], private=data.hides(data.target))

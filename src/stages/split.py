@@ -5,7 +5,9 @@
 Cuts the prepared table into `train`, to learn from, `valid`, on which every change is compared, and `test`, which no
 stage reads: it's opened once, for a model that is released, so that a hundred compared branches can't wear it out.
 
-- by time: at two moments. Rows that are later are never in an earlier part.
+- by time: at two moments. Rows that are later are never in an earlier part. A group may be in several parts: with
+  `split.purge` its rows are removed from train, else that is warned of. `split.block` is kept in the parts' metadata,
+  for the resamples.
 - by group: each group falls into one part, by a hash of its name and `split.seed`.
 - random: each row, by a hash of its id and `split.seed`. A row never changes its part when others are added, and rows
   that are alike are in one part.
@@ -21,13 +23,14 @@ from numpy.typing import NDArray
 from src.core.errors import UserError
 from src.core.files import as_text, read_table, write_table
 from src.core.params import Data, SplitByShare, SplitByTime, read_params
+from src.core.resamples import units
 
 FEWEST_GROUPS = 5  # with fewer, resamples are too alike to say how sure a score is
 PARTS = ["train", "valid", "test"]
 
 
 def split(table: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare) -> dict[str, pd.DataFrame]:
-    """The parts, by name; every row is in one of them.
+    """The parts, by name; every row is in one of them, but for those that `split.purge` removes.
 
     Raises:
         UserError: a part has no rows, too few groups or only one class, or the time column and the moments are of
@@ -48,15 +51,13 @@ def split(table: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare) -> d
         place = places(names, how.seed)
         part = (place >= 1 - how.valid - how.test).astype(int) + (place >= 1 - how.test)
     parts = {name: table[part == number].reset_index(drop=True) for number, name in enumerate(PARTS)}
+    if isinstance(how, SplitByTime):
+        for rows in parts.values():
+            rows.attrs["block"] = how.block
+        if how.purge:
+            parts["train"] = purged(parts, data)
     for name, rows in parts.items():
-        if rows.empty:
-            raise UserError(f"split: the part {name} has no rows; see split in params.yaml")
-        if name != "test" and (drawn := rows[data.group or data.id_column].nunique()) < FEWEST_GROUPS:
-            raise UserError(
-                f"split: {name} has {drawn} groups to draw from, and {FEWEST_GROUPS} are the least; see split"
-            )
-        if name != "test" and rows[data.target].nunique() < 2:
-            raise UserError(f"split: the part {name} has only one value of {data.target}; see split in params.yaml")
+        _check(name, rows, data)
     if data.task == "classification" and not set(parts["valid"][data.target]) <= set(parts["train"][data.target]):
         raise UserError("split: a class of valid has no rows in train; see split in params.yaml")
     return parts
@@ -72,11 +73,52 @@ def places(names: pd.Series, seed: int) -> NDArray[np.float64]:
     return np.array(found)[codes]
 
 
+def _check(name: str, rows: pd.DataFrame, data: Data) -> None:
+    if rows.empty:
+        raise UserError(f"split: the part {name} has no rows; see split in params.yaml")
+    if name == "test":
+        return
+    if (drawn := len(np.unique(units(rows, data)))) < FEWEST_GROUPS:
+        block = rows.attrs.get("block")
+        what = "groups" if data.group else f"{block}s" if block else "rows"
+        raise UserError(f"split: {name} has {drawn} {what} to draw from, and {FEWEST_GROUPS} are the least; see split")
+    if rows[data.target].nunique() < 2:
+        raise UserError(f"split: the part {name} has only one value of {data.target}; see split in params.yaml")
+
+
+def purged(parts: dict[str, pd.DataFrame], data: Data) -> pd.DataFrame:
+    """The rows of train whose group isn't in a later part."""
+    train = parts["train"]
+    return train[~train[data.group].isin(shared_groups(parts, data))].reset_index(drop=True)
+
+
+def shared_groups(parts: dict[str, pd.DataFrame], data: Data) -> set[object]:
+    """The groups that are in train and in a later part; none where there are no groups."""
+    if data.group is None:
+        return set()
+    later = pd.concat([parts["valid"][data.group], parts["test"][data.group]])
+    return set(parts["train"][data.group]) & set(later)
+
+
+def shared_groups_warning(parts: dict[str, pd.DataFrame], data: Data) -> str | None:
+    """That groups of train are in a later part, where they are."""
+    if not (shared := shared_groups(parts, data)):
+        return None
+    of_all = pd.concat([rows[data.group] for rows in parts.values()]).nunique()
+    return (
+        f"{len(shared):,} of {of_all:,} groups (column {data.group}) are in train and in a later part, where the model "
+        "may know them again; split.purge: true removes their rows from train"
+    )
+
+
 def main() -> None:
     params = read_params()
-    for name, rows in split(read_table(Path("data/prepared.parquet")), params.data, params.split).items():
+    parts = split(read_table(Path("data/prepared.parquet")), params.data, params.split)
+    for name, rows in parts.items():
         write_table(rows, Path(f"data/split/{name}.parquet"))
         print(f"{name}: {len(rows):,} rows")
+    if warning := shared_groups_warning(parts, params.data):
+        print(f"warning: {warning}")
 
 
 if __name__ == "__main__":

@@ -168,18 +168,25 @@ def record_curve(model: Pipeline, parts: dict[str, pd.DataFrame], data: Data, ta
 
 
 def refits(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target) -> pd.DataFrame:
-    """What fits on random halves of `train` predict for `valid`: a column for each refit (and class) beside the ids."""
+    """What fits on random halves of `train` predict for `valid`: a column for each refit (and class) beside the ids.
+
+    Its `attrs` count the units that are drawn from, in `train` and in a `half`.
+
+    Raises:
+        UserError: there are too few rows for each class to be in a random half.
+    """
     data, names = params.data, features(train, params.data)
     columns = {data.id_column: valid[data.id_column]}
     for draw in range(params.train.refits):
         print(f"refit {draw + 1} of {params.train.refits}, on half of the rows", flush=True)
-        rows = train[half(train, data, draw)]
-        if target.classes and rows[data.target].nunique() < 2:
-            raise UserError(f"column {data.target}: a random half of train has one class; more rows of each are needed")
+        drawn = half(train, data, draw)
+        rows = train[drawn.rows]
         model = fit(params, rows[names], labels(rows[data.target]), params.train.seed + draw)
         guess = target.predict(model, valid[names]).reshape(len(valid), -1)
         columns |= {f"{draw}.{code}": pd.Series(significant(values)) for code, values in enumerate(guess.T)}
-    return pd.DataFrame(columns)
+    found = pd.DataFrame(columns)
+    found.attrs = {"train": drawn.units, "half": drawn.drawn}
+    return found
 
 
 def labels(column: pd.Series) -> NDArray[Any]:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from src.adopt.__main__ import main
+from src.adopt.plan import choose_block
 from src.core.files import read_table
 from src.core.params import read_params, read_yaml
 from src.review.results import FOLDER, read_results
@@ -211,7 +212,13 @@ def test_a_target_of_two_values_is_asked_about_by_the_one_that_says_yes_or_is_ra
 
 def test_rows_are_split_by_time_or_by_group_where_one_is_named(adopt: Adopt):
     split = params(adopt(HOUSES, "--target", "price", "--time", "built"))["split"]
-    assert split == {"by": "time", "valid_from": "2020-06-29", "test_from": "2020-08-28"}
+    assert split == {
+        "by": "time",
+        "valid_from": "2020-06-29",
+        "test_from": "2020-08-28",
+        "block": "day",
+        "purge": False,
+    }
     project = adopt(HOUSES, "--target", "price", "--group", "street")
     assert params(project)["split"]["by"] == "group"
     assert params(project)["data"]["group"] == "street"
@@ -241,6 +248,47 @@ def test_a_time_whose_moments_no_ten_rows_share_is_refused(adopt: Adopt):
     table = HOUSES.iloc[:60].assign(when=2.0 ** np.arange(60))
     with pytest.raises(SystemExit, match="--time when: its values are too few or too close"):
         adopt(table, "--target", "price", "--time", "when")
+
+
+@pytest.mark.parametrize(
+    ("times", "block"),
+    [
+        (pd.date_range("2000-01-01", periods=900, freq="D"), "week"),
+        (pd.date_range("2000-01-01", periods=4000, freq="D"), "month"),
+        (pd.date_range("2000-01-01", periods=2000, freq="h"), "hour"),
+        (pd.date_range("2000-01-01", periods=2500, freq="h"), "day"),
+        (pd.date_range("2000-01-01", periods=60, freq="MS"), "month"),  # 12 in valid, and no finer block has more
+        (pd.date_range("2000-01-01", periods=2500, freq="min"), "hour"),  # 9 in valid
+        (pd.date_range("2000-01-01", periods=900, freq="s"), None),  # one hour
+    ],
+)
+def test_rows_of_the_coarsest_block_of_which_there_are_twenty_are_drawn_together(
+    times: pd.DatetimeIndex, block: str | None
+):
+    in_valid = pd.Series(times[len(times) * 6 // 10 : len(times) * 8 // 10])
+    assert choose_block(in_valid) == block
+
+
+def test_numbers_and_groups_have_no_blocks_of_time(adopt: Adopt):
+    numbers = HOUSES.assign(built=range(len(HOUSES)))
+    assert params(adopt(numbers, "--target", "price", "--time", "built"))["split"]["block"] is None
+    project = adopt(HOUSES, "--target", "price", "--time", "built", "--group", "street", name="b.csv")
+    assert params(project)["split"]["block"] is None
+
+
+def test_rows_that_have_no_block_to_be_drawn_in_are_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    seconds = pd.date_range("2020-01-01", periods=ROWS, freq="s")
+    project = adopt(HOUSES.assign(built=seconds), "--target", "price", "--time", "built")
+    assert params(project)["split"]["block"] is None
+    assert "warning: valid spans too few hours to draw whole ones" in capsys.readouterr().out
+    adopt(HOUSES, "--target", "price", "--time", "built", name="b.csv")
+    assert "test from 2020-08-28; rows of one day share their chance\n" in capsys.readouterr().out
+
+
+def test_classes_that_few_rows_have_are_in_each_half(adopt: Adopt):
+    """What adopt accepts, `dvc repro` trains: the halves are drawn until each class is in them."""
+    table = pd.DataFrame({"x": RNG.normal(size=ROWS), "y": ["a"] * (ROWS - 5) + ["b"] * 5})
+    assert params(adopt(table, "--target", "y"))["split"]["by"] == "random"
 
 
 def test_once_more_with_other_options_changes_what_it_must(adopt: Adopt, capsys: pytest.CaptureFixture[str]):

@@ -21,7 +21,7 @@ def tables() -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def data() -> Data:
-    roles = {"target": "late", "positive": True, "id": "flight", "time": "departure", "group": "day"}
+    roles = {"target": "late", "positive": True, "id": "flight", "time": "departure", "group": None}
     source = {"set": "flights", "source": "data/source/flights.sha256", "read": {}, "task": "classification"}
     return Data.model_validate(source | roles | {"drop": [], "private": []})
 

@@ -98,7 +98,10 @@ def test_data_and_slices_that_moved_are_shown(copy_of, wine: Path, worse: Path, 
     project = copy_of(wine)
 
     def large(content: dict[str, Any]) -> dict[str, Any]:
-        return {column: {k: v | {"small": False} for k, v in values.items()} for column, values in content.items()}
+        return {
+            column: {k: v | {"small": False, "units": 5} for k, v in values.items()}
+            for column, values in content.items()
+        }
 
     edit(project, "slices.json", large)
     check("cp", "-r", str(worse / "metrics"), str(project), cwd=project)
@@ -116,7 +119,7 @@ def test_data_and_slices_that_moved_are_shown(copy_of, wine: Path, worse: Path, 
     assert "| `added` |  | `number` |" in text
     assert "1 column moved further than luck would move them." in text
     assert "| `flavanoids` | 0.500 |" in text
-    assert "3 slices looked at" in text
+    assert "3 slices compared" in text
     assert "**worse** |" in text.split("### For whom")[1]
 
 

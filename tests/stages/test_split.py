@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from src.core.params import Data, SplitByShare, SplitByTime
-from src.stages.split import places, split
+from src.stages.split import places, shared_groups_warning, split
 from tests.conftest import ROLES
 
 RNG = np.random.default_rng(0)
@@ -23,7 +23,11 @@ TABLE = pd.DataFrame(
 )
 RANDOM = SplitByShare(by="random", valid=0.2, test=0.1, seed=3)
 GROUP = SplitByShare(by="group", valid=0.2, test=0.2, seed=3)
-TIME = SplitByTime(by="time", valid_from="2020-01-20", test_from="2020-02-01")
+TIME = SplitByTime(by="time", valid_from="2020-01-20", test_from="2020-02-01", block=None, purge=False)
+
+
+def moments(valid_from: object, test_from: object) -> SplitByTime:
+    return SplitByTime(by="time", valid_from=valid_from, test_from=test_from, block=None, purge=False)
 
 
 def data(**roles: Any) -> Data:
@@ -46,8 +50,33 @@ def test_time_goes_forward_and_a_moment_belongs_to_the_later_part():
 
 def test_numbers_split_as_time_too():
     years = TABLE.assign(when=np.arange(1000) / 10)
-    parts = split(years, data(), SplitByTime(by="time", valid_from=50, test_from=80))
+    parts = split(years, data(), TIME.model_copy(update={"valid_from": 50.0, "test_from": 80.0}))
     assert [len(part) for part in parts.values()] == [500, 300, 200]
+
+
+def test_groups_on_both_sides_are_warned_of_or_removed_from_train():
+    parts = split(TABLE, data(), TIME)
+    told = shared_groups_warning(parts, data())
+    assert told is not None
+    assert told.startswith("50 of 50 groups (column house) are in train and in a later part")
+    assert "split.purge: true" in told
+
+    moving = TABLE.assign(house=np.where(TABLE["when"] < "2020-01-15", TABLE["house"], 100 + TABLE["house"]))
+    left = split(moving, data(), TIME.model_copy(update={"purge": True}))
+    assert set(left["train"]["house"]) == set(range(50))
+    assert left["train"]["when"].max() < pd.Timestamp("2020-01-15")
+    assert [len(left[name]) for name in ("valid", "test")] == [len(parts[name]) for name in ("valid", "test")]
+    assert shared_groups_warning(left, data()) is None
+    assert shared_groups_warning(parts, data(group=None)) is None
+    with pytest.raises(SystemExit, match="the part train has no rows"):
+        split(TABLE, data(), TIME.model_copy(update={"purge": True}))
+
+
+def test_the_parts_say_which_blocks_of_time_they_are_drawn_in():
+    parts = split(TABLE, data(group=None), TIME.model_copy(update={"block": "day"}))
+    assert [part.attrs["block"] for part in parts.values()] == ["day"] * 3
+    with pytest.raises(SystemExit, match="split: train has 3 weeks to draw from, and 5 are the least"):
+        split(TABLE, data(group=None), TIME.model_copy(update={"block": "week"}))
 
 
 def test_groups_are_never_cut():
@@ -95,11 +124,11 @@ def test_shares_are_about_what_was_asked_and_the_seed_matters():
 @pytest.mark.parametrize(
     ("change", "how", "line"),
     [
-        ({}, SplitByTime(by="time", valid_from="2019-01-01", test_from="2020-02-01"), "the part train has no rows"),
-        ({}, SplitByTime(by="time", valid_from="2020-01-20", test_from="2021-01-01"), "the part test has no rows"),
+        ({}, moments("2019-01-01", "2020-02-01"), "the part train has no rows"),
+        ({}, moments("2020-01-20", "2021-01-01"), "the part test has no rows"),
         ({"y": np.arange(1000) < 200}, TIME, "the part valid has only one value of y"),
         ({"y": np.arange(1000) // 200}, TIME, "a class of valid has no rows in train"),
-        ({}, SplitByTime(by="time", valid_from=1, test_from=2), "must be dates, as column when is"),
+        ({}, moments(1, 2), "must be dates, as column when is"),
         ({"when": np.arange(1000)}, TIME, "must be numbers, as column when is"),
         ({"when": "monday"}, TIME, "column when: not a date; give it a format"),
         ({"house": np.arange(1000) // 500}, TIME, "split: train has 1 groups to draw from"),
