@@ -287,7 +287,7 @@ def test_rows_that_have_no_block_to_be_drawn_in_are_warned_of(adopt: Adopt, caps
 
 def test_classes_that_few_rows_have_are_in_each_half(adopt: Adopt):
     """What adopt accepts, `dvc repro` trains: the halves are drawn until each class is in them."""
-    table = pd.DataFrame({"x": RNG.normal(size=ROWS), "y": ["a"] * (ROWS - 5) + ["b"] * 5})
+    table = pd.DataFrame({"x": RNG.normal(size=ROWS), "y": ["a"] * (ROWS - 10) + ["b"] * 10})
     assert params(adopt(table, "--target", "y"))["split"]["by"] == "random"
 
 
