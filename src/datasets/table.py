@@ -8,6 +8,7 @@ are put one after another in the order of their names.
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ import pyarrow.parquet
 from pydantic import Field
 
 from src.core.errors import UserError
+from src.core.files import is_pointer
 from src.core.params import Data
 
 Sign = Annotated[str, Field(pattern=r"^[\x01-\x7f]$")]
@@ -42,7 +44,7 @@ def read(
     """The raw `table`: numbers, truth values, dates and text, as the file has them.
 
     Raises:
-        UserError: a file is of another kind, cut short, ragged or wrongly encoded; columns differ between files, have
+        UserError: a file is a pointer of Git LFS, of another kind, cut short, ragged or wrongly encoded; columns differ between files, have
             no name or the same name; a column isn't of the type that `types` gives it, or holds lists.
     """
     types = types or {}
@@ -71,9 +73,20 @@ def read(
 def files_of(source: Path) -> list[Path]:
     """The file, or a folder's files in the order of their names, but for hidden ones and other programs' marks."""
     if not source.is_dir():
-        return [source]
+        return [_whole(source)]
     shown = (file for file in source.rglob("*") if not re.search(r"(^|/)[._]", file.relative_to(source).as_posix()))
-    return sorted(file for file in shown if file.is_file())
+    return [_whole(file) for file in sorted(file for file in shown if file.is_file())]
+
+
+def _whole(file: Path) -> Path:
+    """The file itself, if it's no pointer of Git LFS."""
+    with suppress(OSError):  # told where the table is read
+        if file.is_file():
+            with file.open("rb") as stream:
+                begin = stream.read(64)
+            if is_pointer(begin):
+                raise UserError(f"{file}: a pointer of Git LFS, not the table; `git lfs pull` brings it")
+    return file
 
 
 def kind_of(file: Path) -> str:
