@@ -44,8 +44,9 @@ def read(
     """The raw `table`: numbers, truth values, dates and text, as the file has them.
 
     Raises:
-        UserError: a file is a pointer of Git LFS, of another kind, cut short, ragged or wrongly encoded; columns differ between files, have
-            no name or the same name; a column isn't of the type that `types` gives it, or holds lists.
+        UserError: a file is a pointer of Git LFS, of another kind, cut short, ragged or wrongly encoded; columns differ
+            between files, have no name or the same name; a column isn't of the type that `types` gives it, or holds
+            lists.
     """
     types = types or {}
     files = files_of(source)

@@ -1,10 +1,8 @@
 """Stale means what DVC means: every answer is compared with DVC's own, in a clone of the commit."""
 
-import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +19,9 @@ from src.review.lock import doubts, stale
 from src.review.pipeline import read_pipeline
 from src.review.results import FOLDER, Revision
 from tests.conftest import check, commit, run
+from tests.review.small import TWO, copied, edit, inside, new_project, write
 
 NOT_JUDGED = ("frozen", "always_changed")
-
-
-def new_project(folder: Path, pipeline: dict[str, Any], **files: str) -> Path:
-    """A small project with a pipeline, run and committed."""
-    folder.mkdir(parents=True)
-    check("git", "init", "--quiet", "--initial-branch", "main", cwd=folder)
-    (folder / ".dvc").mkdir()
-    (folder / ".dvc/config").write_text("[core]\n    analytics = false\n    check_update = false\n")
-    (folder / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
-    for name, text in files.items():
-        (folder / name).write_bytes(text.encode())
-    (folder / "link").symlink_to("a.in")
-    write(folder, pipeline)
-    with inside(folder), Repo() as repo:
-        repo.reproduce(targets=["dvc.yaml"])
-    commit(folder)
-    return folder
 
 
 def would_run(folder: Path) -> set[str]:
@@ -54,27 +36,6 @@ def would_run(folder: Path) -> set[str]:
     with inside(folder), Repo() as repo:
         stages = repo.reproduce(targets=["dvc.yaml"], dry=True, allow_missing=True, repro_fn=reproduce)
         return {stage.addressing for stage in stages}
-
-
-@contextmanager
-def inside(folder: Path) -> Iterator[None]:
-    """Work in another folder for a while."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
-def write(folder: Path, stages: dict[str, Any]) -> None:
-    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
-
-
-def edit(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
 
 
 def said_by_dvc(folder: Path) -> set[str]:
@@ -92,16 +53,10 @@ def clone_of(folder: Path) -> Path:
     return clone
 
 
-def copied(name: str, **more: Any) -> dict[str, Any]:
-    """A stage that copies a file to another."""
-    return {"cmd": f"cp {name}.in {name}.out", "deps": [f"{name}.in"], "outs": [f"{name}.out"]} | more
-
-
 def unchanged(folder: Path) -> None:
     """No change."""
 
 
-TWO = {"a": copied("a"), "b": {"cmd": "cp a.out b.out", "deps": ["a.out"], "outs": ["b.out"]}}
 CASES: dict[str, tuple[dict[str, Any], Callable[[Path], object], dict[str, list[str]]]] = {
     "nothing": (TWO, unchanged, {}),
     "a dependency": (TWO, lambda at: (at / "a.in").write_text("2"), {"a": ["a.in"]}),
