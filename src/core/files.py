@@ -21,6 +21,11 @@ DIGITS = 6
 KEPT_FROM = 10  # a value that fewer rows hold is never written to a file that Git keeps
 
 
+def is_pointer(content: bytes) -> bool:
+    """Whether a file begins as a pointer of Git LFS does, which takes the place of a file that isn't here."""
+    return content.startswith(b"version https://git-lfs.github.com/spec/")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path to write to, which takes the place of `path` once it's whole."""

@@ -51,7 +51,7 @@ import pyarrow.parquet
 from pydantic import Field
 
 from src.core.errors import UserError
-from src.core.files import as_text, short_moment, shortest_decimal
+from src.core.files import as_text, is_pointer, short_moment, shortest_decimal
 from src.core.params import Data
 
 Sign = Annotated[str, Field(pattern=r"^[\x01-\x7f]$")]
@@ -126,9 +126,9 @@ def read(  # noqa: PLR0913  # each argument is a key of data.read
         types: columns whose type is not inferred, with their type.
 
     Raises:
-        UserError: a file cannot be read, or is of another kind, incomplete, ragged or in another encoding; columns
-            differ between files, have no name or the same name; a column holds lists, or values that are not of the
-            type that `types` gives it.
+        UserError: a file is a pointer of Git LFS, cannot be read, or is of another kind, incomplete, ragged or in
+            another encoding; columns differ between files, have no name or the same name; a column holds lists, or
+            values that are not of the type that `types` gives it.
     """
     if thousands == decimal:
         raise UserError(f"params.yaml: data.read.thousands: must differ from data.read.decimal, which is {decimal!r}")
@@ -162,9 +162,20 @@ def cells(source: Path, how: How) -> pa.Table | None:
 def files_of(source: Path) -> list[Path]:
     """The file, or a folder's files in the order of their names, without hidden ones and those of other programs."""
     if not source.is_dir():
-        return [source]
+        return [_whole(source)]
     shown = (file for file in source.rglob("*") if not re.search(r"(^|/)[._]", file.relative_to(source).as_posix()))
-    return sorted(file for file in shown if not file.is_dir())
+    return [_whole(file) for file in sorted(file for file in shown if not file.is_dir())]
+
+
+def _whole(file: Path) -> Path:
+    """The file itself, if it's no pointer of Git LFS."""
+    with suppress(OSError):  # told where the table is read
+        if file.is_file():
+            with file.open("rb") as stream:
+                begin = stream.read(64)
+            if is_pointer(begin):
+                raise UserError(f"{file}: a pointer of Git LFS, not the table; `git lfs pull` brings it")
+    return file
 
 
 def kind_of(file: Path) -> str:

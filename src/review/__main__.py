@@ -20,10 +20,13 @@ from src.core.errors import one_line
 from src.core.git import require_own_repository
 from src.review.gate import Rule, judge_change
 from src.review.lock import Verdict, doubts, stale, verify
+from src.review.pipeline import read_pipeline
 from src.review.report import write_report
 from src.review.reproduce import reproduce
 from src.review.rerun import Rerun, repro, rerun
 from src.review.results import FOLDER, NO_BASE, Results, Revision, find_base, read_sides
+
+IN_LINE = "`dvc repro`, `git add --all` and `git commit` bring the results in line"
 
 
 def print_scores(results: Results) -> None:
@@ -47,7 +50,7 @@ def print_gate(base: Revision | None, no_base: str = NO_BASE) -> bool:
     """Each rule on a line; returns whether all that were judged hold. `no_base` says why there is no base."""
     judgement = judge_change(read_sides(FOLDER, base, no_base))
     if doubt := doubts(FOLDER):
-        print(one_line(f"FAILS  {doubt.word}: {', '.join(doubt.found)}; `dvc repro` makes the results anew"))
+        print(one_line(f"FAILS  {doubt.word}: {', '.join(doubt.found)}; `dvc repro` brings the results in line"))
         return False
     for note in judgement.notes:
         print(one_line(note))
@@ -72,19 +75,21 @@ def print_lock() -> bool:
         holds = True
     else:
         holds = print_verdict(verdict)
+    for name, why in read_pipeline(Revision.of("HEAD")).unjudged.items():
+        print(f"not judged: {name} ({why})")
     if holds and (inputs := stale(FOLDER)):
-        print(one_line(f"but the folder has changed since: {', '.join(inputs)}; `dvc repro` runs what must be run"))
+        print(one_line(f"but the folder has changed since: {', '.join(inputs)}; {IN_LINE}"))
         return False
     return holds
 
 
-def print_verdict(verdict: Verdict) -> bool:
-    """A verdict on a commit's results; returns whether it lets them pass."""
+def print_verdict(verdict: Verdict, advice: str = IN_LINE) -> bool:
+    """A verdict on a commit's results, with what to do if it doesn't let them pass; returns whether it does."""
     print("reproduced: the same to the byte" if verdict.word == "reproduced" else verdict.word)
     for name, found in verdict.found.items():
         print(f"  {one_line(name)}", *map(one_line, found), sep="\n    ")
     if not verdict.holds:
-        print("`dvc repro`, then `git commit dvc.lock metrics`, brings the results in line")
+        print(advice)
     return verdict.holds
 
 
@@ -121,7 +126,7 @@ def main() -> None:
     elif arguments.what == "lock":
         done = print_lock()
     else:
-        done = print_verdict(reproduce())
+        done = print_verdict(reproduce(), IN_LINE.replace("dvc repro", "dvc repro --force"))
     sys.exit(0 if done else 1)
 
 

@@ -68,20 +68,25 @@ def doubts(revision: Revision) -> Verdict | None:
     found = read_pipeline(revision)
     if found.changed:
         return Verdict("stale", stale(revision))
-    edited = {path: ["not the content that dvc.lock tells of"] for path in _edited(revision, found)}
+    edited = _edited(revision, found)
     return Verdict("not reproduced", edited) if edited else None
 
 
-def _edited(revision: Revision, pipeline: Pipeline) -> list[str]:
+def _edited(revision: Revision, pipeline: Pipeline) -> dict[str, list[str]]:
     """The outputs with another content than in dvc.lock, and the results that are missing or that no stage makes."""
-    found = []
-    for by_stage in (pipeline.edited, pipeline.missing):
-        found += [f"{name}: {path}" for name, paths in by_stage.items() for path in paths]
+    found: dict[str, list[str]] = {}
+    for by_stage, why in (
+        (pipeline.edited, "not the content that dvc.lock tells of"),
+        (pipeline.missing, "missing"),
+    ):
+        found |= {f"{name}: {path}": [why] for name, paths in by_stage.items() for path in paths}
     made = {path for stage in pipeline.stages.values() for path in stage.outs}
     for path in revision.files("metrics"):
         if not _is_made(path, made):
-            found.append(f"metrics: {path}")
-    found += [f"metrics: metrics/{name}" for name in FILES if f"metrics/{name}" not in made]
+            found[f"metrics: {path}"] = ["no stage in dvc.yaml makes it: delete it"]
+    for name in FILES:
+        if f"metrics/{name}" not in made:
+            found[f"metrics: metrics/{name}"] = ["no stage in dvc.yaml makes it, and the review needs it"]
     return found
 
 

@@ -20,6 +20,7 @@ from src.core.scores import HIGHER_IS_BETTER
 from src.review import changes, lock, noise
 from src.review.gate import Judgement, Rule, judge_change
 from src.review.markdown import block, chart, code, fitted, folded, table
+from src.review.pipeline import read_pipeline
 from src.review.rerun import Rerun
 from src.review.results import NO_BASE, Revision, Sides, flattened, is_score, read_sides
 
@@ -137,7 +138,7 @@ def headline(change: Change) -> str:
     if change.rerun is None and change.lock:
         lines = [
             f"## Not comparable: the results here are {'stale' if change.lock.word == 'stale' else 'edited'}",
-            "The scores below aren't what the pipeline makes of these inputs; `dvc repro` makes them anew.",
+            "The scores below aren't what the pipeline makes of these inputs; `dvc repro` brings them in line.",
         ]
     elif change.base_results is None:
         before_it = change.base and change.base.read("metrics/evaluation.json")
@@ -187,7 +188,7 @@ def lock_said(change: Change) -> str:
     )
     if change.rerun is None:
         what = "inputs changed after the results were made" if word == "stale" else "not what the pipeline wrote"
-        return f"**{'Stale' if word == 'stale' else 'Edited'}:** {what}: {where}. `dvc repro` mends it."
+        return f"**{'Stale' if word == 'stale' else 'Edited'}:** {what}: {where}. `dvc repro` brings them in line."
     cached = sum(stage.how == "from a cache" for stage in change.rerun.stages)
     earlier = f" ({counted(cached, 'stage')} from the cache of an earlier run)" if cached else ""
     return {
@@ -234,6 +235,11 @@ def notes(change: Change) -> list[str]:
         found.append(f"{what}: below, their changes look as if they were taken back. Merge the base in first.")
     if here.commit is None and change.rerun is None and git_status():
         found.append("Of the folder as it stands, with changes that aren't committed.")
+    if unjudged := [f"{name} ({why})" for name, why in read_pipeline(here).unjudged.items()]:
+        found.append(f"Whether these stages are stale isn't judged: {listed(unjudged)}.")
+    if change.rerun and change.rerun.changed:
+        changed = listed(change.rerun.changed)
+        found.append(f"Inputs changed while the pipeline ran, so results may have been made from others: {changed}.")
     return found
 
 
@@ -451,9 +457,9 @@ def offered(patch: Path) -> str:
     if not patch.exists():
         return ""
     if run := os.environ.get("GITHUB_RUN_ID"):
-        brought = f"gh run download {run} --name report && git apply report.patch && git commit --all"
+        brought = f"gh run download {run} --name report && git apply --index report.patch && git commit"
     else:
-        brought = "git commit dvc.lock metrics # this folder holds what the patch brings"
+        brought = "git add --all && git commit # this folder holds what the patch brings"
     said = f"### The patch\n\n```console\n{brought}\n```"
     text = patch.read_bytes().decode("utf-8", "replace")
     return f"{said}\n\n{folded('report.patch', block(text, 'diff'))}" if len(text) <= MOST_PATCH else said

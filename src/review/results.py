@@ -18,6 +18,7 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from src.core.errors import UserError
+from src.core.files import is_pointer
 from src.core.git import git, git_bytes, git_names, git_or_none
 from src.core.params import Gate, read_params, read_yaml_text
 from src.core.scores import BASELINES
@@ -114,7 +115,8 @@ class Revision:
         try:
             content = json.loads(text) if text else {}
         except ValueError:
-            raise UserError(f"{self.short}:{path}: not JSON; `make undo` or `dvc repro` mends it") from None
+            advice = "" if self.commit else "; `dvc repro` brings it back"
+            raise UserError(f"{self.short}:{path}: not JSON{advice}") from None
         return content if isinstance(content, dict) else {}
 
     def readable(self, path: str) -> dict[str, Any]:
@@ -184,8 +186,11 @@ def read_results(revision: Revision) -> Results | None:
             raise KeyError("small")
         return Results(scores, parts, _draws(bootstrap), _draws(refits), units)
     except (ValueError, KeyError, TypeError):
-        where = f"{revision.short}:" if revision.commit else ""
-        raise UserError(f"{where}metrics: not what evaluate writes; `make undo` or `dvc repro` mends it") from None
+        where, advice = (f"{revision.short}:", "") if revision.commit else ("", "; `dvc repro` brings them back")
+        if pointers := [name for name, content in zip(FILES, found, strict=True) if is_pointer(content or b"")]:
+            why = f"metrics/{pointers[0]}: a pointer of Git LFS, not the file; the review reads results from Git alone"
+            raise UserError(f"{where}{why}: take metrics/ out of .gitattributes") from None
+        raise UserError(f"{where}metrics: not what evaluate writes{advice}") from None
 
 
 def _draws(text: str) -> pd.DataFrame:

@@ -2,16 +2,24 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from src.review.lock import stale
+from src.review.pipeline import cached_files, read_pipeline
+from src.review.rerun import Rerun, repro
+from src.review.rerun import rerun as run_again
+from src.review.results import FOLDER, Revision
 from tests.conftest import ENVIRONMENT, change_params, check, commit, run
+from tests.review.small import TWO, copied, inside, new_project, write
 
 STAGES = ["ingest", "validate", "prepare", "split", "describe", "train", "evaluate"]
 
@@ -155,3 +163,107 @@ def test_a_rerun_of_another_commit_says_nothing(copy_of, wine: Path):
     (project / "README.md").write_text("")
     commit(project)
     assert "nobody has made them again" in report(project, "--base", "HEAD~1")
+
+
+# A stage in whose first run somebody edits its input, after it has been read.
+EDITED = {
+    "a": {
+        "cmd": "cp a.in a.out; if [ -e once ]; then rm once; echo new > a.in; fi",
+        "deps": ["a.in"],
+        "outs": [{"a.out": {"cache": False}}],
+    }
+}
+
+
+@pytest.mark.parametrize("command", [repro, run_again])
+def test_inputs_that_change_while_the_pipeline_runs_are_told_and_the_advice_helps(
+    tmp_path: Path, command: Callable[[], bool], capfd: pytest.CaptureFixture[str]
+):
+    project = new_project(tmp_path / "project", EDITED, **{"a.in": "old\n", "params.yaml": "x: 1\n"})
+    (project / "a.in").write_text("older\n")
+    (project / "once").touch()
+    with inside(project):
+        assert command() == (command is run_again)
+    told = capfd.readouterr().err
+    assert "a.in: changed while the pipeline ran" in told
+    assert (project / "a.out").read_text() == "older\n"
+    assert "didn't change" in check("dvc", "repro", cwd=project), "DVC takes the old result for the new input's"
+    check(*re.search("`(dvc .*)`", told)[1].split(), cwd=project)
+    assert (project / "a.out").read_text() == "new\n"
+    with inside(project):
+        assert repro(), "and nothing changes any more"
+        assert not stale(FOLDER)
+
+
+def test_the_report_is_told_which_inputs_changed(tmp_path: Path):
+    project = new_project(tmp_path / "project", EDITED, **{"a.in": "old\n"})
+    (project / "a.in").write_text("older\n")
+    (project / "once").touch()
+    with inside(project):
+        run_again()
+        assert Rerun.last().changed == ["a.in"]
+
+
+def test_a_frozen_stage_keeps_what_it_made(tmp_path: Path):
+    project = new_project(tmp_path / "project", TWO, **{"a.in": "1"})
+    write(project, {"a": copied("a", frozen=True), "b": TWO["b"]})
+    commit(project)
+    made = (project / "dvc.lock").read_bytes()
+    (project / "a.out").unlink()
+    with inside(project):
+        assert run_again()
+    assert (project / "dvc.lock").read_bytes() == made
+
+
+def moved(project: Path) -> None:
+    shutil.move(project / ".dvc/cache", project.parent / "elsewhere")
+    check("dvc", "cache", "dir", "--quiet", "--local", "../elsewhere", cwd=project)
+
+
+def linked(project: Path) -> None:
+    shutil.move(project / ".dvc/cache", project.parent / "elsewhere")
+    (project / ".dvc/cache").symlink_to(project.parent / "elsewhere")
+
+
+def shared(project: Path) -> None:
+    moved(project)
+    check("dvc", "config", "cache.shared", "group", cwd=project)
+    check("dvc", "config", "cache.type", "symlink", cwd=project)
+    check("dvc", "checkout", "--quiet", "--relink", cwd=project)
+    commit(project)
+
+
+def default_remote(project: Path) -> None:
+    """A remote that is the default in all of a user's projects, and can't be reached."""
+    settings = project.parent / "settings"
+    settings.mkdir()
+    (settings / "config").write_text("[core]\nremote = far\n['remote \"far\"']\nurl = /nowhere/at/all\n")
+
+
+SMALL = {
+    "a": {
+        "cmd": "cp a.in a.out && mkdir -p metrics && cp a.in metrics/a.json",
+        "deps": ["a.in"],
+        "outs": ["a.out"],
+        "plots": [{"metrics/a.json": {"cache": False}}],
+    },
+    "b": {"cmd": "mkdir -p b && cp a.out b/one && cp a.out b/two", "deps": ["a.out"], "outs": ["b"]},
+}
+
+
+@pytest.mark.parametrize("arrange", [moved, linked, shared, default_remote])
+def test_any_cache_will_do(tmp_path: Path, arrange: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "settings"))
+    project = new_project(tmp_path / "project", SMALL, **{"a.in": "1"})
+    arrange(project)
+    for name in ("a.out", "b"):
+        path = project / name
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    with inside(project):
+        assert stale(FOLDER) == stale(Revision.of("HEAD")) == {}, "a clone without data"
+        hashes = read_pipeline(Revision.of("HEAD")).stages["b"].outs
+        files = cached_files("b", hashes["b"])
+        assert {name: file.read_text() for name, file in files.items()} == {"b/one": "1", "b/two": "1"}
+        assert run_again()
+        assert {stage.how for stage in Rerun.last().stages} == {"from a cache"}
+    assert check("git", "status", "--porcelain", cwd=project) == ""
