@@ -20,6 +20,7 @@ import pyarrow.csv
 from charset_normalizer import from_bytes
 
 from src.core.errors import UserError
+from src.core.limits import check_table
 from src.datasets.table import LINES, TABBED, files_of, kind_of
 
 HEAD = 1 << 20  # bytes that are looked at for the kind, the separator and the decimal sign
@@ -65,6 +66,7 @@ def _understand_file(file: Path) -> dict[str, Any]:
     """What `understand` returns, but with the defaults too; None where any value would do, `text` for its columns."""
     kind = kind_of(file)
     try:
+        check_table(file)
         with _opened(file) as stream:
             head = stream.read(HEAD)
             if not head.strip():

@@ -8,6 +8,7 @@ are put one after another in the order of their names.
 """
 
 import re
+import zlib
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ import pyarrow.parquet
 from pydantic import Field
 
 from src.core.errors import UserError
+from src.core.limits import check_rows, check_table
 from src.core.params import Data
 
 Sign = Annotated[str, Field(pattern=r"^[\x01-\x7f]$")]
@@ -28,6 +30,7 @@ ARROW = {"number": pa.float64(), "text": pa.string(), "date": pa.timestamp("us")
 TABBED = (".tsv", ".tab")
 TEXT = (".csv", *TABBED, ".txt", ".data")
 LINES = (".jsonl", ".ndjson")
+MOST_COLUMNS = 100_000  # a table of more is one whose rows and columns are exchanged, or of another separator
 MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "?"]
 
 
@@ -50,8 +53,9 @@ def read(
     tables: list[pa.Table] = []
     for file in files:
         try:
+            check_table(file)
             table = _named(_read_file(file, separator, decimal, encoding, types))
-        except (pa.ArrowException, UnicodeError, LookupError, OSError, EOFError) as error:
+        except (pa.ArrowException, UnicodeError, LookupError, OSError, EOFError, zlib.error) as error:
             raise UserError(f"{file}: {_reason(error, encoding)}") from None
         _check_names(file, table.column_names, (tables or [table])[0].column_names, types)
         tables.append(_typed(table, types, file))
@@ -84,6 +88,8 @@ def kind_of(file: Path) -> str:
 def _read_file(file: Path, separator: str, decimal: str, encoding: str, types: dict[str, str]) -> pa.Table:
     kind = kind_of(file)
     if kind == ".parquet":
+        metadata = pa.parquet.read_metadata(file)
+        check_rows(file, metadata.num_rows, metadata.num_columns)
         table = pa.parquet.read_table(file)
     elif kind in LINES:
         table = pa.json.read_json(file)
@@ -128,6 +134,10 @@ def _arrow(type_: str) -> pa.DataType:
 
 
 def _check_names(file: Path, names: list[str], first: list[str], types: dict[str, str]) -> None:
+    if len(names) > MOST_COLUMNS:
+        raise UserError(
+            f"{file}: has {len(names):,} columns, and {MOST_COLUMNS:,} are the most; see data.read.separator"
+        )
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(
             f"{file}: the column {twice[0]} is there twice; rename one, or put a line of names above the data"

@@ -25,7 +25,10 @@ from dvc_data.hashfile.build import build
 from dvc_data.hashfile.transfer import transfer
 from pydantic import BaseModel, ValidationError
 
+from src.core.errors import UserError
 from src.core.files import write_json
+from src.core.params import FILE as PARAMS
+from src.core.params import local_path, read_yaml
 from src.review.results import git
 
 FILE = Path(".dvc/tmp/rerun.json")
@@ -79,11 +82,26 @@ def _lend_results() -> None:
                 transfer(staging, repo.cache.local, {found.hash_info}, shallow=False)
 
 
+def _foreign_source() -> str:
+    """Why DVC must not follow `data.source`, which it would fetch from wherever it lies; empty if it may."""
+    try:
+        local_path(str(read_yaml(PARAMS)["data"]["source"]))
+    except ValueError as error:
+        return f"{PARAMS}: data.source: {error}"
+    except (UserError, KeyError, TypeError):
+        return ""  # the stages say what is wrong with the file
+    return ""
+
+
 def rerun() -> bool:
     """Run the pipeline, showing what it prints, and keep what happened; returns whether it ran to its end."""
     LOCK.unlink(missing_ok=True)
     record = Rerun(commit=git("rev-parse", "HEAD") or "", lock="", succeeded=False, stages=[], tail=[])
     write_json(record.model_dump(), FILE)  # what stands if this process is killed
+    if problem := _foreign_source():
+        print(problem)
+        write_json(record.model_copy(update={"tail": [problem]}).model_dump(), FILE)
+        return False
     _lend_results()
     tail: deque[str] = deque(maxlen=TAIL)
     events: list[tuple[float, str, str]] = []

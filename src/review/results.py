@@ -4,7 +4,6 @@ A revision is a commit, by any name that Git or `dvc exp` knows, or the folder a
 """
 
 import io
-import json
 import math
 import subprocess
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from src.core.errors import UserError
+from src.core.limits import MOST_BYTES, read_json
 from src.core.params import Gate, read_params, read_yaml_text
 from src.core.scores import BASELINES
 
@@ -35,9 +35,19 @@ def git(*arguments: str) -> str | None:
 
 @cache
 def _blob(commit: str, path: str) -> bytes | None:
-    """A commit's file, read once."""
-    done = subprocess.run(["git", "cat-file", "blob", f"{commit}:{path}"], capture_output=True)
-    return None if done.returncode else done.stdout
+    """A commit's file, read once, and no more of it than may be parsed.
+
+    Raises:
+        UserError: it is too large.
+    """
+    command = ["git", "cat-file", "blob", f"{commit}:{path}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        content = process.stdout.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            process.kill()
+            raise UserError(f"{commit[:8]}:{path}: larger than {MOST_BYTES:,} bytes; no file that a stage writes is")
+    return None if process.returncode else content
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,11 @@ class Revision:
     def read(self, path: str) -> bytes | None:
         """A file's content, None where there is no such file in Git (or in the folder)."""
         if self.commit is None:
-            return Path(path).read_bytes() if Path(path).is_file() else None
+            if not Path(path).is_file():
+                return None
+            if Path(path).stat().st_size > MOST_BYTES:
+                raise UserError(f"{path}: larger than {MOST_BYTES:,} bytes; no file that a stage writes is")
+            return Path(path).read_bytes()
         return _blob(self.commit, path)
 
     def files(self, folder: str) -> list[str]:
@@ -105,7 +119,7 @@ class Revision:
         """
         text = self.read(path)
         try:
-            content = json.loads(text) if text else {}
+            content = read_json(text) if text else {}
         except ValueError:
             raise UserError(f"{self.short}:{path}: not JSON; `make undo` or `dvc repro` mends it") from None
         return content if isinstance(content, dict) else {}
@@ -142,10 +156,10 @@ def read_results(revision: Revision) -> Results | None:
         if all(content is None for content in found):
             return None
         evaluation, slices, bootstrap, refits = ((content or b"").decode("utf-8") for content in found)
-        scores = SCORES.validate_python(json.loads(evaluation)["scores"])
+        scores = SCORES.validate_python(read_json(evaluation)["scores"])
         if not scores.keys() >= {"model", *BASELINES}:
             raise KeyError("model")
-        parts = SLICES.validate_python(json.loads(slices))
+        parts = SLICES.validate_python(read_json(slices))
         if not all("small" in part for values in parts.values() for part in values.values()):
             raise KeyError("small")
         return Results(scores, parts, _draws(bootstrap), _draws(refits))
