@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import change_params, check, commit, run
+from tests.conftest import change_params, check, commit, copy_project, run
 
 STAGES = ["ingest", "validate", "prepare", "describe", "split", "train", "evaluate"]
 
@@ -115,3 +115,16 @@ def test_a_rerun_of_another_commit_says_nothing(copy_of, wine: Path):
     (project / "README.md").write_text("")
     commit(project)
     assert "nobody has made them again" in report(project, "--base", "HEAD~1")
+
+
+def test_a_source_elsewhere_is_refused_before_dvc_could_fetch_it(tmp_path: Path):
+    project = copy_project(tmp_path / "project")
+    file = project / "params.yaml"
+    file.write_text(file.read_text().replace("data/source/flights.sha256", "https://127.0.0.1:9/flights.csv"))
+    commit(project)
+    done, kept = rerun(project)
+    assert done.returncode == 1
+    assert kept["tail"] == [
+        "params.yaml: data.source: must be a path relative to the project, such as data/source/table.csv"
+    ]
+    assert done.stdout.strip() == kept["tail"][0]
