@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from charset_normalizer import from_bytes
 
 from src.core.errors import UserError
+from src.core.limits import check_table
 from src.datasets.table import BLOCK, LINES, TABBED, files_of, kind_of, opened
 
 HEAD = 1 << 20  # bytes that are looked at for the kind, the separator and the header
@@ -69,6 +70,7 @@ def _understand_file(file: Path, skip_rows: int | None) -> dict[str, Any]:
     """What `understand` returns, but with the defaults too; None where any value would do."""
     kind = kind_of(file)
     try:
+        check_table(file)
         with opened(file) as stream:
             head = stream.read(HEAD)
             if not head.strip():

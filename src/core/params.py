@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Hashable
 from datetime import UTC, date, datetime
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from src.core.errors import UserError
+from src.core.limits import MOST_BYTES, check_yaml
 
 FILE = Path("params.yaml")
 
@@ -53,6 +54,20 @@ def _moment(value: object) -> object:
 def _not_empty(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be empty")
+    return value
+
+
+def local_path(value: str) -> str:
+    """A path relative to the project, as text; DVC would fetch any other kind.
+
+    Raises:
+        ValueError: it is absolute, leads out of the project, or names a scheme.
+    """
+    path = PureWindowsPath(value)  # which knows what is absolute on each system
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", value) or path.root or path.drive or value.startswith("~"):
+        raise ValueError("must be a path relative to the project, such as data/source/table.csv")
+    if ".." in path.parts:
+        raise ValueError("must be a path inside the project, without ..")
     return value
 
 
@@ -98,7 +113,7 @@ class Problem(Section):
 
 class Data(Section):
     set: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    source: Text
+    source: Annotated[Text, AfterValidator(local_path)]
     read: dict[str, Any]
     target: Text
     task: Literal["classification", "regression"]
@@ -359,6 +374,8 @@ def read_yaml(file: Path) -> Any:
         UserError: it's missing, not UTF-8, not YAML, or has a key twice.
     """
     try:
+        if file.stat().st_size > MOST_BYTES:
+            raise UserError(f"{file}: larger than {MOST_BYTES:,} bytes; no file of this project is")
         return read_yaml_text(file.read_text(encoding="utf-8"), str(file))
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; run from the project's folder, or `git restore {file}`") from None
@@ -370,9 +387,10 @@ def read_yaml_text(text: str, name: str) -> Any:
     """The content of YAML text that comes from `name`.
 
     Raises:
-        UserError: it isn't YAML, or has a key twice.
+        UserError: it isn't YAML, has a key twice, or is too large or deep.
     """
     try:
+        check_yaml(text, name)
         return yaml.load(text, Loader=_Loader)  # noqa: S506  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""

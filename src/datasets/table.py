@@ -52,6 +52,7 @@ from pydantic import Field
 
 from src.core.errors import UserError
 from src.core.files import as_text, is_pointer, short_moment, shortest_decimal
+from src.core.limits import check_rows, check_table
 from src.core.params import Data
 
 Sign = Annotated[str, Field(pattern=r"^[\x01-\x7f]$")]
@@ -81,6 +82,7 @@ CURRENCY = r"(?:\p{L}{0,3}\p{Sc}|[A-Z]{3}|Rs\.?|[Kk]r\.?|Fr\.?)"
 LETTER = r"[\p{L}%\x{2030}\x{00b0}\p{Sc}\x{00b2}\x{00b3}/.\x{00b7}]"
 UNIT = rf"(?:[\p{{L}}%\x{{2030}}\x{{00b0}}\p{{Sc}}]{LETTER}*[23]?(?: [\p{{L}}/]{LETTER}*[23]?)*)"  # kg, km/h, m2, sq ft
 OFFSET = r"(?P<time>:\d\d(?:[.,]\d+)?(?: ?[AaPp][Mm])?)\s*(?P<offset>Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$"
+MOST_COLUMNS = 100_000  # a table of more is one whose rows and columns are exchanged, or of another separator
 
 
 class How(NamedTuple):
@@ -223,7 +225,10 @@ def _read_file(file: Path, how: How, as_written: bool = False) -> pa.Table:
     kind = kind_of(file)
     opened(file).close()  # says it in one line where that fails
     try:
+        check_table(file)
         if kind == ".parquet":
+            metadata = pa.parquet.read_metadata(file)
+            check_rows(file, metadata.num_rows, metadata.num_columns)
             return _named(pa.parquet.read_table(file), how)
         if kind in LINES:
             return _named(_read_lines(file), how)
@@ -475,6 +480,10 @@ def excel_dates(days: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _check_names(file: Path, names: list[str], first: list[str], types: dict[str, str]) -> None:
+    if len(names) > MOST_COLUMNS:
+        raise UserError(
+            f"{file}: has {len(names):,} columns, and {MOST_COLUMNS:,} are the most; see data.read.separator"
+        )
     if duplicates := [name for name, count in Counter(names).items() if count > 1]:
         raise UserError(
             f"{file}: the column {duplicates[0]} is duplicated; rename one, or put a line of names above the data"

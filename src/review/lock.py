@@ -17,6 +17,7 @@ import pandas as pd
 
 from src.core.errors import UserError
 from src.core.git import git_status
+from src.core.limits import read_json
 from src.core.params import as_number
 from src.review.pipeline import Pipeline, Stage, cached_files, read_pipeline, recorded_stages
 from src.review.results import FILES, Revision
@@ -155,7 +156,7 @@ def _rounding(committed: Revision, folder: Path) -> bool:
 def _numbers(name: str, content: bytes) -> Any:
     """A JSON file's content, or a CSV file's columns, with what is a number as one."""
     if name.endswith(".json"):
-        return json.loads(content)
+        return read_json(content)
     return {column: [as_number(cell) for cell in cells] for column, cells in _table(name, content).items()}
 
 
@@ -197,7 +198,9 @@ def where(name: str, before: bytes, after: bytes) -> list[str]:
     told = [f"{len(before):,} bytes before, {len(after):,} after"]
     try:
         if name.endswith(".json"):
-            told = list(_keys(json.loads(before), json.loads(after)))
+            told = list(_keys(read_json(before), read_json(after)))
+            if not name.startswith("metrics/"):  # its values may be data
+                told = [key.partition(": ")[0] for key in told]
         elif name.endswith(".skops"):
             told = list(_members(before, after))
         elif name.endswith((".csv", ".tsv", ".parquet")):
@@ -240,7 +243,7 @@ def _members(before: bytes, after: bytes) -> Iterator[str]:
         for name in names:
             contents = [file.read(name) if name in file.namelist() else b"" for file in (old, new)]
             if contents[0] != contents[1]:
-                keys = _keys(*map(json.loads, contents)) if name.endswith(".json") and all(contents) else ()
+                keys = _keys(*map(read_json, contents)) if name.endswith(".json") and all(contents) else ()
                 yield ", ".join([name, *(key.partition(": ")[0] for key in keys)][: MOST + 1])
 
 

@@ -31,6 +31,8 @@ from pydantic import BaseModel, ValidationError
 from src.core.errors import UserError, one_line
 from src.core.files import write_json
 from src.core.git import head
+from src.core.params import FILE as PARAMS
+from src.core.params import local_path, read_yaml
 from src.review.pipeline import FROZEN, opened, own_stages, read_inputs, read_pipeline
 from src.review.results import FOLDER
 
@@ -89,6 +91,17 @@ def _lend_results() -> None:
                 transfer(staging, repo.cache.local, {found.hash_info}, shallow=False)
 
 
+def _foreign_source() -> str:
+    """Why DVC must not follow `data.source`, which it would fetch from wherever it lies; empty if it may."""
+    try:
+        local_path(str(read_yaml(PARAMS)["data"]["source"]))
+    except ValueError as error:
+        return f"{PARAMS}: data.source: {error}"
+    except (UserError, KeyError, TypeError):
+        return ""  # the stages say what is wrong with the file
+    return ""
+
+
 def _set_lock_aside() -> None:
     """Leave only the frozen stages in dvc.lock: DVC doesn't run them, so their outputs come from the cache."""
     frozen: list[str] = []
@@ -137,10 +150,14 @@ def repro() -> bool:
 
 def rerun() -> bool:
     """Run the pipeline, showing what it prints, and keep what happened; returns whether it ran to its end."""
-    _set_lock_aside()
-    before = _inputs()
     record = Rerun(commit=head() or "", lock="", succeeded=False, stages=[], tail=[])
     write_json(record.model_dump(), FILE)  # what stands if this process is killed
+    if problem := _foreign_source():
+        print(problem)
+        write_json(record.model_copy(update={"tail": [problem]}).model_dump(), FILE)
+        return False
+    _set_lock_aside()
+    before = _inputs()
     _lend_results()
     tail: deque[str] = deque(maxlen=TAIL)
     events: list[tuple[float, str, str]] = []

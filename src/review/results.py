@@ -4,7 +4,6 @@ A revision is a commit, by any name that Git or `dvc exp` knows, or the folder a
 """
 
 import io
-import json
 import math
 import os
 import re
@@ -20,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from src.core.errors import UserError
 from src.core.files import is_pointer
 from src.core.git import git, git_bytes, git_names, git_or_none
+from src.core.limits import MOST_BYTES, read_json
 from src.core.params import Gate, read_params, read_yaml_text
 from src.core.scores import BASELINES
 
@@ -35,12 +35,20 @@ SCORES, SLICES, UNITS = TypeAdapter(Scores), TypeAdapter(Slices), TypeAdapter(di
 
 @cache
 def _blob(commit: str, path: str) -> bytes | None:
-    """A commit's file, read once; None where it has no such file."""
-    entries = git_names("ls-tree", "-z", commit, "--", path)  # mode, kind and hash of each, then its name
+    """A commit's file, read once; None where it has no such file.
+
+    Raises:
+        UserError: it is too large to be parsed.
+    """
+    entries = git_names("ls-tree", "--long", "-z", commit, "--", path)  # mode, kind, hash and size, then the name
     if not entries:
         return None
-    _, kind, content = entries[0].partition("\t")[0].split(" ")
-    return git_bytes("cat-file", "blob", content) if kind == "blob" else None
+    _, kind, content, size = entries[0].partition("\t")[0].split()
+    if kind != "blob":
+        return None
+    if int(size) > MOST_BYTES:
+        raise UserError(f"{commit[:8]}:{path}: larger than {MOST_BYTES:,} bytes; no file that a stage writes is")
+    return git_bytes("cat-file", "blob", content)
 
 
 class NoRevisionError(UserError):
@@ -87,7 +95,11 @@ class Revision:
     def read(self, path: str) -> bytes | None:
         """A file's content, None where there is no such file in Git (or in the folder)."""
         if self.commit is None:
-            return Path(path).read_bytes() if Path(path).is_file() else None
+            if not Path(path).is_file():
+                return None
+            if Path(path).stat().st_size > MOST_BYTES:
+                raise UserError(f"{path}: larger than {MOST_BYTES:,} bytes; no file that a stage writes is")
+            return Path(path).read_bytes()
         return _blob(self.commit, path)
 
     def files(self, folder: str) -> list[str]:
@@ -113,7 +125,7 @@ class Revision:
         """
         text = self.read(path)
         try:
-            content = json.loads(text) if text else {}
+            content = read_json(text) if text else {}
         except ValueError:
             advice = "" if self.commit else "; `dvc repro` brings it back"
             raise UserError(f"{self.short}:{path}: not JSON{advice}") from None
@@ -175,13 +187,13 @@ def read_results(revision: Revision) -> Results | None:
         if all(content is None for content in found):
             return None
         evaluation, slices, bootstrap, refits = ((content or b"").decode("utf-8") for content in found)
-        content = json.loads(evaluation)
+        content = read_json(evaluation)
         scores, units = SCORES.validate_python(content["scores"]), UNITS.validate_python(content.get("units", MANY))
         if not scores.keys() >= {"model", *BASELINES} or units.keys() != MANY.keys():
             raise KeyError("model")
         if not all(score.keys() >= {"score", "low", "high"} for of in scores.values() for score in of.values()):
             raise KeyError("score")
-        parts = SLICES.validate_python(json.loads(slices))
+        parts = SLICES.validate_python(read_json(slices))
         if not all("small" in part for values in parts.values() for part in values.values()):
             raise KeyError("small")
         return Results(scores, parts, _draws(bootstrap), _draws(refits), units)

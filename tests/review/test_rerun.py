@@ -18,7 +18,7 @@ from src.review.pipeline import cached_files, read_pipeline
 from src.review.rerun import Rerun, repro
 from src.review.rerun import rerun as run_again
 from src.review.results import FOLDER, Revision
-from tests.conftest import ENVIRONMENT, change_params, check, commit, run
+from tests.conftest import ENVIRONMENT, change_params, check, commit, copy_project, run
 from tests.review.small import TWO, copied, inside, new_project, write
 
 STAGES = ["ingest", "validate", "prepare", "split", "describe", "train", "evaluate"]
@@ -267,3 +267,16 @@ def test_any_cache_will_do(tmp_path: Path, arrange: Callable[[Path], None], monk
         assert run_again()
         assert {stage.how for stage in Rerun.last().stages} == {"from a cache"}
     assert check("git", "status", "--porcelain", cwd=project) == ""
+
+
+def test_a_source_elsewhere_is_refused_before_dvc_could_fetch_it(tmp_path: Path):
+    project = copy_project(tmp_path / "project")
+    file = project / "params.yaml"
+    file.write_text(file.read_text().replace("data/source/flights.sha256", "https://127.0.0.1:9/flights.csv"))
+    commit(project)
+    done, kept = rerun(project)
+    assert done.returncode == 1
+    assert kept["tail"] == [
+        "params.yaml: data.source: must be a path relative to the project, such as data/source/table.csv"
+    ]
+    assert done.stdout.strip() == kept["tail"][0]

@@ -1,0 +1,125 @@
+"""How much of a file's content is taken, checked before it is parsed: a file may come from a stranger's commit.
+
+A parser can be made to crash, to run without end or to fill the memory: by text that is nested a hundred thousand deep,
+by YAML's references to references, or by a small file that expands a thousandfold. Each function here refuses such a
+file in one line.
+"""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from src.core.errors import UserError
+
+MOST_BYTES = 50_000_000  # of a file that Git keeps: ten times the largest that a stage writes
+MOST_DEPTH = 50  # of YAML and JSON: ours are at most six deep
+MOST_NODES = 1_000_000  # of YAML, with its references written out
+MOST_DIGITS = 40  # of a whole number in JSON
+MOST_EXPANDED = 200_000_000  # bytes of a table, beyond which it may not be MOST_RATIO times its file
+MOST_RATIO = 500  # gzip and Parquet make tables 2 to 100 times smaller, and can make nothing 1,000 times and more
+MANY_BRACKETS = 100  # in a line of JSON, from which on its depth is looked at
+CHUNK = 1 << 20
+
+
+def check_yaml(text: str, name: str) -> None:
+    """Check how large and deep YAML is, by its events, which libyaml reads without recursion.
+
+    Raises:
+        UserError: it is too large or deep, or a reference contains itself or multiplies what it refers to.
+    """
+    if len(text) > MOST_BYTES:
+        raise UserError(f"{name}: larger than {MOST_BYTES:,} bytes; no file of this project is")
+    sizes: dict[str, int] = {}
+    open_: list[tuple[str | None, int]] = [(None, 0)]  # the anchor and the size of each collection that isn't closed
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        anchor, size = getattr(event, "anchor", None), 0
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_.append((anchor, 1))
+            if len(open_) > MOST_DEPTH:
+                raise UserError(f"{name}: nested deeper than {MOST_DEPTH} levels; no file of this project is")
+        elif isinstance(event, yaml.AliasEvent):
+            if anchor in (other for other, _ in open_):
+                raise UserError(f"{name}: the reference *{anchor} contains itself; write it out")
+            size = sizes.get(str(anchor), 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            size = 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_.pop()
+        if size and not isinstance(event, yaml.AliasEvent) and anchor is not None:
+            sizes[anchor] = size
+        outer, sum_ = open_[-1]
+        open_[-1] = outer, sum_ + size
+        if sum_ + size > MOST_NODES:
+            raise UserError(f"{name}: its references multiply what they refer to; write them out")
+
+
+def read_json(content: bytes | str) -> Any:
+    """The content of JSON.
+
+    Raises:
+        ValueError: it isn't JSON, or it is too large or deep, or a number has too many digits.
+    """
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"larger than {MOST_BYTES:,} bytes")
+    try:
+        found = json.loads(content, parse_int=_whole_number)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    level = [found]
+    for _ in range(MOST_DEPTH):
+        inner: list[Any] = []
+        for item in level:
+            inner += item.values() if isinstance(item, dict) else item if isinstance(item, list) else []
+        level = inner
+    if level:
+        raise ValueError("nested too deep")
+    return found
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError("a number of too many digits")
+    return int(digits)
+
+
+def check_table(file: Path) -> None:
+    """Check that a table doesn't expand far beyond its file, and that a line of JSON isn't nested without end.
+
+    Raises:
+        UserError: it does, or it is.
+        OSError, EOFError, zlib.error: it can't be read, or isn't gzip.
+    """
+    size = file.stat().st_size
+    if file.suffix == ".gz" and size * 1100 > MOST_EXPANDED:  # gzip can't reach more
+        with gzip.open(file) as stream:
+            expanded = 0
+            while chunk := stream.read(CHUNK):
+                expanded += len(chunk)
+                if expanded > max(MOST_EXPANDED, MOST_RATIO * size):
+                    raise UserError(f"{file}: expands more than {MOST_RATIO} times; unpack it if it is a table")
+    kind = file.with_suffix("") if file.suffix == ".gz" else file
+    if kind.suffix.lower() in (".jsonl", ".ndjson"):
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.count(b"[") + line.count(b"{") > MANY_BRACKETS:
+                    try:
+                        json.loads(line)
+                    except RecursionError:
+                        raise UserError(f"{file}: line {number} is nested too deep; it is no row of a table") from None
+                    except ValueError:
+                        pass  # what is wrong with it is told where it's read
+
+
+def check_rows(file: Path, rows: int, columns: int) -> None:
+    """Check that the rows that a Parquet file declares can be in it.
+
+    Raises:
+        UserError: in memory they would be far larger than the file.
+    """
+    expanded = 8 * rows * columns
+    if expanded > max(MOST_EXPANDED, MOST_RATIO * file.stat().st_size):
+        told = f"{file}: declares {rows:,} rows of {columns:,} columns"
+        raise UserError(f"{told}, more than {MOST_RATIO} times its size; write it again with pandas")
