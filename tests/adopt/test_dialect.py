@@ -128,7 +128,9 @@ def test_a_folder_is_understood_by_its_files(tmp_path: Path):
     written(tmp_path, "größe;b\n3;4,5\n".encode("cp1252"), "3.csv")
     assert understand(tmp_path) == {"separator": ";", "encoding": "cp1252"}
     written(tmp_path, "a,b\n5,6\n", "4.csv")
-    with pytest.raises(SystemExit, match=r"4.csv: separator ',', and ';' in the folder's files before it; make them alike"):
+    with pytest.raises(
+        SystemExit, match=r"4.csv: separator ',', and ';' in the folder's files before it; make them alike"
+    ):
         understand(tmp_path)
 
 
