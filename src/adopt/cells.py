@@ -99,15 +99,14 @@ def signs_of(cells: Cells, separator: str, decimal: str | None, kept: str | None
     return Signs(decimal, thousands, doubts)
 
 
-def types_of(cells: Cells, decimal: str, thousands: str | None, day_first: bool | None, known: set[str]) -> Types:
+def types_of(cells: Cells, decimal: str, thousands: str | None, day_first: bool | None) -> Types:
     """The types that must be named, and what is doubtful about the cells.
 
     Args:
-        cells: read with the right decimal sign.
+        cells: the columns whose type is to be found, read with the right decimal sign.
         decimal: the decimal sign.
         thousands: the thousands separator, if there is one.
         day_first: whether the day or the month comes first in dates, where the user says it.
-        known: the columns whose type is named already, or does not matter.
 
     Raises:
         UserError: two readings fit.
@@ -118,9 +117,7 @@ def types_of(cells: Cells, decimal: str, thousands: str | None, day_first: bool 
     texts = _number_texts(table)
     for name in table.column_names:
         column, type_, doubt = table.column(name), None, None
-        if name in known:
-            pass
-        elif name in texts:
+        if name in texts:
             type_, doubt = _number_type(name, texts[name], decimal, thousands, shown)
         elif _is_text(column):
             type_, doubt = date_type(name, column, day_first, shown)

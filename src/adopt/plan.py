@@ -162,17 +162,19 @@ def read(
     types = {name: type_ for name, type_ in types.items() if name in table.column_names}
     written = reader.cells(given, reader.How(**how))
     known = {*types, *arguments.drop} & {*table.column_names}
-    shown = Shown(frozenset(arguments.private))
+    unsigned = known - {name for name, type_ in types.items() if type_ in ("number", "excel-date")}
 
-    def cells() -> Cells:
-        return Cells(table.drop(known), None if written is None else written.drop(known), shown)
+    def cells(without: set[str]) -> Cells:
+        names = [name for name in table.column_names if name not in without]
+        shown = Shown(frozenset(arguments.private))
+        return Cells(table.select(names), written.select(names) if written is not None else None, shown)
 
     try:
-        signs = signs_of(cells(), how.get("separator", ","), decimal, was.get("decimal"))
+        signs = signs_of(cells(unsigned), how.get("separator", ","), decimal, was.get("decimal"))
         if signs.decimal != (decimal or "."):
             table = load(given, how | {"decimal": signs.decimal}, types)
         thousands = arguments.thousands or signs.thousands or (was.get("thousands") if types else None)
-        found = types_of(cells(), signs.decimal, thousands, arguments.day_first, known)
+        found = types_of(cells(known), signs.decimal, thousands, arguments.day_first)
     except UserError as error:
         raise UserError(f"{given}: {error}") from None
     grouped = thousands if "number" in (found.types | types).values() else None
@@ -181,7 +183,10 @@ def read(
     if "types" in how:
         table = reader.load(given, reader.How(**how))
     raw = reader.to_pandas(table, given)
-    doubts = {name: signs.doubts.get(name, []) + found.doubts.get(name, []) for name in map(str, raw)}
+    doubts = {name: found.doubts.get(name, []) for name in map(str, raw)}
+    for name, lines in signs.doubts.items():
+        if how.get("types", {}).get(name) == "number":
+            doubts[name] += lines
     if time in raw and pd.api.types.is_string_dtype(raw[time]):
         why = "; ".join(doubts[time]) or f"text; --type {quoted(f'{time}=FORMAT')} says how its dates are written"
         raise UserError(f"{given}: column {time}: {why}; --time needs dates or numbers")

@@ -81,6 +81,7 @@ MINUS = "[-\u2212\u2013]"
 CURRENCY = r"(?:\p{L}{0,3}\p{Sc}|[A-Z]{3}|Rs\.?|[Kk]r\.?|Fr\.?)"
 LETTER = r"[\p{L}%\x{2030}\x{00b0}\p{Sc}\x{00b2}\x{00b3}/.\x{00b7}]"
 UNIT = rf"(?:[\p{{L}}%\x{{2030}}\x{{00b0}}\p{{Sc}}]{LETTER}*[23]?(?: [\p{{L}}/]{LETTER}*[23]?)*)"  # kg, km/h, m2, sq ft
+ISO_DATE = r"^\s*\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d|\s*$)"
 OFFSET = r"(?P<time>:\d\d(?:[.,]\d+)?(?: ?[AaPp][Mm])?)\s*(?P<offset>Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)$"
 MOST_COLUMNS = 100_000  # a table of more is one whose rows and columns are exchanged, or of another separator
 
@@ -394,7 +395,8 @@ def _converted(column: pa.ChunkedArray, type_: str, how: How) -> pa.ChunkedArray
             if (place := pc.index(bare, True).as_py()) >= 0:
                 raise _NotOfTypeError(place, "a number without the unit that others have")
         return excel_dates(found.values) if type_ == "excel-date" else found.values
-    dates = clock_time(column) if type_ == "date" else dates_of(column.cast(pa.string()), type_)
+    iso = pc.if_else(pc.match_substring_regex(column.cast(pa.string()), ISO_DATE), column, None)
+    dates = clock_time(iso) if type_ == "date" else dates_of(column.cast(pa.string()), type_)
     _require(column, dates, f"not a date as {type_}" if "%" in type_ else "not a date")
     return dates
 

@@ -74,6 +74,8 @@ def read_pipeline(revision: Revision) -> Pipeline:
     Raises:
         UserError: DVC can't read the pipeline, or another process holds DVC's lock.
     """
+    for name in (FILE, "dvc.lock", "params.yaml"):
+        revision.yaml(name)  # refuses what would keep a parser busy without end
     return _inspected(Path()) if revision.commit is None else _of_commit(revision.commit)
 
 
