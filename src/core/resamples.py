@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from src.core.files import as_text
 from src.core.params import Data
 
 SEED = 20130101
@@ -42,7 +43,17 @@ def half(table: pd.DataFrame, data: Data, draw: int) -> NDArray[np.bool_]:
 
 
 def fingerprint(table: pd.DataFrame, data: Data) -> str:
-    """A hash of every row's id, target and group, in the order of the ids: equal where the draws are the same."""
-    columns = [column for column in (data.id_column, data.target, data.group) if column]
-    rows = table[columns].sort_values(columns[0], kind="stable").astype(str)
-    return hashlib.sha256(rows.to_csv(index=False, header=False, lineterminator="\n").encode()).hexdigest()[:16]
+    """A hash of what the draws depend on, each row's id and group: equal where the same rows are drawn together."""
+    return _hash(table, data.id_column, data.group)
+
+
+def fingerprints(table: pd.DataFrame, data: Data) -> dict[str, str]:
+    """A hash of the ids and one of each id with its target: where only the latter differs, the target is another."""
+    return {"ids": _hash(table, data.id_column), "targets": _hash(table, data.id_column, data.target)}
+
+
+def _hash(table: pd.DataFrame, *columns: str | None) -> str:
+    """A hash of what every row holds in some columns, whatever the order of the rows and the types of the columns."""
+    cells = [as_text(table[column]).fillna("") for column in columns if column is not None]
+    rows = sorted("\x1f".join(row) for row in zip(*cells, strict=True))
+    return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -8,7 +8,8 @@ import json
 import math
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeGuard
@@ -17,14 +18,16 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from src.core.errors import UserError
+from src.core.files import as_text
 from src.core.params import Gate, read_params, read_yaml_text
 from src.core.scores import BASELINES
 
 FILES = ["evaluation.json", "slices.json", "bootstrap.csv", "refits.csv"]
+PARTS = {name: f"data/split/{name}.parquet" for name in ("train", "valid", "test")}
 SERIES = ["rows", "model", "column", "value", "metric"]
 Scores = dict[str, dict[str, dict[str, float | None]]]
 Slices = dict[str, dict[str, dict[str, float | None]]]
-SCORES, SLICES = TypeAdapter(Scores), TypeAdapter(Slices)
+SCORES, SLICES, FINGERPRINTS = TypeAdapter(Scores), TypeAdapter(Slices), TypeAdapter(dict[str, str])
 
 
 def git(*arguments: str) -> str | None:
@@ -82,6 +85,24 @@ class Revision:
             return Path(path).read_bytes() if Path(path).is_file() else None
         return _blob(self.commit, path)
 
+    def tables(self, paths: Mapping[str, str], columns: list[str] | None = None) -> dict[str, pd.DataFrame]:
+        """Parquet files that DVC keeps, or some of their columns, by the names that `paths` gives them.
+
+        They come from the folder or DVC's cache, where they are if the revision was run there, or pulled. What isn't
+        there, or lacks a column, is left out.
+        """
+        # DVC is imported only where the data has changed, which is seldom.
+        from dvc.api import DVCFileSystem  # noqa: PLC0415
+        from dvc.exceptions import DvcException  # noqa: PLC0415
+
+        found = {}
+        with suppress(DvcException, OSError, ValueError):
+            files = DVCFileSystem(rev=self.commit) if self.commit else None
+            for name, path in paths.items():
+                with files.open(path) if files else Path(path).open("rb") as stream:
+                    found[name] = pd.read_parquet(stream, columns=columns)
+        return found
+
     def files(self, folder: str) -> list[str]:
         """The paths of a folder's files in Git (or in the folder), in their order; none where there is no folder."""
         if self.commit is None:
@@ -123,12 +144,16 @@ FOLDER = Revision("the folder", None)
 
 @dataclass(frozen=True)
 class Results:
-    """What evaluate wrote: scores by model and metric, slices by column and value, and the scores of each draw."""
+    """What evaluate wrote: scores by model and metric, slices by column and value, and the scores of each draw.
+
+    `fingerprints` are hashes of the validation rows' `ids`, and of these with their `targets`; empty where unknown.
+    """
 
     scores: Scores
     slices: Slices
     bootstrap: pd.DataFrame
     refits: pd.DataFrame
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_results(revision: Revision) -> Results | None:
@@ -142,13 +167,15 @@ def read_results(revision: Revision) -> Results | None:
         if all(content is None for content in found):
             return None
         evaluation, slices, bootstrap, refits = ((content or b"").decode("utf-8") for content in found)
-        scores = SCORES.validate_python(json.loads(evaluation)["scores"])
+        evaluated = json.loads(evaluation)
+        scores = SCORES.validate_python(evaluated["scores"])
         if not scores.keys() >= {"model", *BASELINES}:
             raise KeyError("model")
         parts = SLICES.validate_python(json.loads(slices))
         if not all("small" in part for values in parts.values() for part in values.values()):
             raise KeyError("small")
-        return Results(scores, parts, _draws(bootstrap), _draws(refits))
+        hashes = FINGERPRINTS.validate_python(evaluated.get("fingerprints", {}))
+        return Results(scores, parts, _draws(bootstrap), _draws(refits), hashes)
     except (ValueError, KeyError, TypeError):
         where = f"{revision.short}:" if revision.commit else ""
         raise UserError(f"{where}metrics: not what evaluate writes; `make undo` or `dvc repro` mends it") from None
@@ -203,8 +230,7 @@ def read_sides(here: Revision, base: Revision | None) -> Sides:
         if base_results is None:
             why_not = "the base has no metrics yet"
         else:
-            ours, theirs = (set(of.bootstrap.index.get_level_values(0)) for of in (results, base_results))
-            why_not = _other_question(here, base, same_rows=bool(ours & theirs))
+            why_not = _other_question(here, base, results, base_results)
     except UserError as error:
         return Sides(here, base, results, None, f"the base can't be read: {error}", broken=True)
     return Sides(here, base, results, None if why_not else base_results, why_not, broken=False)
@@ -215,17 +241,49 @@ def is_score(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def _other_question(here: Revision, base: Revision, same_rows: bool) -> str:
+def _other_question(here: Revision, base: Revision, results: Results, base_results: Results) -> str:
     """Why the scores of two revisions answer different questions; empty where they answer the same.
 
     Another module for the same rows, with the same ids and targets, is no other question.
     """
     ours, theirs = (flattened(revision.yaml("params.yaml")) for revision in (here, base))
+    hashes, base_hashes = results.fingerprints, base_results.fingerprints
+    same_rows = bool(hashes) and hashes == base_hashes
     keys = ["data.target", "data.task", "data.positive", *([] if same_rows else ["data.set"])]
     if theirs.get("gate.metric") == "cost":
         keys += ["problem.costs.false_positive", "problem.costs.false_negative"]
-    changed = [key for key in keys if ours.get(key) != theirs.get(key)]
-    return f"it answers another question: {', '.join(changed)} changed" if changed else ""
+    if changed := [key for key in keys if ours.get(key) != theirs.get(key)]:
+        return f"it answers another question: {', '.join(changed)} changed"
+    if not same_rows:
+        same_ids = bool(hashes) and hashes.get("ids") == base_hashes.get("ids")
+        if same_ids or _target_differs(here, base):
+            return "the target is defined differently"
+    return ""
+
+
+def _target_differs(here: Revision, base: Revision) -> bool:
+    """Whether a row that both sides have in train or valid has another target, as far as the tables are at hand."""
+    ours, theirs = _targets(here), _targets(base)
+    if ours is None or theirs is None:
+        return False
+    shared = ours.index.intersection(theirs.index)
+    return not ours[shared].equals(theirs[shared])
+
+
+def _targets(revision: Revision) -> pd.Series | None:
+    """The targets in train and valid as text, by the rows' ids as text; None where a table isn't at hand."""
+    name, target = id_column(revision), str(revision.yaml("params.yaml")["data"]["target"])
+    seen = {part: path for part, path in PARTS.items() if part != "test"}
+    tables = revision.tables(seen, [name, target])
+    if tables.keys() != seen.keys():
+        return None
+    examples = pd.concat(tables.values())
+    return as_text(examples.set_index(pd.Index(as_text(examples[name])))[target])
+
+
+def id_column(revision: Revision) -> str:
+    """The column of the examples' ids in a revision's tables."""
+    return str(revision.readable("params.yaml").get("data", {}).get("id") or "row_id")
 
 
 def flattened(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ differences can be judged resample by resample. An interval is the middle 95 % o
 Slices are resampled on the gate's metric alone.
 
 - `metrics/scores.json`: the model's scores, and nothing else, for `dvc metrics` and `dvc exp`;
-- `metrics/evaluation.json`: the same and the baselines' scores with their intervals, the decision, the platform;
+- `metrics/evaluation.json`: the same and the baselines' scores with their intervals, the decision, the platform, and
+  hashes of the rows' ids and targets, by which two commits' scores are found to be comparable;
 - `metrics/slices.json`: each slice's rows, scores and interval (of the gate's metric); those too small to say much are
   marked;
 - `metrics/bootstrap.csv`, `metrics/refits.csv`: the score of each resample and of each refit;
@@ -28,7 +29,7 @@ from src.core.examples import Target, equal_bins, features, slices
 from src.core.files import KEPT_FROM, read_table, write_csv, write_json
 from src.core.models import load_model
 from src.core.params import Params, read_params
-from src.core.resamples import bootstrap, fingerprint
+from src.core.resamples import bootstrap, fingerprint, fingerprints
 from src.core.scores import BASELINES, Array, Metric, draws_table, metrics_of, score_draws
 
 SMALL_SLICE = 100
@@ -163,6 +164,7 @@ def score_all(params: Params, valid: pd.DataFrame, models: dict[str, Any], refit
         },
         "decision": confusion(costs.threshold, truth, guesses["model"]) if costs else None,
         "rows": len(valid),
+        "fingerprints": fingerprints(valid, data),
         "platform": f"{platform.system()} {platform.machine()}",
     }
     rows_hash = fingerprint(valid, data)
