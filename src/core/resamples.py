@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from src.core.errors import UserError
-from src.core.files import KEPT_FROM
+from src.core.files import KEPT_FROM, as_text
 from src.core.params import Block, Data
 
 SEED = 20130101
@@ -47,8 +47,8 @@ def blocks(times: pd.Series, block: Block) -> pd.Series:
     return pd.Series(times.dt.to_period(BLOCKS[block]))
 
 
-def units(table: pd.DataFrame, data: Data) -> Codes:
-    """The unit of each row as a number from 0, in the order of the units' names, shape (rows,).
+def unit_names(table: pd.DataFrame, data: Data) -> pd.Series:
+    """The name of each row's unit: its group, else its calendar block, else its id.
 
     Args:
         table: rows as `split` writes them; its `attrs["block"]` is `split.block`.
@@ -56,12 +56,15 @@ def units(table: pd.DataFrame, data: Data) -> Codes:
     """
     block = table.attrs.get("block")
     if data.group:
-        names = table[data.group].astype(str)
-    elif block:
-        names = blocks(table[data.time], block)
-    else:
-        names = table[data.id_column].astype(str)
-    return pd.factorize(names, sort=True)[0]
+        return as_text(table[data.group])
+    if block:
+        return blocks(table[data.time], block).astype("str")
+    return as_text(table[data.id_column])
+
+
+def units(table: pd.DataFrame, data: Data) -> Codes:
+    """The unit of each row as a number from 0, in the order of the units' names, shape (rows,)."""
+    return pd.factorize(unit_names(table, data), sort=True)[0]
 
 
 def pooled(codes: Codes, salt: str = "", fewest_units: int = 1) -> Codes:
@@ -170,7 +173,18 @@ def half(table: pd.DataFrame, data: Data, draw: int) -> Half:
 
 
 def fingerprint(table: pd.DataFrame, data: Data) -> str:
-    """A hash of every row's id, target and group, in the order of the ids: equal where the draws are the same."""
-    columns = [column for column in (data.id_column, data.target, data.group) if column]
-    rows = table[columns].sort_values(columns[0], kind="stable").astype(str)
-    return hashlib.sha256(rows.to_csv(index=False, header=False, lineterminator="\n").encode()).hexdigest()[:16]
+    """A hash of what the draws depend on, each row's id and unit: equal where the same rows are drawn together."""
+    return _hash(table[data.id_column], unit_names(table, data))
+
+
+def fingerprints(table: pd.DataFrame, data: Data) -> dict[str, str]:
+    """A hash of the ids and one of each id with its target: where only the latter differs, the target is another."""
+    ids = table[data.id_column]
+    return {"ids": _hash(ids), "targets": _hash(ids, table[data.target])}
+
+
+def _hash(*columns: pd.Series) -> str:
+    """A hash of what every row holds in some columns, whatever the order of the rows and the types of the columns."""
+    cells = [as_text(column).fillna("") for column in columns]
+    rows = sorted("\x1f".join(row) for row in zip(*cells, strict=True))
+    return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()[:16]

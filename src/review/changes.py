@@ -9,7 +9,6 @@ population, with no row in common, stay below.
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NotRequired
 
 import numpy as np
@@ -19,11 +18,10 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from src.core.errors import UserError
-from src.core.files import KEPT_FROM
+from src.core.files import KEPT_FROM, as_text
 from src.core.git import git_names
-from src.core.params import Moment
-from src.review.pipeline import cached_files, read_pipeline
-from src.review.results import Revision, flattened
+from src.review.pipeline import read_pipeline
+from src.review.results import PARTS, Revision, flattened, id_column
 
 GUARDS = (
     *("src/review/", "src/core/", "src/__init__.py", "src/stages/split.py", "src/stages/evaluate.py"),
@@ -80,12 +78,25 @@ class Drift(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Examples by id: only here, only in the base, in both with other values, and those only here that `test` has."""
+    """How many examples there are, and how they differ by their ids.
 
+    `added` and `removed` are only here and only in the base, `altered` in both with other values; `shut` are those of
+    the added that `test` has.
+    """
+
+    base: int
+    here: int
     added: int
     removed: int
     altered: int
     shut: int
+
+
+class Moved(NamedTuple):
+    """How many examples both sides have, and how many of these are in another part (train, valid, test) than before."""
+
+    shared: int
+    moved: int
 
 
 def changed_keys(here: Mapping[str, Any], base: Mapping[str, Any]) -> Changed:
@@ -142,43 +153,75 @@ def read_data(revision: Revision) -> dict[str, Any]:
     return content
 
 
-def rows(here: Revision, base: Revision) -> Rows | None:
-    """How the examples differ, where both tables are at hand; None where one is in no cache here.
-
-    The tables are large and not in Git: this is known where both revisions have been run, or pulled.
-    """
-    ours, theirs = _prepared(here), _prepared(base)
-    params = flattened(here.yaml("params.yaml"))
-    column = params.get("data.id") or "row_id"
-    if ours is None or theirs is None or column not in ours or column not in theirs:
-        return None
-    ours, theirs = (table.set_index(column) for table in (ours, theirs))
-    both, shared = ours.index.intersection(theirs.index), ours.columns.intersection(theirs.columns)
-    hashed = [
-        pd.util.hash_pandas_object(table.loc[both, shared].astype("string"), index=False).to_numpy()
-        for table in (ours, theirs)
-    ]
-    shut = 0
-    if params.get("split.by") == "time" and params.get("data.time") in ours:  # else added rows are in all parts
+def same_split(here: Revision, base: Revision) -> bool:
+    """Whether train, valid and test are the same to the byte, by dvc.lock."""
+    made: list[dict[str, str | None]] = []
+    for side in (here, base):
         try:
-            test_from = TypeAdapter(Moment).validate_python(params.get("split.test_from"))
-            shut = (ours.drop(both)[params["data.time"]] >= test_from).sum()
-        except (ValidationError, TypeError):
-            return None  # the table was made by other parameters
-    return Rows(len(ours) - len(both), len(theirs) - len(both), int((hashed[0] != hashed[1]).sum()), int(shut))
+            stages = read_pipeline(side).stages.values()
+        except UserError:
+            return False
+        made.append({path: md5 for stage in stages for path, md5 in stage.outs.items()})
+    return all(made[0].get(path) and made[0][path] == made[1].get(path) for path in PARTS.values())
 
 
-def _prepared(revision: Revision) -> pd.DataFrame | None:
-    """The table of a revision's examples, from the folder or DVC's cache."""
-    path = "data/prepared.parquet"
-    file: Path | None = Path(path)
-    if revision.commit:
-        made = [stage.outs[path] for stage in read_pipeline(revision).stages.values() if path in stage.outs]
-        file = cached_files(path, made[0])[path] if made else None
-    try:
-        return pd.read_parquet(file) if file else None
-    except (OSError, ValueError):
+def same_split_asked(here: Revision, base: Revision) -> bool:
+    """Whether params.yaml asks for the same split: its section, and the column that it goes by."""
+    asked = []
+    for side in (here, base):
+        content = side.readable("params.yaml")
+        how, data = content.get("split", {}), content.get("data", {})
+        asked.append((how, data.get(how.get("by"))))
+    return asked[0] == asked[1]
+
+
+def moved(here: Revision, base: Revision) -> Moved | None:
+    """How many examples are in another part than in the base; None where a part of one side isn't at hand."""
+    sides = _examples(here, only_ids=True), _examples(base, only_ids=True)
+    if sides[0] is None or sides[1] is None:
         return None
+    (_, ours), (_, theirs) = sides[0], sides[1]
+    shared = ours.index.intersection(theirs.index)
+    return Moved(len(shared), int((ours[shared] != theirs[shared]).sum()))
+
+
+def rows(here: Revision, base: Revision) -> Rows | None:
+    """How the examples differ; None where a part of one side isn't at hand."""
+    sides = _examples(here), _examples(base)
+    if sides[0] is None or sides[1] is None:
+        return None
+    (ours, part), (theirs, _) = sides[0], sides[1]
+    both, shared = ours.index.intersection(theirs.index), ours.columns.intersection(theirs.columns)
+    altered = np.zeros(len(both), dtype=bool)
+    for name in shared:
+        altered |= _differ(ours.loc[both, name], theirs.loc[both, name])
+    return Rows(
+        base=len(theirs),
+        here=len(ours),
+        added=len(ours) - len(both),
+        removed=len(theirs) - len(both),
+        altered=int(altered.sum()),
+        shut=int((part.drop(both) == "test").sum()),
+    )
+
+
+def _examples(revision: Revision, only_ids: bool = False) -> tuple[pd.DataFrame, pd.Series] | None:
+    """All examples of a revision and the part that each is in, both by their ids as text; None if not at hand."""
+    column = id_column(revision)
+    tables = revision.tables(PARTS, [column] if only_ids else None)
+    if tables.keys() != PARTS.keys() or not all(column in table for table in tables.values()):
+        return None
+    examples = pd.concat(tables.values())
+    examples = examples.set_index(pd.Index(as_text(examples[column])))
+    parts = np.repeat(list(tables), [len(table) for table in tables.values()])
+    return examples, pd.Series(parts, index=examples.index)
+
+
+def _differ(ours: pd.Series, theirs: pd.Series) -> NDArray[np.bool_]:
+    """Whether each value is another; the same number in a column of another type isn't."""
+    if ours.dtype != theirs.dtype:
+        ours, theirs = as_text(ours), as_text(theirs)
+    return ~((ours == theirs) | (ours.isna() & theirs.isna())).to_numpy(bool)
 
 
 def drifts(here: dict[str, Any], base: dict[str, Any]) -> list[Drift]:

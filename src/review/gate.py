@@ -10,8 +10,11 @@ from typing import NamedTuple
 from src.core.errors import UserError
 from src.core.params import Gate
 from src.core.scores import BASELINES, HIGHER_IS_BETTER
+from src.review import changes
 from src.review.noise import Difference, beyond, compare, gain, verdict
-from src.review.results import Results, Sides, is_score, read_gate
+from src.review.results import Results, Revision, Sides, is_score, read_gate
+
+MOST_MOVED = 0.01  # of the rows that both sides have
 
 
 class Rule(NamedTuple):
@@ -55,7 +58,8 @@ def judge_change(sides: Sides) -> Judgement:
         rules = judge(by, sides.results, sides.base_results, sides.why_not)
         return [*rules[:-1], rules[-1]._replace(holds=False)] if sides.broken else rules
 
-    return Judgement(gate, judged(gate), judged(own) if own and own != gate else None, notes)
+    stay = [_rows_stay(sides.here, sides.base)] if sides.base else []
+    return Judgement(gate, [*judged(gate), *stay], judged(own) if own and own != gate else None, notes)
 
 
 def judge(gate: Gate, here: Results, base: Results | None, no_base: str = "there is no base") -> list[Rule]:
@@ -124,6 +128,22 @@ def _no_loss(gate: Gate, here: Results, base: Results | None, no_base: str) -> R
         "" if gained.low >= 0 or math.isinf(gained.low) else f"; a loss of up to {-gained.low:.2g} can't be ruled out"
     )
     return Rule(rule, True, _interval(gained) + loss)
+
+
+def _rows_stay(here: Revision, base: Revision) -> Rule:
+    """That hardly a row has moved between train, valid and test, unless params.yaml asks for another split."""
+    rule = f"rows stay in train, valid or test, but for {MOST_MOVED:.0%}"
+    if changes.same_split(here, base):
+        return Rule(rule, True, "the same rows in each")
+    found = changes.moved(here, base)
+    if found is None:
+        return Rule(rule, None, "not judged: the rows of one side aren't in this machine's cache")
+    if not found.shared:
+        return Rule(rule, None, "not judged: no row of the base is here, or all have other ids")
+    told = f"{found.moved:,} of {found.shared:,} rows moved"
+    if not changes.same_split_asked(here, base):
+        return Rule(rule, None, f"not judged: params.yaml asks for another split; {told}")
+    return Rule(rule, found.moved <= MOST_MOVED * found.shared, told)
 
 
 def _interval(difference: Difference) -> str:

@@ -334,9 +334,10 @@ def data_changed(change: Change) -> str:
         return ""
     here, base = (changes.read_data(side) for side in (change.here, change.base))
     schema = changes.changed_keys(*(side.readable("data/schema.yaml") for side in (change.here, change.base)))
-    if not base or not here or (here == base and not schema):
+    same_rows = here == base and changes.same_split(change.here, change.base)
+    if not base or not here or (same_rows and not schema):
         return "" if here and base else "### Data\n\nOne of the two sides doesn't describe its data."
-    parts = [rows_said(change, here["rows"], base["rows"])] if here != base else []
+    parts = [] if same_rows else [rows_said(change, here["rows"], base["rows"])]
     ours, theirs = ({name: side["kind"] for name, side in content["columns"].items()} for content in (here, base))
     if columns := changes.changed_keys(ours, theirs):
         parts.append(changed_table("column", columns))
@@ -357,13 +358,20 @@ def data_changed(change: Change) -> str:
 
 
 def rows_said(change: Change, here: int, base: int) -> str:
-    """How many examples there are, and how many are new, gone and altered where both tables are at hand."""
+    """How many examples there are, and how many are new, gone, altered and moved where both sides' are at hand.
+
+    Else `here` and `base` say how many are in train and valid.
+    """
     assert change.base is not None
-    told = f"{base:,} rows → {here:,}"
-    if (found := changes.rows(change.here, change.base)) is None:
-        return f"{told} ({here - base:+,}; which ones can't be said: the base's table isn't in this machine's cache)."
+    found, moved = changes.rows(change.here, change.base), changes.moved(change.here, change.base)
+    if found is None or moved is None:
+        why = "which ones can't be said: the base's tables aren't in this machine's cache"
+        return f"{base:,} rows in train and valid → {here:,} ({here - base:+,}; {why})."
     shut = f" ({found.shut:,} of them in `test`, which nothing here was scored on)" if found.shut else ""
-    return f"{told}: {found.added:,} added{shut}, {found.removed:,} removed, {found.altered:,} with other values."
+    return (
+        f"{found.base:,} rows → {found.here:,}: {found.added:,} added{shut}, {found.removed:,} removed, "
+        f"{found.altered:,} with other values, {moved.moved:,} moved between train, valid and test."
+    )
 
 
 def for_whom(change: Change) -> str:

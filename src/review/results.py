@@ -8,6 +8,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from src.core.errors import UserError
-from src.core.files import is_pointer
+from src.core.files import as_text, is_pointer
 from src.core.git import git, git_bytes, git_names, git_or_none
 from src.core.limits import MOST_BYTES, read_json
 from src.core.params import Gate, read_params, read_yaml_text
@@ -26,11 +27,13 @@ from src.core.scores import BASELINES
 FILES = ["evaluation.json", "slices.json", "bootstrap.csv", "refits.csv"]
 NO_COMMIT = "0" * 40  # Git's name for none: the state before a branch's first push
 NO_BASE = "there is no base"
+PARTS = {name: f"data/split/{name}.parquet" for name in ("train", "valid", "test")}
 SERIES = ["rows", "model", "column", "value", "metric"]
 MANY = {"valid": 1e9, "train": 2e9, "half": 1e9}  # units of results that were written before units were counted
 Scores = dict[str, dict[str, dict[str, float | None]]]
 Slices = dict[str, dict[str, dict[str, float | None]]]
 SCORES, SLICES, UNITS = TypeAdapter(Scores), TypeAdapter(Slices), TypeAdapter(dict[str, float])
+FINGERPRINTS = TypeAdapter(dict[str, str])
 
 
 @cache
@@ -102,6 +105,26 @@ class Revision:
             return Path(path).read_bytes()
         return _blob(self.commit, path)
 
+    def tables(self, paths: Mapping[str, str], columns: list[str] | None = None) -> dict[str, pd.DataFrame]:
+        """Parquet files that DVC keeps, or some of their columns, by the names that `paths` gives them.
+
+        They come from the folder or this project's cache, where they are if the revision was run here, or pulled. What
+        isn't there, or lacks a column, is left out.
+        """
+        # DVC is imported only where the data has changed, which is seldom; and pipeline.py imports this module.
+        from src.review.pipeline import cached_files, read_pipeline  # noqa: PLC0415
+
+        made = {}
+        if self.commit:
+            made = {path: md5 for stage in read_pipeline(self).stages.values() for path, md5 in stage.outs.items()}
+        found = {}
+        for name, path in paths.items():
+            file = cached_files(path, made.get(path))[path] if self.commit else Path(path)
+            with suppress(OSError, ValueError):  # pyarrow's errors are of both kinds
+                if file:
+                    found[name] = pd.read_parquet(file, columns=columns)
+        return found
+
     def files(self, folder: str) -> list[str]:
         """The paths of a folder's files in Git (or in the folder), in their order; none where there is no folder."""
         if self.commit is None:
@@ -167,6 +190,7 @@ class Results:
     """What evaluate wrote: scores by model and metric, slices by column and value, and the scores of each draw.
 
     `units` counts what is drawn: of `valid`, of `train`, and of a random `half` of `train`.
+    `fingerprints` are hashes of the validation rows' `ids`, and of these with their `targets`; empty where unknown.
     """
 
     scores: Scores
@@ -174,6 +198,7 @@ class Results:
     bootstrap: pd.DataFrame
     refits: pd.DataFrame
     units: dict[str, float] = field(default_factory=lambda: dict(MANY))
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_results(revision: Revision) -> Results | None:
@@ -196,7 +221,8 @@ def read_results(revision: Revision) -> Results | None:
         parts = SLICES.validate_python(read_json(slices))
         if not all("small" in part for values in parts.values() for part in values.values()):
             raise KeyError("small")
-        return Results(scores, parts, _draws(bootstrap), _draws(refits), units)
+        hashes = FINGERPRINTS.validate_python(content.get("fingerprints", {}))
+        return Results(scores, parts, _draws(bootstrap), _draws(refits), units, hashes)
     except (ValueError, KeyError, TypeError):
         where, advice = (f"{revision.short}:", "") if revision.commit else ("", "; `dvc repro` brings them back")
         if pointers := [name for name, content in zip(FILES, found, strict=True) if is_pointer(content or b"")]:
@@ -257,8 +283,7 @@ def read_sides(here: Revision, base: Revision | None, no_base: str = NO_BASE) ->
         if base_results is None:
             why_not = "the base has no metrics yet"
         else:
-            ours, theirs = (set(of.bootstrap.index.get_level_values(0)) for of in (results, base_results))
-            why_not = _other_question(here, base, same_rows=bool(ours & theirs))
+            why_not = _other_question(here, base, results, base_results)
     except UserError as error:
         return Sides(here, base, results, None, f"the base can't be read: {error}", broken=True)
     return Sides(here, base, results, None if why_not else base_results, why_not, broken=False)
@@ -269,17 +294,49 @@ def is_score(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
-def _other_question(here: Revision, base: Revision, same_rows: bool) -> str:
+def _other_question(here: Revision, base: Revision, results: Results, base_results: Results) -> str:
     """Why the scores of two revisions answer different questions; empty where they answer the same.
 
     Another module for the same rows, with the same ids and targets, is no other question.
     """
     ours, theirs = (flattened(revision.yaml("params.yaml")) for revision in (here, base))
+    hashes, base_hashes = results.fingerprints, base_results.fingerprints
+    same_rows = bool(hashes) and hashes == base_hashes
     keys = ["data.target", "data.task", "data.positive", *([] if same_rows else ["data.set"])]
     if theirs.get("gate.metric") == "cost":
         keys += ["problem.costs.false_positive", "problem.costs.false_negative"]
-    changed = [key for key in keys if ours.get(key) != theirs.get(key)]
-    return f"it answers another question: {', '.join(changed)} changed" if changed else ""
+    if changed := [key for key in keys if ours.get(key) != theirs.get(key)]:
+        return f"it answers another question: {', '.join(changed)} changed"
+    if not same_rows:
+        same_ids = bool(hashes) and hashes.get("ids") == base_hashes.get("ids")
+        if same_ids or _target_differs(here, base):
+            return "the target is defined differently"
+    return ""
+
+
+def _target_differs(here: Revision, base: Revision) -> bool:
+    """Whether a row that both sides have in train or valid has another target, as far as the tables are at hand."""
+    ours, theirs = _targets(here), _targets(base)
+    if ours is None or theirs is None:
+        return False
+    shared = ours.index.intersection(theirs.index)
+    return not ours[shared].equals(theirs[shared])
+
+
+def _targets(revision: Revision) -> pd.Series | None:
+    """The targets in train and valid as text, by the rows' ids as text; None where a table isn't at hand."""
+    name, target = id_column(revision), str(revision.yaml("params.yaml")["data"]["target"])
+    seen = {part: path for part, path in PARTS.items() if part != "test"}
+    tables = revision.tables(seen, [name, target])
+    if tables.keys() != seen.keys():
+        return None
+    examples = pd.concat(tables.values())
+    return as_text(examples.set_index(pd.Index(as_text(examples[name])))[target])
+
+
+def id_column(revision: Revision) -> str:
+    """The column of the examples' ids in a revision's tables."""
+    return str(revision.readable("params.yaml").get("data", {}).get("id") or "row_id")
 
 
 def flattened(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ the metric can be. Slices are resampled on the gate's metric alone.
 
 - `metrics/scores.json`: the model's scores, and nothing else, for `dvc metrics` and `dvc exp`;
 - `metrics/evaluation.json`: the same and the baselines' scores with their intervals, the decision, the units that were
-  drawn from, the platform;
+  drawn from, the platform, and hashes of the rows' ids and targets, by which two commits' scores are found to be
+  comparable;
 - `metrics/slices.json`: each slice's rows, drawn units, scores and interval (of the gate's metric); those too small to
   say much are marked;
 - `metrics/bootstrap.csv`, `metrics/refits.csv`: the score of each resample and of each refit;
@@ -34,7 +35,7 @@ from src.core.intervals import noise_of_rows
 from src.core.models import load_model
 from src.core.params import Params, read_params
 from src.core.privacy import histogram, joined
-from src.core.resamples import bootstrap, bootstrap_slices, fingerprint
+from src.core.resamples import bootstrap, bootstrap_slices, fingerprint, fingerprints
 from src.core.scores import BASELINES, Array, Metric, draws_table, metrics_of, score_draws
 
 SMALL_SLICE = 100  # rows
@@ -196,6 +197,7 @@ def score_all(params: Params, valid: pd.DataFrame, models: dict[str, Any], refit
         "decision": confusion(costs.threshold, truth, guesses["model"]) if costs else None,
         "rows": len(valid),
         "units": {"valid": resampled.units, **refits.attrs},
+        "fingerprints": fingerprints(valid, data),
         "platform": f"{platform.system()} {platform.machine()}",
     }
     drawn = curves(target, truth, guesses["model"], private=data.hides(data.target))

@@ -98,13 +98,26 @@ def test_keys_that_differ_are_dotted_and_hold_both_values():
 def test_rows_are_told_apart_by_their_ids(copy_of, weather: Path, monkeypatch: pytest.MonkeyPatch):
     project = copy_of(weather)
     table = pd.read_csv(project / "data/source/weather.csv")
-    table = pd.concat([table.iloc[10:], table.iloc[:3].assign(temp=40.5), table.iloc[-2:].assign(temp=40.5)])
+    known = len(table["temp"].dropna())
+    new = table.iloc[-2:].assign(time_hour="2014-01-01T00:00:00Z")
+    table = pd.concat([table.iloc[10:-2], table.iloc[-2:].assign(humid=40.5), new])
     table.to_csv(project / "data/source/weather.csv", index=False)
-    check("dvc", "repro", "prepare", "describe", "--force", cwd=project)
     monkeypatch.chdir(project)
-    assert changes.rows(FOLDER, Revision.of("HEAD")) == (5, 10, 0, 2)
+    assert changes.same_split(FOLDER, Revision.of("HEAD"))
+    check("dvc", "repro", "split", "--force", cwd=project)
+    assert not changes.same_split(FOLDER, Revision.of("HEAD"))
+    assert changes.rows(FOLDER, Revision.of("HEAD")) == (known, known - 8, 2, 10, 2, 2)
+    assert changes.moved(FOLDER, Revision.of("HEAD")) == (known - 10, 0)
     check("rm", "-r", ".dvc/cache", cwd=project)
     assert changes.rows(FOLDER, Revision.of("HEAD")) is None
+    assert changes.moved(FOLDER, Revision.of("HEAD")) is None
+
+
+def test_a_value_is_no_other_for_its_columns_type():
+    numbers, texts = pd.Series([1, 2, 3]), pd.Series(["1", "x", None], dtype="str")
+    assert changes._differ(numbers, pd.Series([1.0, np.nan, 3])).tolist() == [False, True, False]
+    assert changes._differ(numbers, texts).tolist() == [False, True, True]
+    assert changes._differ(texts, texts).tolist() == [False, False, False]
 
 
 def test_code_packages_and_guards_are_named(copy_of, wine: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,7 @@
 """Each rule of the gate holds where it should, fails where it should, and never passes on a missing number."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,9 +13,10 @@ import pandas as pd
 import pytest
 
 from src.core.params import Gate
-from src.review.gate import judge
+from src.review import changes
+from src.review.gate import Rule, judge, judge_change
 from src.review.noise import compare
-from src.review.results import SERIES, Results
+from src.review.results import FOLDER, SERIES, Results, Revision, read_sides
 from tests.conftest import change_params, check, commit, run
 
 GATE = Gate(metric="roc_auc", floor=0.6, slice_floor=0.5, smallest_difference={"roc_auc": 0.01, "log_loss": 0.01})
@@ -171,8 +173,8 @@ def test_the_command_fails_where_a_rule_does_and_says_by_how_much(copy_of, wine:
     done = gate(project)
     assert done.returncode == 1, "boosting on 110 rows doesn't beat a linear model, and the gate says so"
     assert "FAILS  better than the baseline linear" in done.stdout
-    change_params(project, gate={"floor": 0.1, "slice_floor": None})
-    assert "FAILS  log_loss at most 0.1" in gate(project).stdout
+    change_params(project, gate={"floor": 0.05, "slice_floor": None})
+    assert "FAILS  log_loss at most 0.05" in gate(project).stdout
 
 
 def test_results_of_other_inputs_are_not_judged(copy_of, wine: Path):
@@ -198,6 +200,55 @@ def test_a_pull_request_is_judged_by_the_gate_of_its_base(copy_of, wine: Path):
     assert "at most 9" in gate(project).stdout
     assert "at most 0.5" in gate(project, "--base", "HEAD~1").stdout
     assert "holds  no loss beyond noise and 0.01        +0 (+0 to +0)" in gate(project, "--base", "HEAD~1").stdout
+
+
+def rows_stay(project: Path) -> Rule:
+    """The last rule, about the rows of the folder and those of its commit."""
+    check("dvc", "repro", "split", cwd=project)
+    return judge_change(read_sides(FOLDER, Revision.of("HEAD"))).rules[-1]
+
+
+def test_rows_stay_in_their_part_unless_another_split_is_asked_for(
+    copy_of, wine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    project = copy_of(wine)
+    monkeypatch.chdir(project)
+    assert rows_stay(project) == ("rows stay in train, valid or test, but for 1%", True, "the same rows in each")
+    code, params = project / "src/stages/split.py", (project / "params.yaml").read_text()
+    code.write_text(code.read_text().replace('f"{seed} {name}"', 'f"{name} {seed}"'))
+    rule = rows_stay(project)
+    assert rule.holds is False
+    assert re.fullmatch(r"\d+ of 178 rows moved", rule.found)
+    change_params(project, split={"by": "random", "valid": 0.25, "test": 0.15, "seed": 2})
+    rule = rows_stay(project)
+    assert rule.holds is None
+    assert re.fullmatch(r"not judged: params.yaml asks for another split; \d+ of 178 rows moved", rule.found)
+    (project / "params.yaml").write_text(params)
+    check("rm", "-r", ".dvc/cache", cwd=project)
+    assert rows_stay(project)[1:] == (None, "not judged: the rows of one side aren't in this machine's cache")
+
+
+def test_a_new_row_with_an_empty_cell_and_a_new_column_move_no_row(
+    copy_of, wine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    project = copy_of(wine)
+    monkeypatch.chdir(project)
+    file = project / "data/source/wine.csv"
+    table = pd.read_csv(file, sep=";", decimal=",")
+    more = pd.concat([table, table.tail(1).assign(proline=None, hue="unknown")]).assign(new=7)
+    more.to_csv(file, sep=";", decimal=",", index=False)
+    check("dvc", "repro", "ingest", cwd=project)
+    check(sys.executable, "-m", "src.stages.validate", "--freeze", cwd=project)
+    assert rows_stay(project)[1:] == (True, "0 of 178 rows moved")
+
+
+@pytest.mark.parametrize(("count", "holds"), [(1, True), (2, False), (10, False)])
+def test_one_row_in_a_hundred_may_move(copy_of, wine: Path, monkeypatch: pytest.MonkeyPatch, count: int, holds: bool):
+    project = copy_of(wine)
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(changes, "same_split", lambda *_: False)
+    monkeypatch.setattr(changes, "moved", lambda *_: changes.Moved(shared=100, moved=count))
+    assert judge_change(read_sides(FOLDER, Revision.of("HEAD"))).rules[-1].holds is holds
 
 
 def test_a_base_without_metrics_is_not_judged_and_one_that_is_not_there_is_one_line(copy_of, wine: Path):

@@ -62,7 +62,7 @@ def headings(text: str) -> list[str]:
 
 def test_who_reads_three_lines_knows_the_answer(worse: Path, told):
     first, difference, merge = told(worse).split("\n\n")[:3]
-    assert first.startswith("## Worse: `log_loss` 0.1251 → 0.")
+    assert first.startswith("## Worse: `log_loss` 0.09438 → 0.")
     assert difference.startswith("The difference is +0.")
     assert "95 % interval +0." in difference
     assert merge.startswith("**May not be merged:** the gate fails (")
@@ -86,7 +86,7 @@ def test_results_edited_by_hand_are_not_cleared(copy_of, wine: Path, told):
 def test_the_parts_come_in_the_order_of_what_matters(worse: Path, told):
     text = told(worse)
     assert headings(text) == ["Metrics", "Gate", "What changed", "For whom", "See it yourself"]
-    assert "| `log_loss` ↓ | 0.1251 | " in text
+    assert "| `log_loss` ↓ | 0.09438 | " in text
     assert "compared resample by resample and refit by refit" in text
     assert "| `train.max_iter` | `10` | `1` |" in text
     assert "| `data.drop` | `[]` | `['hue']` |" in text
@@ -115,7 +115,7 @@ def test_data_and_slices_that_moved_are_shown(copy_of, wine: Path, worse: Path, 
     edit(project, "data.json", more)
     text = told(project, "HEAD~2")
     assert headings(text) == ["Metrics", "Gate", "What changed", "Data", "For whom", "See it yourself"]
-    assert "178 rows → 185" in text
+    assert "178 rows → 178: 0 added, 0 removed, 0 with other values, 0 moved between train, valid and test." in text
     assert "| `added` |  | `number` |" in text
     assert "1 column moved further than luck would move them." in text
     assert "| `flavanoids` | 0.500 |" in text
@@ -262,7 +262,7 @@ def test_a_stale_base_is_said(copy_of, wine: Path, told):
 def test_another_question_is_not_comparable(copy_of, wine: Path, told):
     project = copy_of(wine)
     gate = {"metric": "r2", "floor": 0, "slice_floor": None, "smallest_difference": {"r2": 0}}
-    change_params(project, data={"target": "hue", "task": "regression"}, gate=gate)
+    change_params(project, data={"target": "hue", "task": "regression", "id_columns": ["ash"]}, gate=gate)
     check("dvc", "commit", "--force", "--quiet", cwd=project)
     text = told(project, "HEAD")
     assert text.startswith("## Not comparable")
@@ -278,6 +278,43 @@ def test_another_module_for_the_same_rows_is_the_same_question(copy_of, wine: Pa
     text = told(project, "HEAD")
     assert text.startswith("## No difference")
     assert "compared resample by resample" in text
+
+
+def test_another_definition_of_the_target_is_not_comparable(copy_of, wine: Path, told):
+    project = copy_of(wine)
+    file = project / "src/datasets/table.py"
+    file.write_text(file.read_text().replace("= _labels(table[data.target])", "= 2 - _labels(table[data.target])"))
+    check("dvc", "repro", cwd=project)
+    commit(project)
+    text = told(project)
+    assert text.startswith("## Not comparable")
+    assert "Nothing to compare with: `the target is defined differently`." in text
+    assert "| `no loss beyond noise and 0.01` | not judged | `not judged: the target is defined differently` |" in text
+    file = project / "metrics/evaluation.json"
+    for ids, found in (("others", "## Not comparable"), (None, "## ")):
+        content = json.loads(file.read_text())
+        content["fingerprints"] = {"ids": ids, "targets": "others"} if ids else {}
+        file.write_text(json.dumps(content))
+        check("dvc", "commit", "--force", "--quiet", cwd=project)
+        text = told(project)
+        assert text.startswith(found)
+        assert "the target is defined differently" in text, "by the tables, where a row more or less is there"
+    check("rm", "-r", ".dvc/cache", cwd=project)
+    assert not told(project).startswith("## Not comparable"), "unknown, without the base's tables"
+
+
+def test_rows_that_moved_are_told_and_the_gate_fails(copy_of, wine: Path, told):
+    project = copy_of(wine)
+    file = project / "src/stages/split.py"
+    file.write_text(file.read_text().replace('f"{seed} {name}"', 'f"{name} {seed}"'))
+    check("dvc", "repro", cwd=project)
+    commit(project)
+    text = told(project)
+    assert "**May not be merged:** the gate fails (" in text
+    assert "`rows stay in train, valid or test, but for 1%`" in text.split("### Metrics")[0]
+    moved = re.search(r"178 rows → 178: 0 added, 0 removed, 0 with other values, (\d+) moved between", text)
+    assert moved
+    assert f"| **fails** | `{moved[1]} of 178 rows moved` |" in text
 
 
 def test_other_costs_are_another_question_where_cost_decides(copy_of, wine: Path, told):
@@ -317,7 +354,7 @@ def test_a_score_that_is_not_a_number_never_passes(copy_of, wine: Path, told):
 
     edit(project, "evaluation.json", spoil)
     text = told(project)
-    assert text.startswith("## Not comparable: `log_loss` 0.1251 → no score")
+    assert text.startswith("## Not comparable: `log_loss` 0.09438 → no score")
     assert "**May not be merged:** the gate fails" in text
 
 
