@@ -169,9 +169,9 @@ def same_split_asked(here: Revision, base: Revision) -> bool:
     """Whether params.yaml asks for the same split: its section, and the column that it goes by."""
     asked = []
     for side in (here, base):
-        content = side.readable("params.yaml")
-        how, data = content.get("split", {}), content.get("data", {})
-        asked.append((how, data.get(how.get("by"))))
+        params = flattened(side.readable("params.yaml"))
+        how = {key: value for key, value in params.items() if key.startswith("split.")}
+        asked.append((how, params.get(f"data.{how.get('split.by')}")))
     return asked[0] == asked[1]
 
 

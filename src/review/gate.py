@@ -58,8 +58,10 @@ def judge_change(sides: Sides) -> Judgement:
         rules = judge(by, sides.results, sides.base_results, sides.why_not)
         return [*rules[:-1], rules[-1]._replace(holds=False)] if sides.broken else rules
 
-    stay = [_rows_stay(sides.here, sides.base)] if sides.base else []
-    return Judgement(gate, [*judged(gate), *stay], judged(own) if own and own != gate else None, notes)
+    rules = judged(gate)
+    if sides.base:
+        rules.insert(-1, _rows_stay(sides.here, sides.base))  # the last one, about a loss, is the answer
+    return Judgement(gate, rules, judged(own) if own and own != gate else None, notes)
 
 
 def judge(gate: Gate, here: Results, base: Results | None, no_base: str = "there is no base") -> list[Rule]:

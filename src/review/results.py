@@ -325,7 +325,7 @@ def _target_differs(here: Revision, base: Revision) -> bool:
 
 def _targets(revision: Revision) -> pd.Series | None:
     """The targets in train and valid as text, by the rows' ids as text; None where a table isn't at hand."""
-    name, target = id_column(revision), str(revision.yaml("params.yaml")["data"]["target"])
+    name, target = id_column(revision), str(flattened(revision.readable("params.yaml")).get("data.target"))
     seen = {part: path for part, path in PARTS.items() if part != "test"}
     tables = revision.tables(seen, [name, target])
     if tables.keys() != seen.keys():
@@ -336,7 +336,7 @@ def _targets(revision: Revision) -> pd.Series | None:
 
 def id_column(revision: Revision) -> str:
     """The column of the examples' ids in a revision's tables."""
-    return str(revision.readable("params.yaml").get("data", {}).get("id") or "row_id")
+    return str(flattened(revision.readable("params.yaml")).get("data.id") or "row_id")
 
 
 def flattened(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -338,7 +338,10 @@ def test_a_project_in_use_takes_the_last_version_from(history: tuple[Path, list[
     changed = {"dvc.yaml", "params.yaml", ".github/workflows/pipeline.yml", ".copier-answers.yml", *mine}
     for name in files(fresh) - changed:
         assert (project / name).read_bytes() == (fresh / name).read_bytes(), name
-    check("git", "add", "--all", cwd=project)
+    commit(project)
+    if not read_yaml(project / "params.yaml")["data"]["id_columns"]:  # earlier versions made ids from the whole row
+        assert "data.id_columns: empty" in run("dvc", "repro", cwd=project).stderr
+        check(sys.executable, "-m", "src.adopt", "data/source/Weine.csv", "--target", "Sorte", cwd=project)
     check("dvc", "repro", cwd=project)
     commit(project)
     hold_to_standards(project)
