@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from src.adopt.dates import date_in_numbers, date_type
 from src.adopt.shown import Shown, option, quoted, rows, whole
 from src.core.errors import UserError
-from src.datasets.table import EXCEL_ERRORS, GROUPING, OFFSET, figure_pattern, number_pattern, numbers
+from src.core.row_ids import EXCEL_ERRORS
+from src.datasets.table import GROUPING, OFFSET, figure_pattern, number_pattern, numbers
 
 HEAD = 1000  # cells that tell whether a column may hold numbers
 MOSTLY = 0.9

@@ -14,34 +14,20 @@ A date with an offset from UTC is read as the clock showed it: 23:59+02:00 is 23
 it is blank or one of MISSING. A column without a name is called `Unnamed: 0` if it is the first, as pandas does. Files
 may end in `.gz`. The files of a folder need the same columns, and are concatenated in the order of their names.
 
-A row's id is its value of `data.id`, else a hash of its cells in the columns of `data.id_columns`, in that order. The
-hash is made from a canonical text of each cell, which stays the same when rows or columns are added, when a column is
-renamed (here and in `data.id_columns`), when a column gets another type, and with other versions of the packages:
-
-- a number is its shortest decimal: 1, 1.0, "1", "01" and "1e0" are 1; 007 is 7; -0 is 0; 1,50 is 1.5;
-- a boolean is 1 or 0, also where it's the text "true" or "False"; a time of day is its hours;
-- a date is what the file holds: written as its format in `data.read.types` says, else in ISO form and without
-  an offset, also where the column is text; zeros before a day or month don't count;
-- a missing cell and one of MISSING are empty;
-- any other text is itself, without blanks at its ends.
-
-To the hash belongs the number of equal rows before it in the file, so that exact duplicates have ids of their own.
+A row's id is its value of `data.id`, else a hash of its cells in the columns of `data.id_columns`: src/core/row_ids.py.
 """
 
 import csv
 import gzip
-import hashlib
 import io
 import json
 import re
 import zlib
 from collections import Counter
 from contextlib import suppress
-from datetime import datetime, time
 from pathlib import Path
 from typing import IO, Annotated, Any, NamedTuple, cast
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,9 +37,10 @@ import pyarrow.parquet
 from pydantic import Field
 
 from src.core.errors import UserError
-from src.core.files import as_text, is_pointer, short_moment, shortest_decimal
+from src.core.files import as_text, is_pointer
 from src.core.limits import check_rows, check_table
 from src.core.params import Data
+from src.core.row_ids import NO_VALUE, row_ids
 
 Sign = Annotated[str, Field(pattern=r"^[\x01-\x7f]$")]
 Type = Annotated[str, Field(pattern=r"^(number|text|date|excel-date|.*%.*)$")]
@@ -61,18 +48,8 @@ Count = Annotated[int, Field(ge=0)]
 TABBED = (".tsv", ".tab")
 TEXT = (".csv", *TABBED, ".txt", ".data")
 LINES = (".jsonl", ".ndjson")
-WHOLE_NUMBER = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
-NUMBER = re.compile(r"[+-]?((\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
-BOOLEANS = {"true": "1", "false": "0"}
-TIME = re.compile(r"\d\d:\d\d(:\d\d)?", re.ASCII)
-ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
-OTHER_DATE = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}.*", re.ASCII | re.DOTALL)
-ROWS_AT_ONCE = 100_000  # whose ids are made together, which bounds the memory
-EXCEL_ERRORS = ["#N/A", "#N/A N/A", "#NA", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"]
 BLANKS = [" " * count for count in range(33)]
-WORDS = ["NA", "N/A", "n/a", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "?", "\\N"]
-WORDS += ["1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"]  # as Microsoft's C library prints them
-MISSING = [*BLANKS, *WORDS, *EXCEL_ERRORS]
+MISSING = [*BLANKS, *NO_VALUE]
 EPOCH = pd.Timestamp("1970-01-01").as_unit("us")  # in nanoseconds, as by default, dates end in 2262
 BLOCK = 1 << 26  # bytes; the longest line that can be read
 
@@ -666,74 +643,6 @@ def _checked_row_ids(raw: pd.DataFrame, data: Data) -> list[str]:
             "stay; else take it off the list, and every row gets another id"
         )
     return row_ids(raw, data.id_columns, data.read.get("types") or {})
-
-
-def row_ids(table: pd.DataFrame, columns: list[str], types: dict[str, str]) -> list[str]:
-    """An id for each row: a hash of its cells in `columns`, and how many equal rows come before it.
-
-    Args:
-        table: the raw table.
-        columns: the columns that tell rows apart; their order matters, their names don't.
-        types: the formats of dates, by column, among what else `data.read.types` holds.
-
-    Returns:
-        16 hexadecimal digits of BLAKE2b and a number for each row, such as "a3f9c2d47e01b586-0".
-    """
-    hashes: list[str] = []
-    for start in range(0, len(table), ROWS_AT_ONCE):
-        part = table.iloc[start : start + ROWS_AT_ONCE]
-        cells = [canonical(part[name], types.get(name, "")) for name in columns]
-        for row in zip(*cells, strict=True):
-            content = "\x1f".join(row).encode("utf-8", "surrogatepass")  # ASCII's separator of units
-            hashes.append(hashlib.blake2b(content, digest_size=8).hexdigest())
-    equal_before = pd.Series(hashes).groupby(hashes, sort=False).cumcount()
-    return [f"{row}-{number}" for row, number in zip(hashes, equal_before, strict=True)]
-
-
-def canonical(values: pd.Series, date_format: str = "") -> list[str]:
-    """The canonical text of each cell of a column; the module's docstring lists the forms.
-
-    Args:
-        values: a column of the raw table.
-        date_format: how the file writes it, if it's a date and not in ISO form.
-    """
-    codes, distinct = pd.factorize(values)
-    different = pd.Series(distinct)
-    a_date, written = pd.api.types.is_datetime64_any_dtype(values), "%" in date_format
-    a_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-    if a_number or (a_date and not written):
-        texts = as_text(different).tolist()
-    else:
-        texts = [_canonical(text) for text in (different.dt.strftime(date_format) if a_date else as_text(different))]
-    return list(np.array([*texts, ""], dtype=object)[codes])  # a missing value's code is -1, the last
-
-
-def _canonical(text: str) -> str:
-    """Text in the form that it would have if its column had the type that it looks like."""
-    text = text.strip()
-    if text in MISSING:
-        text = ""
-    elif whole := WHOLE_NUMBER.fullmatch(text):  # of any length: a float would keep 16 digits
-        text = whole[2] if whole[2] == "0" else whole[1].strip("+") + whole[2]
-    elif NUMBER.fullmatch(text):
-        text = shortest_decimal(float(text.replace(",", ".")))
-    elif text.lower() in BOOLEANS:
-        text = BOOLEANS[text.lower()]
-    else:
-        with suppress(ValueError, OverflowError):  # 25:00, or the 31st of a short month, is text like any other
-            text = _canonical_date(text)
-    return text
-
-
-def _canonical_date(text: str) -> str:
-    """A date or a time of day in the form that the typed value has; any other text as it is."""
-    if TIME.fullmatch(text):
-        clock = time.fromisoformat(text)
-        return shortest_decimal((clock.hour * 3600 + clock.minute * 60 + clock.second) / 3600)
-    if ISO_DATE.fullmatch(text):
-        moment = datetime.fromisoformat(text)
-        return short_moment(moment.replace(tzinfo=None).isoformat(timespec="microseconds"))
-    return re.sub(r"(?<!\d)0+(?=\d)", "", text) if OTHER_DATE.fullmatch(text) else text
 
 
 def _labels(target: pd.Series) -> pd.Series:

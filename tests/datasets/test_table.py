@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.core import row_ids
 from src.core.params import Data
 from src.datasets import table
 from tests.conftest import ROLES
@@ -240,8 +241,8 @@ def test_ids_stay_when_columns_are_added_renamed_or_moved_and_the_target_is_corr
     ],
 )
 def test_the_canonical_text_of_a_cell_is_what_it_means(alike: list[str], different: list[str]):
-    assert len(set(table.canonical(pd.Series(alike, dtype="str")))) == 1
-    assert not set(table.canonical(pd.Series(alike, dtype="str"))) & set(table.canonical(pd.Series(different)))
+    assert len(set(row_ids.canonical(pd.Series(alike, dtype="str")))) == 1
+    assert not set(row_ids.canonical(pd.Series(alike, dtype="str"))) & set(row_ids.canonical(pd.Series(different)))
 
 
 def test_a_date_with_a_format_keeps_its_id_when_it_is_read_as_text(tmp_path: Path):
@@ -252,11 +253,11 @@ def test_a_date_with_a_format_keeps_its_id_when_it_is_read_as_text(tmp_path: Pat
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=5))
 def test_numbers_have_the_same_text_whatever_the_type(numbers: list[float]):
-    texts = table.canonical(pd.Series(numbers))
-    assert table.canonical(pd.Series([repr(number) for number in numbers], dtype="str")) == texts
-    assert table.canonical(pd.Series([f"{number:.25e}" for number in numbers], dtype="str")) == texts
+    texts = row_ids.canonical(pd.Series(numbers))
+    assert row_ids.canonical(pd.Series([repr(number) for number in numbers], dtype="str")) == texts
+    assert row_ids.canonical(pd.Series([f"{number:.25e}" for number in numbers], dtype="str")) == texts
     whole = [int(number) for number in numbers if abs(number) < 2**53]
-    assert table.canonical(pd.Series(whole, dtype="int64")) == table.canonical(pd.Series(whole, dtype="float64"))
+    assert row_ids.canonical(pd.Series(whole, dtype="int64")) == row_ids.canonical(pd.Series(whole, dtype="float64"))
 
 
 def test_rows_that_are_alike_are_numbered_in_the_order_of_the_file():
@@ -271,9 +272,9 @@ def test_rows_that_are_alike_are_numbered_in_the_order_of_the_file():
 
 def test_ids_do_not_depend_on_how_many_rows_are_hashed_at_once(monkeypatch: pytest.MonkeyPatch):
     raw = pd.DataFrame({"x": np.arange(100) // 2, "z": [None, "a"] * 50})
-    whole = table.row_ids(raw, ["x", "z"], {})
-    monkeypatch.setattr(table, "ROWS_AT_ONCE", 7)
-    assert table.row_ids(raw, ["x", "z"], {}) == whole
+    whole = row_ids.row_ids(raw, ["x", "z"], {})
+    monkeypatch.setattr(row_ids, "ROWS_AT_ONCE", 7)
+    assert row_ids.row_ids(raw, ["x", "z"], {}) == whole
 
 
 def test_an_id_of_ones_own_stays_when_a_new_row_changes_its_type(tmp_path: Path):
