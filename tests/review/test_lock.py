@@ -209,8 +209,9 @@ def archive(**members: str) -> bytes:
 @pytest.mark.parametrize(
     ("name", "before", "after", "told"),
     [
-        ("a.json", b'{"a": {"b": 1, "c": 2}}', b'{"a": {"b": 1, "c": 3}}', ["a.c: 2 → 3"]),
-        ("a.json", b'{"a": 1}', b'{"b": null}', ["a: 1 → nothing", "b: nothing → null"]),
+        ("metrics/a.json", b'{"a": {"b": 1, "c": 2}}', b'{"a": {"b": 1, "c": 3}}', ["a.c: 2 → 3"]),
+        ("data/a.json", b'{"a": "John"}', b'{"a": "Jane"}', ["a"]),
+        ("metrics/a.json", b'{"a": 1}', b'{"b": null}', ["a: 1 → nothing", "b: nothing → null"]),
         ("a.json", b"{", b"{}", ["one of the two can't be read"]),
         ("a.csv", b"x,y\n1,2\n3,4\n", b"x,y\n1,2\n3,5\n", ["column y: 1 rows, the first is row 2"]),
         ("a.csv", b"x,y\n1,2\n", b"x,z\n1,2\n", ["column y: no longer there", "column z: new"]),

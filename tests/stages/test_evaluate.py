@@ -94,4 +94,4 @@ def test_a_curve_is_thinned_to_its_shape():
 
 
 def test_calibration_bins_have_ten_rows_at_least():
-    assert calibration(np.zeros(20), np.r_[np.zeros(19), 1.0])["rows"].tolist() == [19]
+    assert calibration(np.zeros(20), np.r_[np.zeros(19), 1.0])["rows"].tolist() == [20]
