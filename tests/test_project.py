@@ -82,6 +82,7 @@ def test_rooms_reach_only_where_they_may():
 def test_no_stage_reads_test():
     for stage, content in PIPELINE["stages"].items():
         assert not any("test.parquet" in dep for dep in content["deps"])
+        assert stage == "split" or "data/prepared.parquet" not in content["deps"], "which has the rows of test, too"
         text = (ROOT / f"src/stages/{stage}.py").read_text()
         assert stage == "split" or not re.search(r"split/test|\"test\"", text)
 

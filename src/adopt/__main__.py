@@ -147,9 +147,8 @@ def told(new: Plan, given: Path) -> Iterator[str]:
         yield f"split by {new.split.by}: {', '.join(shares)}"
     if new.forgotten:
         yield f"warning: given last time, but not now: {', '.join(new.forgotten)}"
-    if new.gone:
-        what = "which row ids were made from: every row gets another id, and its part of the split by chance"
-        yield f"warning: the table has no column {', '.join(new.gone)} any more, {what}"
+    for name in new.gone:
+        yield f"warning: {name}: gone from the table, and row ids were made from it: each row gets another id"
     yield from (f"warning: {warning}" for warning in columns.warnings(new.raw, new.seen, new.data, new.doubts))
 
 

@@ -245,11 +245,11 @@ def roles_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> dict[str, Any]
 
 
 def id_columns_of(raw: pd.DataFrame, roles: dict[str, Any], was: Data) -> tuple[list[str], list[str]]:
-    """The columns that row ids are made from, none where a column names the rows; and those of the list before that
-    the table has no more.
+    """The columns that row ids are made from, and those of the earlier list that the table lacks.
 
-    The list that is there already is kept as long as the table has all of its columns, so that a later version with
-    more columns keeps its ids. Else it's every column but the target and those that only count the rows.
+    Both are empty where a column names the rows. The earlier list is kept as long as the table has all of its columns,
+    so that a later version with more columns keeps its ids. Else it's every column but the target and those that only
+    count the rows.
     """
     if roles["id"] is not None:
         return [], []
