@@ -5,6 +5,7 @@ corrected by hand. It shows no value that fewer than 10 rows hold, and none of a
 """
 
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 import yaml
+from pandera.engines import pandas_engine
 from pandera.extensions import register_check_method
 from pandera.io.pandas_io import deserialize_schema, serialize_schema
 
@@ -48,20 +50,28 @@ def shows_values(schema: pa.DataFrameSchema, name: str) -> bool:
 
 
 def _infer_column(values: pd.Series, private: bool) -> pa.Column:
-    checks, missing = [], values.isna().mean()
+    checks, missing = [], float(values.isna().mean())
     if missing:
         share = min(1.0, math.ceil(100 * (2 * missing + 0.01)) / 100)
         checks.append(pa.Check.missing_at_most(share=share, ignore_na=False))
-    there = values.dropna()
-    if pd.api.types.is_float_dtype(there):
-        there = there[np.isfinite(there.to_numpy())]
-    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values) or private or there.empty:
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values) or private:
         pass
     elif pd.api.types.is_numeric_dtype(values):
-        checks.append(pa.Check.in_range(*_widened(float(there.min()), float(there.max()))))
-    elif there.nunique() <= MOST_VALUES and there.value_counts().min() >= KEPT_FROM:
-        checks.append(pa.Check.isin(sorted(there.unique())))
-    return pa.Column(str(values.dtype), checks, nullable=bool(missing))
+        numbers = values.to_numpy(float)
+        numbers = numbers[np.isfinite(numbers)]
+        if len(numbers):
+            checks.append(pa.Check.in_range(*_widened(float(numbers.min()), float(numbers.max()))))
+    else:
+        counts = values.value_counts()
+        if 0 < len(counts) <= MOST_VALUES and counts.min() >= KEPT_FROM:
+            checks.append(pa.Check.isin(sorted(counts.index)))
+    return pa.Column(_dtype(str(values.dtype)), checks, nullable=bool(missing))
+
+
+@cache
+def _dtype(name: str) -> Any:
+    """A data type of pandera by its name, which takes long to find for each of many columns."""
+    return pandas_engine.Engine.dtype(name)
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
