@@ -100,3 +100,12 @@ def test_a_feature_that_nearly_equals_the_target_is_a_warning_with_its_mend(
     assert (
         "warning: column leak says nearly the same as the target; if so, data.drop: [leak]" in capsys.readouterr().out
     )
+
+
+def test_a_target_that_is_the_same_in_each_row_is_not_explained():
+    assert explained(pd.Series([1.0, 2.0, 3.0] * 9), pd.Series(["a"] * 27), "classification") == 0
+
+
+def test_dates_beyond_nanoseconds_are_described_in_days():
+    dates = pd.Series(pd.to_datetime(["9999-12-31", "1500-01-01"] * 20).astype("datetime64[us]"))
+    assert describe(dates, private=False)["quantiles"]["1"] == 2932896
