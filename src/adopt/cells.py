@@ -25,7 +25,9 @@ OTHER = {",": ".", ".": ","}
 GROUP = "[ '\u00a0\u2009\u202f\u2019]"
 SIGNS = [(".", ","), (",", "."), *((point, group) for point in OTHER for group in GROUPING)]
 ANY_FIGURE = "|".join(figure_pattern(point, group) for point, group in SIGNS)
-NAMES = r"^\s*[+-]?(0\d+|\d{17,}|0[xX][0-9a-fA-F]+)\s*$"  # 00042, or more digits than a float keeps, or 0x1F
+NAMES = r"^\s*(?:[+-]?(?:0\d+|\d{17,}|0[xX][0-9a-fA-F]+)|\+\d{8,})\s*$"  # 00042, 0x1F, too many digits, +41781234567
+CODES = r"^\s*\d+[eE]\d+\s*$"  # 12E3, which a program would write as 12000 or 1.2E+04
+ADDRESSES = r"^\d{1,3}(?:\.\d{1,3}){3}$"  # 192.168.100.100
 
 
 class Signs(NamedTuple):
@@ -126,6 +128,8 @@ def types_of(cells: Cells, decimal: str, thousands: str | None, day_first: bool 
             type_, doubt = "text", what.removeprefix("zeros")
         else:
             doubt = date_in_numbers(name, column)
+        if written is not None and pa.types.is_floating(column.type) and not type_:
+            doubt = _codes_in_numbers(name, written.column(name), shown) or doubt
         found = [doubt] if doubt else []
         found += _odd_cells(column, written.column(name) if written is not None else column, type_)
         types |= {name: type_} if type_ else {}
@@ -172,6 +176,8 @@ def _number_texts(table: pa.Table) -> dict[str, _Text]:
         values, counts = counted.field("values"), counted.field("counts")
         figures = _figures(values)
         share = pc.sum(pc.if_else(pc.is_valid(figures), counts, 0)).as_py() / pc.sum(counts).as_py()
+        if pc.all(pc.match_substring_regex(values, ADDRESSES)).as_py():
+            continue
         exceptions = figures.null_count <= FEW_TEXTS and len(values) - figures.null_count >= FEWEST_NUMBERS
         if share > MOSTLY or exceptions:
             found[name] = _Text(column, values, counts)
@@ -287,6 +293,15 @@ def _names_something(written: pa.ChunkedArray) -> str | None:
     if pc.any(pc.match_substring_regex(written.filter(named), r"\d{17,}")).as_py():
         return "has more digits than a number holds exactly, so the column is read as text"
     return "zeros"
+
+
+def _codes_in_numbers(name: str, written: pa.ChunkedArray, shown: Shown) -> str | None:
+    """What is doubtful about numbers such as 12E3, which may be codes."""
+    found = pc.match_substring_regex(written, CODES)
+    if not pc.any(found).as_py():
+        return None
+    first = shown.cell(name, written.filter(found)[0].as_py(), written)
+    return f"{first} is read as a number with an exponent; if it is a code: {option(name, 'text')}"
 
 
 def _odd_cells(column: pa.ChunkedArray, written: pa.ChunkedArray, type_: str | None) -> Iterator[str]:

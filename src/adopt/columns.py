@@ -137,13 +137,14 @@ def drop(feature: str, raw: pd.DataFrame) -> str:
 
 def _of_column(values: pd.Series, data: Data, is_key: bool, is_doubtful: bool) -> Iterator[str]:
     name, drop = str(values.name), f"--drop {quoted(str(values.name))}"
-    if values.isna().all():
+    distinct = values.nunique() if pd.api.types.is_string_dtype(values) else len(pd.unique(values.dropna().to_numpy()))
+    if not distinct:
         yield f"has no value: {drop}"
-    elif not is_key and (values == values.dropna().iloc[0]).sum() == values.count():
+    elif distinct == 1:
         yield f"has the same value in each row: {drop}"
     elif is_key and not is_doubtful:
         yield f"another value in each row; if it names the row: --id {quoted(name)}, else {drop}"
-    elif not is_doubtful and pd.api.types.is_string_dtype(values) and values.nunique() > len(values) / 2:
+    elif not is_doubtful and pd.api.types.is_string_dtype(values) and distinct > len(values) / 2:
         yield f"free text, which no model here reads: {drop}"
     if data.time is None and pd.api.types.is_datetime64_any_dtype(values):
         yield f"a date; if the future is to be predicted from the past: --time {quoted(name)}"

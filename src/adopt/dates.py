@@ -21,6 +21,10 @@ DAY = re.compile(
     r"(?P<time>(?P<gap>[T ]|, )\d{1,2}:\d\d(?P<seconds>:\d\d)?(?P<fraction>\.\d{1,6})?(?P<half> ?[AaPp][Mm])?"
     r"(?P<zone> ?(Z|UTC|GMT|[+-]\d\d:?\d\d))?)?"
 )
+OTHER_DATES = (
+    r"^(?:\d{1,3}:\d\d(?::\d\d)?(?: ?[AaPp]\.?[Mm]\.?)?|\d{4}[- ]?(?:[WwQq]|KW|[Mm])\d{1,2}|[Qq]\d[- /]\d{4}"
+    r"|\d{8}[ T_-]?\d{4,6}|\d{1,2}\.? \p{L}+\.? \d{4}.*)$"
+)  # 1:45 PM, 2020-W01, 2020Q1, 20201231 2359, 31. Dezember 2020
 MONTH = re.compile(
     r"(?P<year>\d{4})(?P<s>[-/.])\d{1,2}|\d{1,2}(?P<t>[-/.])\d{4}|(?P<word>[A-Za-z]{3,9})(?P<u>[- ])\d{4}"
 )
@@ -42,7 +46,7 @@ def date_type(
         )
     )
     if not candidates:
-        return None, None
+        return None, _other_dates(name, column, shown)
     values = pa.chunked_array([pc.unique(column.drop_null())])
     parsed = {format_: dates_of(values, format_) for format_ in candidates}
     fits = {format_: dates for format_, dates in parsed.items() if not dates.null_count}
@@ -135,6 +139,16 @@ def _chosen(
     raise UserError(f"column {name}: {example} can be read in {len(by_start)} ways; {' or '.join(options)} decides")
 
 
+def _other_dates(name: str, column: pa.ChunkedArray, shown: Shown) -> str | None:
+    """What is doubtful about texts that look like dates or times, but in no form that is read."""
+    head = column.slice(0, HEAD).drop_null()
+    found = pc.match_substring_regex(head, OTHER_DATES)
+    if not len(head) or (pc.sum(found).as_py() or 0) < MOSTLY * len(head):
+        return None
+    first = shown.cell(name, head[0].as_py(), column)
+    return f"dates or times in a form that is not read, such as {first}: write them as 2020-12-31 or 23:59:00"
+
+
 def _not_dates(
     name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, parsed: dict[str, pa.ChunkedArray], shown: Shown
 ) -> str | None:
@@ -144,7 +158,7 @@ def _not_dates(
     count = pc.sum(pc.is_in(column, whole(others))).as_py() or 0
     few = len(others) <= FEW_TEXTS and len(values) - len(others) >= FEWEST_DATES
     if count > (1 - MOSTLY) * (len(column) - column.null_count) and not few:
-        return None
+        return _other_dates(name, column, shown)
     format_ = min(parsed, key=lambda one: parsed[one].null_count)
     value = others[0].as_py() if len(others) else values.filter(pc.is_null(parsed[format_]))[0].as_py()
     what = f"dates, but {shown.cell(name, value, column)} is not written as {format_}"

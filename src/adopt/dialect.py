@@ -28,6 +28,7 @@ MOST_TITLE_ROWS = 20
 DEFAULTS = {"separator": ",", "encoding": "utf-8", "skip_rows": 0}
 FEWEST_LETTERS = 3  # beyond ASCII, that tell nothing of an alphabet
 SEPARATORS = ",;\t| "  # a space only where no other separates the cells
+SYMBOLS = "€£¥§©®°±²³µ·¼½¾\u00a0".encode("cp1252")  # that a table without other letters may hold
 EASTERN = ["cp1251", "koi8_r", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp1253", "cp1255", "cp1256"]
 STARTS = {
     b"PK\x03\x04": "a spreadsheet or an archive; open it and save the table as CSV",
@@ -126,6 +127,8 @@ def _encoding(file: Path) -> str | None:
         stream.seek(0)
         strange = list(islice((line for line in stream if not line.isascii()), MOST_LINES))
     sample = b"".join(strange)
+    if set(sample) - set(range(128)) <= set(SYMBOLS):
+        return "cp1252"
     letters = sum(chr(byte).isalpha() for byte in sample if byte < 128)
     if sum(byte > 127 for byte in sample) > max(letters, FEWEST_LETTERS):
         found = from_bytes(sample, cp_isolation=EASTERN).best()

@@ -71,7 +71,10 @@ def plan(arguments: argparse.Namespace) -> Plan:
     """
     given, old = arguments.file, project.current()
     source, was = project.place_of(given).as_posix(), Params.model_validate(old)
-    raw, how, doubts = read(given, arguments, was.data.read if was.data.source == source else {})
+    try:
+        raw, how, doubts = read(given, arguments, was.data.read if was.data.source == source else {})
+    except UserError as error:
+        raise UserError(by_options(str(error), pd.DataFrame())) from None
     roles = roles_of(arguments, raw)
     task, why = task_of(arguments, raw, doubts.get(arguments.target, []))
     names_rows, gone = id_columns_of(raw, roles, was.data)
@@ -127,6 +130,8 @@ def by_options(line: str, raw: pd.DataFrame) -> str:
     """What a stage says of params.yaml, said of the options that write it."""
     if found := re.search(r"(add it to params.yaml: )?data.drop: \[(.*)\]", line, re.DOTALL):
         line = f"{line[: found.start()]}{columns.drop(found[2], raw)}{line[found.end() :]}"
+    for key, option in (("skip_rows", "--skip-rows"), ("skip_footer", "--skip-footer"), ("types", "--type")):
+        line = line.replace(f"data.read.{key}", option)
     return re.sub(r"(params.yaml: )?data\.(target|task|id|time|group|drop)\b( in params.yaml)?", r"--\2", line)
 
 

@@ -5,6 +5,7 @@ corrected by hand. It shows no value that fewer than 10 rows hold, and none of a
 """
 
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 import pandera.pandas as pa
 import yaml
 from numpy.typing import NDArray
+from pandera.engines import pandas_engine
 from pandera.extensions import register_check_method
 from pandera.io.pandas_io import deserialize_schema, serialize_schema
 
@@ -51,21 +53,32 @@ def shows_values(schema: pa.DataFrameSchema, name: str) -> bool:
 
 
 def _infer_column(values: pd.Series, private: bool) -> pa.Column:
-    checks, missing = [], values.isna().mean()
+    checks, missing = [], float(values.isna().mean())
     if missing:
         share = min(1.0, math.ceil(100 * (2 * missing + 0.01)) / 100)
         checks.append(pa.Check.missing_at_most(share=share, ignore_na=False))
-    there = values.dropna()
-    if pd.api.types.is_float_dtype(there):
-        there = there[np.isfinite(there.to_numpy())]
-    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values) or private or there.empty:
+    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values) or private:
         pass
     elif pd.api.types.is_numeric_dtype(values):
-        if (ends := _range(there.to_numpy(float).clip(-LARGEST, LARGEST))) is not None:
+        if (ends := _range(_finite(values).clip(-LARGEST, LARGEST))) is not None:
             checks.append(pa.Check.in_range(*ends))
-    elif there.nunique() <= MOST_VALUES and there.value_counts().min() >= KEPT_FROM:
-        checks.append(pa.Check.isin(sorted(there.unique())))
-    return pa.Column(str(values.dtype), checks, nullable=bool(missing))
+    else:
+        counts = values.value_counts()
+        if 0 < len(counts) <= MOST_VALUES and counts.min() >= KEPT_FROM:
+            checks.append(pa.Check.isin(sorted(counts.index)))
+    return pa.Column(_dtype(str(values.dtype)), checks, nullable=bool(missing))
+
+
+def _finite(values: pd.Series) -> NDArray[np.float64]:
+    """The numbers of a column that are neither missing nor infinite."""
+    numbers = values.to_numpy(float)
+    return numbers[np.isfinite(numbers)]
+
+
+@cache
+def _dtype(name: str) -> Any:
+    """A data type of pandera by its name, which takes long to find for each of many columns."""
+    return pandas_engine.Engine.dtype(name)
 
 
 def _range(values: NDArray[np.float64]) -> tuple[float, float] | None:

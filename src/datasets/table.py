@@ -491,8 +491,8 @@ def _reason(error: Exception, file: Path, how: How) -> str:  # noqa: PLR0911  # 
     if "columns, got" in text:
         row = re.search(r"Row #(\d+)", text)
         where = f"row {row[1]}" if row else "a row"
-        options = "data.read.separator, data.read.skip_rows or data.read.skip_footer"
-        return f"{where} has more or fewer cells than the header; correct it, or set {options}"
+        told = f"{where} has more or fewer cells than the header; correct it, or leave out lines above the header"
+        return f"{told} (data.read.skip_rows) or at the end (data.read.skip_footer)"
     if column := re.search(r"Column\(/(.*)\) changed from (\w+) to (\w+)", text):
         return f"column {column[1]} holds a {column[2]} in one line and a {column[3]} in another; correct it"
     if kind_of(file) in LINES and (found := _broken_line(file)):

@@ -186,7 +186,7 @@ def test_a_table_in_the_project_is_copied_and_kept_out_of_git(
     kept = check("git", "-c", "core.quotepath=off", "ls-files", cwd=project).splitlines()
     assert name not in kept
     assert params(project)["data"]["source"] + ".dvc" in kept
-    adopt(given, "--target", "y", "--drop", "x") if "tables" not in name else None
+    adopt(given, "--target", "y", "--private", "x")
     assert check("git", "status", "--porcelain", "--", ".gitignore", cwd=project) == ""
 
 

@@ -150,6 +150,13 @@ def test_numbers_written_as_text_are_warned_of_and_read_by_the_option(
         (["20200131", "20200201"], "may be dates such as 20201231: --type x=%Y%m%d reads them"),
         (["#N/A", "1.5", "2.5"], "#N/A in 20 rows, first in row 1, is read as missing"),
         (["1.5", "#DIV/0!", "2.5"], "#DIV/0! in 20 rows, first in row 2, is read as missing"),
+        (
+            ["12E3", "45E7", "123"],
+            "'12E3' in row 1 is read as a number with an exponent; if it is a code: --type x=text",
+        ),
+        (["1:45 PM", "12:30 AM"], "dates or times in a form that is not read, such as '1:45 PM' in row 1"),
+        (["2020-W01", "2020-W02"], "dates or times in a form that is not read, such as '2020-W01' in row 1"),
+        (["1. März 2020", "2. Mai 2020"], "dates or times in a form that is not read, such as '1. März 2020'"),
         (["a", "#REF!", "b"], "#REF! in 20 rows, first in row 2, is read as missing"),
     ],
 )
@@ -161,7 +168,14 @@ def test_what_is_doubtful_is_told_with_value_and_row(tmp_path: Path, cells: list
 
 @pytest.mark.parametrize(
     "cells",
-    [["10.0.0.1", "10.0.0.2"], ["555 1234", "555 1235"], ["A1", "A2"], ["12a", "14b", "3c", "7d"], ["1-2", "3-4"]],
+    [
+        ["10.0.0.1", "10.0.0.2"],
+        ["192.168.100.100", "192.168.100.101"],
+        ["555 1234", "555 1235"],
+        ["A1", "A2"],
+        ["12a", "14b", "3c", "7d"],
+        ["1-2", "3-4"],
+    ],
 )
 def test_other_text_with_digits_is_text(tmp_path: Path, cells: list[str]):
     raw, how, warned = understood(written(tmp_path, ";", x=cells, y=["0", "1"]))
@@ -169,7 +183,10 @@ def test_other_text_with_digits_is_text(tmp_path: Path, cells: list[str]):
     assert (how, warned) == ({"separator": ";"}, [])
 
 
-@pytest.mark.parametrize("cells", [["00042", "7"], ["0x1F", "0x20"], ["01", "12"], ["12345678901234567890", "3"]])
+@pytest.mark.parametrize(
+    "cells",
+    [["00042", "7"], ["0x1F", "0x20"], ["01", "12"], ["12345678901234567890", "3"], ["+41781234567", "+41781234568"]],
+)
 def test_what_names_something_stays_text(tmp_path: Path, cells: list[str]):
     raw, how, _ = understood(written(tmp_path, x=cells, y=["0", "1"]))
     assert raw["x"].tolist()[:2] == cells

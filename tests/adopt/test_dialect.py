@@ -56,6 +56,8 @@ def test_the_separator_and_the_header_are_found(tmp_path: Path, content: str, ho
         ("prix,ville\n1,Besançon\n2,Nîmes €\n", "cp1252"),
         ("город,цена\nМосква,1\nКазань,2\nСанкт-Петербург,3\n", "cp1251"),  # noqa: RUF001  # Cyrillic is meant
         ("都市,値段\n東京,1\n大阪,2\n名古屋,3\n", "cp932"),
+        ("p,q\n£1,2\n£3,4\n", "cp1252"),
+        ("p;q\n1\u00a0234;2\n3\u00a0456;4\n", "cp1252"),
         ("größe,ort\n1,Köln\n", "utf-8"),
         ("größe,ort\n1,Köln\n", "utf-16"),
     ],
@@ -66,8 +68,9 @@ def test_an_encoding_is_found_and_reads_back_what_was_written(tmp_path: Path, te
     assert how.get("encoding", "utf-8") == encoding
     header, first = text.splitlines()[:2]
     frame = table.read(file, **how)["table"]
-    assert [*frame.columns] == header.split(",")
-    assert [str(value) for value in frame.iloc[0]] == first.split(",")
+    separator = how.get("separator", ",")
+    assert [*frame.columns] == header.split(separator)
+    assert [str(value) for value in frame.iloc[0]] == first.split(separator)
 
 
 def test_an_odd_letter_late_in_a_large_file_counts_too(tmp_path: Path):

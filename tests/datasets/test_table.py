@@ -2,12 +2,15 @@
 
 import gzip
 import hashlib
-from datetime import time
+from datetime import date, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -330,3 +333,150 @@ def test_no_columns_for_the_ids_is_one_line():
     with pytest.raises(SystemExit, match=r"data.id_columns: empty, and data.id is null") as error:
         table.prepare({"table": pd.DataFrame({"x": [1], "y": [1]})}, data())
     assert "\n" not in str(error.value)
+
+
+def parquet(folder: Path, column: pa.Array | pa.ChunkedArray) -> pd.Series:
+    pa.parquet.write_table(pa.table({"a": column}), folder / "a.parquet")
+    return read(folder / "a.parquet")["a"]
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        (pa.array(["x", None, "y"], pa.string_view()), ["x", None, "y"]),
+        (pa.array(["x", None, "y"], pa.large_string()), ["x", None, "y"]),
+        (pa.array(["x", None, "y"]).dictionary_encode(), ["x", None, "y"]),
+        (pa.array([1, 2, 1]).dictionary_encode(), [1, 2, 1]),
+        (pa.array([1.5, 2], pa.float16()), [1.5, 2]),
+        (pa.array([Decimal("1.50"), None]), [1.5, None]),
+        (pa.array([Decimal(7), Decimal(8)], pa.decimal128(38, 0)), [7, 8]),
+        (pa.array([Decimal(2**70), Decimal(8)], pa.decimal128(38, 0)), [str(2**70), "8"]),
+        (pa.array([2**64 - 1, 1], pa.uint64()), [str(2**64 - 1), "1"]),
+        (pa.array([True, None]), ["true", None]),
+        (pa.ExtensionArray.from_storage(pa.json_(), pa.array(["{}", None])), ["{}", None]),
+        (pa.array([date(9999, 12, 31), date(1500, 1, 1)]), [pd.Timestamp("9999-12-31"), pd.Timestamp("1500-01-01")]),
+        (pa.array([0], pa.timestamp("s", "Europe/Berlin")), [pd.Timestamp("1970-01-01 01:00")]),
+        (pa.array([0], pa.timestamp("ms", "+05:30")), [pd.Timestamp("1970-01-01 05:30")]),
+    ],
+)
+def test_arrows_types_become_pandas_plain_ones(tmp_path: Path, column: pa.Array, values: list[Any]):
+    found = parquet(tmp_path, column)
+    assert str(found.dtype) in {"int64", "float64", "bool", "str", "datetime64[us]"}
+    assert [None if pd.isna(value) else value for value in found] == values
+
+
+@pytest.mark.parametrize(
+    "column", [pa.array([[1]]), pa.array([{"b": 1}]), pa.array([b"x"], pa.binary(1)), pa.array([timedelta(1)])]
+)
+def test_nested_and_binary_columns_are_refused_by_name(tmp_path: Path, column: pa.Array):
+    with pytest.raises(
+        SystemExit, match=r"column a holds .*; only numbers, text, booleans and dates work: leave it out"
+    ):
+        parquet(tmp_path, column)
+
+
+@pytest.mark.parametrize(
+    ("cells", "how", "values"),
+    [
+        (["1,234.5", "-7"], {"thousands": ","}, [1234.5, -7]),
+        (["1.234,5 €", "(7 €)"], {"thousands": ".", "decimal": ","}, [1234.5, -7]),
+        (["1\u202f234", "5 678"], {"thousands": " "}, [1234, 5678]),
+        (["12 %", "0"], {}, [12, 0]),
+        (["$5-", "-$6"], {}, [-5, -6]),
+        (["1.5e3", ""], {}, [1500, np.nan]),
+        (["100.-", "7"], {}, [100, 7]),
+        (["−3", "+4"], {}, [-3, 4]),  # noqa: RUF001  # the minus sign of typesetters
+    ],
+)
+def test_a_column_of_numbers_may_be_dressed(tmp_path: Path, cells: list[str], how: dict[str, Any], values: list[float]):
+    (tmp_path / "a.csv").write_text("a;b\n" + "".join(f"{cell};x\n" for cell in cells))
+    assert read(tmp_path / "a.csv", separator=";", types={"a": "number"}, **how)["a"].tolist() == pytest.approx(
+        values, nan_ok=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "line"),
+    [
+        (["1.5", "12,34"], "column a, row 2 of the data: not a number"),
+        (["5 kg", "6 g"], "column a, row 2 of the data: a number with another unit than those before it"),
+        (["5 kg", "6"], "column a, row 2 of the data: a number without the unit that others have"),
+        (["5", "(6"], "column a, row 2 of the data: not a number"),
+    ],
+)
+def test_a_cell_that_is_no_such_number_is_one_line_without_its_value(tmp_path: Path, cells: list[str], line: str):
+    (tmp_path / "a.csv").write_text("a;b\n" + "".join(f"{cell};x\n" for cell in cells))
+    with pytest.raises(SystemExit) as error:
+        read(tmp_path / "a.csv", separator=";", types={"a": "number"})
+    assert line in str(error.value)
+    assert cells[1] not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_time_with_an_offset_is_the_one_that_the_clock_showed(tmp_path: Path, suffix: str):
+    frame = pd.DataFrame({"a": ["2020-01-01T23:00:00+02:00", None, "2020-07-01T01:00:00Z"], "b": [1, 2, 3]})
+    file = tmp_path / f"a.{suffix}"
+    frame.to_csv(file, index=False) if suffix == "csv" else frame.to_json(file, orient="records", lines=True)
+    assert read(file)["a"].tolist() == [pd.Timestamp("2020-01-01 23:00"), pd.NaT, pd.Timestamp("2020-07-01 01:00")]
+
+
+def test_other_arguments_say_what_belongs_to_the_table(tmp_path: Path):
+    file = tmp_path / "a.csv"
+    file.write_text("Sales,\n\n a , b\n x ,-999\n y,5\n  ,6\n\nTotal,11\nsource: us\n\n")
+    raw = read(file, skip_rows=1, skip_footer=2, strip=True, missing=[-999])
+    pd.testing.assert_frame_equal(raw, pd.DataFrame({"a": ["x", "y", None], "b": [None, 5.0, 6.0]}))
+
+
+def test_missing_values_are_compared_as_text_and_as_numbers(tmp_path: Path):
+    frame = pd.DataFrame({"a": [-999.0, 1.5], "b": ["-999", "x"], "c": [-999, 2]})
+    for suffix in ("parquet", "csv"):
+        frame.to_parquet(tmp_path / "a.parquet") if suffix == "parquet" else frame.to_csv(
+            tmp_path / "a.csv", index=False
+        )
+        assert read(tmp_path / f"a.{suffix}", missing=["-999"]).isna().to_numpy().tolist() == [[True] * 3, [False] * 3]
+
+
+@pytest.mark.parametrize("cell", [*row_ids.EXCEL_ERRORS, "\\N", "NULL", "n/a", "<NA>", "   "])
+def test_what_programs_write_for_no_value_is_missing(tmp_path: Path, cell: str):
+    (tmp_path / "a.csv").write_text(f"a,b\n{cell},x\n1.5,y\n")
+    assert read(tmp_path / "a.csv")["a"].tolist() == pytest.approx([np.nan, 1.5], nan_ok=True)
+
+
+def test_thousands_and_decimal_sign_must_differ(tmp_path: Path):
+    with pytest.raises(SystemExit, match=r"data.read.thousands: must differ from data.read.decimal"):
+        read(tmp_path / "a.csv", thousands=".")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_cell_may_be_megabytes_long(tmp_path: Path, suffix: str):
+    frame = pd.DataFrame({"a": ["x" * 3_000_000, "y"], "b": [1, 2]})
+    file = tmp_path / f"a.{suffix}"
+    frame.to_csv(file, index=False) if suffix == "csv" else frame.to_json(file, orient="records", lines=True)
+    pd.testing.assert_frame_equal(read(file), frame)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"a": 1, "a": 2}', "line 3 has the key a twice"),
+        ('{"a": 1', "line 3 is not valid JSON"),
+        ("[1]", "line 3 is not a JSON object"),
+        ("[" * 100_000, "line 3 is not valid JSON"),
+    ],
+)
+def test_a_line_that_is_no_object_is_named(tmp_path: Path, line: str, told: str):
+    (tmp_path / "a.jsonl").write_text(f'{{"a": 1}}\n{{"a": 2}}\n{line}\n')
+    with pytest.raises(SystemExit, match=told):
+        read(tmp_path / "a.jsonl")
+
+
+def test_a_table_of_very_many_columns_is_read(tmp_path: Path):
+    names = [f"column {n}" for n in range(40_000)]
+    (tmp_path / "a.csv").write_text("\n".join([",".join(names), ",".join("1" * 40_000), ",".join("2" * 40_000)]))
+    assert read(tmp_path / "a.csv").shape == (2, 40_000)
+
+
+def test_dates_far_from_today_become_features():
+    raw = pd.DataFrame({"when": pd.to_datetime(["9999-12-31", "2023-01-04", "1500-01-01"]), "y": [1, 0, 1]})
+    prepared = table.prepare({"table": raw.astype({"when": "datetime64[us]"})}, data(id_columns=["when"]))
+    assert prepared["when (day)"].tolist() == [2932896, 19361, -171664]

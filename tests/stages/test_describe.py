@@ -108,5 +108,15 @@ def test_the_rows_of_train_and_valid_are_described_and_those_that_prepare_droppe
     parts = {name: read_table(weather / f"data/split/{name}.parquet") for name in ("train", "valid")}
     assert found["parts"] == {name: len(part) for name, part in parts.items()}
     assert found["rows"] == sum(map(len, parts.values()))
-    assert found["columns"]["humid"]["quantiles"]["1"] <= max(part["humid"].max() for part in parts.values())
+    assert found["columns"]["humid"]["quantiles"]["0.95"] <= max(part["humid"].max() for part in parts.values())
     assert found["dropped"] == read_table(weather / "data/prepared.parquet").attrs["dropped"]
+
+
+def test_a_target_that_is_the_same_in_each_row_is_not_explained():
+    assert explained(pd.Series([1.0, 2.0, 3.0] * 9), pd.Series(["a"] * 27), "classification") == 0
+
+
+def test_dates_beyond_nanoseconds_are_described_in_days():
+    dates = pd.Series(pd.to_datetime(["9999-12-31", "1500-01-01"] * 20).astype("datetime64[us]"))
+    found = describe(dates, private=False)
+    assert found["quantiles"]["0.95"] == pytest.approx(2932896, abs=found["histogram"]["step"])

@@ -40,6 +40,7 @@ def test_a_good_table_passes():
         ({"y": 1.0}, {"task": "regression"}, "column y: all targets are equal"),
         ({"t": [None, "m", "n"]}, {"group": "t"}, "column t: 1 values are missing"),
         ({"x": [1.0, -np.inf, np.inf]}, {}, "column x: 2 values are infinite"),
+        ({"x": pd.Timestamp(0)}, {}, "column x: a date, which no model takes; make numbers of it, or data.drop: [x]"),
         ({}, {"drop": ["x", "z"]}, "no column is left to learn from"),
         ({"w": [1.0, 2.0, 4.0], "y": [1, 2, 4]}, {"task": "regression"}, "column w: says the same as the target"),
         ({"w": [0, 1, 0]}, {}, "column w: says the same as the target; add it to params.yaml: data.drop: [w]"),

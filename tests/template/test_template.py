@@ -137,24 +137,25 @@ def test_a_project_within_another_repository_leaves_that_alone_and_a_table_to_dv
     (tmp_path / "other.txt").touch()
     project = Path(shutil.copytree(bare, tmp_path / "wines"))
     (project / "data/source").mkdir()
-    for name in ("my table.csv", "data/source/table.csv"):
-        load_wine(as_frame=True).frame.to_csv(project / name, index=False)
+    table = load_wine(as_frame=True).frame.rename(columns={"target": "Price ($)"})
+    table.to_csv(project / "data/source/table.csv", index=False, lineterminator="\r\n")
     install(project)
-    done = run("make", "start", "TABLE=my table.csv", "TARGET=target", cwd=project, **IDENTITY)
-    assert "my table.csv: in the project's folder, where Git takes it; move it out, or into data/source/" in done.stderr
+    check("make", "start", cwd=project, **IDENTITY)
     assert "table.csv" not in check("git", "ls-files", cwd=project)
     assert "other.txt" not in check("git", "ls-files", cwd=tmp_path)
-    (project / "my table.csv").unlink()
-    check("make", "start", "TABLE=data/source/table.csv", "TARGET=target", cwd=project, **IDENTITY)
+    (project / "data/source/table.csv").rename(project / "my table.csv")
+    check("make", "start", "TABLE=my table.csv", "TARGET=Price ($)", cwd=project, **IDENTITY)
     commit(project)
+    assert "my table.csv" not in check("git", "ls-files", cwd=project).splitlines()
     names = check("git", "ls-files", "data/source", cwd=project).splitlines()
-    assert names == ["data/source/.gitignore", "data/source/table.csv.dvc"]
+    assert names == ["data/source/.gitignore", "data/source/my-table.csv.dvc"]
 
-    # README: a small table kept in Git is there for a run on GitHub.
-    check("dvc", "remove", "--quiet", "data/source/table.csv.dvc", cwd=project)
+    # README: a small table kept in Git is there for a run on GitHub, with the same bytes.
+    check("dvc", "remove", "--quiet", "data/source/my-table.csv.dvc", cwd=project)
     commit(project)
     clone = tmp_path / "clone"
-    check("git", "clone", "--quiet", str(project), str(clone), cwd=tmp_path)
+    check("git", "clone", "--quiet", "--config", "core.autocrlf=true", str(project), str(clone), cwd=tmp_path)
+    assert b"\r\n" in (clone / "data/source/my-table.csv").read_bytes()
     check(sys.executable, "-m", "src.review", "rerun", cwd=clone)
     assert "reproduced" in check(sys.executable, "-m", "src.review", "lock", cwd=clone)
 
