@@ -117,7 +117,13 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data={"target": "target", "task": "classification", "read": {"separator": ";", "decimal": ","}},
         split={"by": "random", "valid": 0.25, "test": 0.15, "seed": 1},
         evaluate={"resamples": 100, "slices": ["target"]},
-        gate={"metric": "log_loss", "floor": 0.5, "slice_floor": 0.9, "smallest_difference": {"log_loss": 0.01}},
+        gate={
+            "metric": "log_loss",
+            "floor": 0.5,
+            "slice_floor": 0.9,
+            "baselines": ["linear", "prior"],
+            "smallest_difference": {"log_loss": 0.01},
+        },
     )
 
 
@@ -132,7 +138,13 @@ def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data={"target": "temp", "task": "regression", "read": {}, "time": "time_hour", "drop": ["dewp"]},
         split={"by": "time", "valid_from": "2013-02-15", "test_from": "2013-03-15"},
         evaluate={"resamples": 100, "slices": ["origin"]},
-        gate={"metric": "r2", "floor": 0, "slice_floor": None, "smallest_difference": {"r2": 0.01}},
+        gate={
+            "metric": "r2",
+            "floor": 0,
+            "slice_floor": None,
+            "baselines": ["prior"],
+            "smallest_difference": {"r2": 0.01},
+        },
     )
 
 

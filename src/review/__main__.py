@@ -1,7 +1,7 @@
 """What the results say: `python -m src.review scores | gate | report | lock | rerun | reproduce`.
 
-    scores      each score with its 95 % interval, the baselines beside it, and the gate
-    gate        what must hold, whether it does, by how much [--base REV: judged by its gate, and against it]
+    scores      each score with its 95 % interval, the baselines and the constant actions beside it, and the gate
+    gate        what must hold, whether it does, by how much [--base REV: judged by its gate, and compared with it]
     report      all that a reviewer needs, into report.md [--base REV] [--head REV: else the folder as it stands]
     rerun       the pipeline again, without believing dvc.lock; results come from it or from DVC's run-cache
     lock        the folder's results against the commit's: reproduced, stale, or where they differ
@@ -14,36 +14,39 @@ Exit codes: 0 all is well; 1 it isn't (report: only a mistake that one line tell
 import argparse
 import sys
 
-from src.review.gate import Rule, judge_change
+from src.review.gate import WORDS, Rule, judge_change
 from src.review.lock import Verdict, doubts, stale, verify
 from src.review.report import write_report
 from src.review.reproduce import reproduce
 from src.review.rerun import Rerun, rerun
-from src.review.results import FOLDER, Results, Revision, read_sides
+from src.review.results import FOLDER, Results, Revision, calibration_warning, read_sides
 
 NO_COMMIT = "0" * 40  # Git's name for none: the state before a branch's first push
 
 
 def print_scores(results: Results) -> None:
-    """Each metric on a line: the model's score and interval, then the baselines'."""
+    """Each metric on a line: the model's score and interval, then those of the baselines and the constant actions."""
     baselines = [name for name in results.scores if name != "model"]
     print(f"{'on valid':<19}{'model':>9}   {'95 % interval':<19}" + "".join(f"{name:>9}" for name in baselines))
     for metric, score in results.scores["model"].items():
         numbers = [_number(score[key]) for key in ("score", "low", "high")]
-        others = [_number(results.scores[name][metric]["score"]) for name in baselines]
+        others = [results.scores[name].get(metric) for name in baselines]
         interval = f"{numbers[1]} to {numbers[2]}"
-        print(f"{metric:<19}{numbers[0]:>9}   {interval:<19}" + "".join(f" {other:>8}" for other in others))
+        shown = "".join(f" {_number(other['score']) if other else '':>8}" for other in others)
+        print(f"{metric:<19}{numbers[0]:>9}   {interval:<19}{shown}".rstrip())
+    if results.decision and (warning := calibration_warning(results.decision)):
+        print("", *warning, sep="\n")
 
 
 def _number(score: float | None) -> str:
-    return "-" if score is None else f"{score:.4g}"
+    return "n/a" if score is None else f"{score:.4g}"
 
 
 def print_gate(base: Revision | None) -> bool:
-    """Each rule on a line; returns whether all that were judged hold."""
+    """Each rule on a line; returns whether none fails."""
     judgement = judge_change(read_sides(FOLDER, base))
     if doubt := doubts(FOLDER):
-        print(f"FAILS  {doubt.word}: {', '.join(doubt.found)}; `dvc repro` makes the results anew")
+        print(f"FAIL  {doubt.word}: {', '.join(doubt.found)}; `dvc repro` makes the results anew")
         return False
     for note in judgement.notes:
         print(note)
@@ -56,8 +59,7 @@ def print_gate(base: Revision | None) -> bool:
 
 def _print_rules(rules: list[Rule]) -> None:
     for rule in rules:
-        word = {True: "holds", False: "FAILS", None: "-"}[rule.holds]
-        print(f"{word:<7}{rule.rule:<36} {rule.found}")
+        print(f"{WORDS[rule.holds]:<6}{rule.rule:<42} {rule.found}")
 
 
 def print_lock() -> bool:

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Self, TypeGuard
+from typing import Any, Literal, Self, TypeGuard
 
 import pandas as pd
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from src.core.errors import UserError
 from src.core.params import Gate, read_params, read_yaml_text
@@ -121,14 +121,63 @@ class Revision:
 FOLDER = Revision("the folder", None)
 
 
+class CalibrationBin(BaseModel):
+    """Rows with predictions near the threshold; by chance, the two rates may differ by `margin`."""
+
+    rows: int
+    predicted: float
+    observed: float
+    margin: float
+
+
+class ThresholdCheck(BaseModel):
+    """Whether the threshold of the decision can be trusted, and the bins that were looked at."""
+
+    trusted: bool
+    bins: list[CalibrationBin]
+
+
+class Decision(BaseModel):
+    """The decision that the costs imply, as evaluate writes it."""
+
+    costs: dict[str, float]
+    threshold: float
+    best_constant_action: Literal["always", "never"]
+    calibration: ThresholdCheck
+
+
+def calibration_warning(decision: Decision) -> list[str]:
+    """Why the threshold of a decision can't be trusted, in lines; none where it can."""
+    if decision.calibration.trusted:
+        return []
+    threshold = f"{decision.threshold:.4g}"
+    lines = [f"The threshold {threshold} can't be trusted: the probabilities predicted near it aren't calibrated."]
+    for near in decision.calibration.bins:
+        low, high = max(0.0, near.observed - near.margin), min(1.0, near.observed + near.margin)
+        lines.append(
+            f"{near.rows:,} rows: a mean prediction of {near.predicted:.3f}, "
+            f"and a share of {near.observed:.3f} is positive ({low:.3f} to {high:.3f})."
+        )
+    return lines
+
+
 @dataclass(frozen=True)
 class Results:
-    """What evaluate wrote: scores by model and metric, slices by column and value, and the scores of each draw."""
+    """What evaluate wrote: scores by model and metric, slices by column and value, and the scores of each draw.
+
+    `decision` is None where errors have no costs.
+    """
 
     scores: Scores
     slices: Slices
     bootstrap: pd.DataFrame
     refits: pd.DataFrame
+    decision: Decision | None = None
+
+
+def has_results(revision: Revision) -> bool:
+    """Whether a revision has any of the files that evaluate writes."""
+    return any(revision.read(f"metrics/{name}") is not None for name in FILES)
 
 
 def read_results(revision: Revision) -> Results | None:
@@ -138,17 +187,27 @@ def read_results(revision: Revision) -> Results | None:
         UserError: a file isn't what evaluate writes.
     """
     try:
-        found = [revision.read(f"metrics/{name}") for name in FILES]
-        if all(content is None for content in found):
+        if not has_results(revision):
             return None
+        found = [revision.read(f"metrics/{name}") for name in FILES]
         evaluation, slices, bootstrap, refits = ((content or b"").decode("utf-8") for content in found)
-        scores = SCORES.validate_python(json.loads(evaluation)["scores"])
+        content = json.loads(evaluation)
+        scores = SCORES.validate_python(content["scores"])
+        decision = content.get("decision")
+        if decision and "calibration" not in decision:  # of a version that didn't check the threshold
+            decision = None
         if not scores.keys() >= {"model", *BASELINES}:
             raise KeyError("model")
         parts = SLICES.validate_python(json.loads(slices))
         if not all("small" in part for values in parts.values() for part in values.values()):
             raise KeyError("small")
-        return Results(scores, parts, _draws(bootstrap), _draws(refits))
+        return Results(
+            scores,
+            parts,
+            _draws(bootstrap),
+            _draws(refits),
+            Decision.model_validate(decision) if decision else None,
+        )
     except (ValueError, KeyError, TypeError):
         where = f"{revision.short}:" if revision.commit else ""
         raise UserError(f"{where}metrics: not what evaluate writes; `make undo` or `dvc repro` mends it") from None
@@ -199,15 +258,24 @@ def read_sides(here: Revision, base: Revision | None) -> Sides:
     if base is None:
         return Sides(here, base, results, None, "there is no base", broken=False)
     try:
-        base_results = read_results(base)
-        if base_results is None:
-            why_not = "the base has no metrics yet"
-        else:
-            ours, theirs = (set(of.bootstrap.index.get_level_values(0)) for of in (results, base_results))
-            why_not = _other_question(here, base, same_rows=bool(ours & theirs))
+        base_results, why_not = read_comparable(here, results, base, "the base")
     except UserError as error:
         return Sides(here, base, results, None, f"the base can't be read: {error}", broken=True)
-    return Sides(here, base, results, None if why_not else base_results, why_not, broken=False)
+    return Sides(here, base, results, base_results, why_not, broken=False)
+
+
+def read_comparable(here: Revision, results: Results, other: Revision, called: str) -> tuple[Results | None, str]:
+    """The results of another revision that can be compared with those here; else None, and why they can't be.
+
+    Raises:
+        UserError: they, or the parameters of one side, can't be read.
+    """
+    found = read_results(other)
+    if found is None:
+        return None, f"{called} has no metrics yet"
+    ours, theirs = (set(of.bootstrap.index.get_level_values(0)) for of in (results, found))
+    why_not = _other_question(here, other, same_rows=bool(ours & theirs))
+    return (None, why_not) if why_not else (found, "")
 
 
 def is_score(value: float | None) -> TypeGuard[float]:
