@@ -125,7 +125,13 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> Path:
         },
         split={"by": "random", "valid": 0.25, "test": 0.15, "seed": 1},
         evaluate={"resamples": 100, "slices": ["target"]},
-        gate={"metric": "log_loss", "floor": 0.5, "slice_floor": 0.9, "smallest_difference": {"log_loss": 0.01}},
+        gate={
+            "metric": "log_loss",
+            "floor": 0.5,
+            "slice_floor": 0.9,
+            "baselines": ["linear", "prior"],
+            "smallest_difference": {"log_loss": 0.01},
+        },
     )
 
 
@@ -153,7 +159,13 @@ def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "purge": False,
         },
         evaluate={"resamples": 100, "slices": ["origin"]},
-        gate={"metric": "r2", "floor": 0, "slice_floor": None, "smallest_difference": {"r2": 0.01}},
+        gate={
+            "metric": "r2",
+            "floor": 0,
+            "slice_floor": None,
+            "baselines": ["prior"],
+            "smallest_difference": {"r2": 0.01},
+        },
     )
 
 

@@ -482,7 +482,13 @@ def beginnings(prepared: pd.DataFrame, data: Data) -> dict[str, Any]:
             "seed": 1,
             "refits": REFITS,
         },
-        "gate": {"metric": metric, "floor": None, "slice_floor": None, "smallest_difference": smallest},
+        "gate": {
+            "metric": metric,
+            "floor": None,
+            "slice_floor": None,
+            "baselines": ["prior"],
+            "smallest_difference": smallest,
+        },
     }
 
 

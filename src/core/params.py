@@ -238,6 +238,8 @@ Metric = Literal[
     "mae",
 ]
 
+Baseline = Literal["prior", "linear", "best_constant_action"]
+
 REGRESSION_METRICS = ("r2", "rmse", "mae")
 UNJUDGED = ("calibration_error",)  # biased with few rows: its intervals miss the truth in 13 of 100
 
@@ -246,6 +248,7 @@ class Gate(Section):
     metric: Metric
     floor: Number | None
     slice_floor: Number | None
+    baselines: Annotated[list[Baseline], AfterValidator(_distinct)]
     smallest_difference: dict[Metric, NotNegative]
 
     @model_validator(mode="after")
@@ -287,6 +290,8 @@ class Params(Section):
             raise ValueError("problem.costs are for two classes: null for regression")
         if self.problem.costs is not None and self.data.positive is None:
             raise ValueError("problem.costs need data.positive, the class that is acted on; else make them null")
+        if "best_constant_action" in self.gate.baselines and self.problem.costs is None:
+            raise ValueError("gate.baselines: best_constant_action needs problem.costs, which say what an error costs")
         return self
 
 

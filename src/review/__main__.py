@@ -1,7 +1,7 @@
 """What the results say: `python -m src.review scores | gate | report | repro | rerun | lock | reproduce`.
 
-    scores      each score with its 95 % interval, the baselines beside it, and the gate
-    gate        what must hold, whether it does, by how much [--base REV: judged by its gate, and against it]
+    scores      each score with its 95 % interval, the baselines and the constant actions beside it, and the gate
+    gate        what must hold, whether it does, by how much [--base REV: judged by its gate, and compared with it]
     report      all that a reviewer needs, into report.md [--base REV] [--head REV: else the folder as it stands]
     repro       `dvc repro`, the scores, and which inputs changed while it ran, if any
     rerun       the pipeline again, without believing dvc.lock; results come from it or from DVC's run-cache
@@ -18,39 +18,41 @@ import sys
 
 from src.core.errors import one_line
 from src.core.git import require_own_repository
-from src.review.gate import Rule, judge_change
+from src.review.gate import WORDS, Rule, judge_change
 from src.review.lock import Verdict, doubts, stale, verify
 from src.review.pipeline import read_pipeline
 from src.review.report import write_report
 from src.review.reproduce import reproduce
 from src.review.rerun import Rerun, repro, rerun
-from src.review.results import FOLDER, NO_BASE, Results, Revision, find_base, read_sides
+from src.review.results import FOLDER, NO_BASE, Results, Revision, calibration_warning, find_base, read_sides
 
 IN_LINE = "`dvc repro`, `git add --all` and `git commit` bring the results in line"
 
 
 def print_scores(results: Results) -> None:
-    """Each metric on a line: the model's score and interval, then the baselines'."""
+    """Each metric on a line: the model's score and interval, then those of the baselines and the constant actions."""
     baselines = [name for name in results.scores if name != "model"]
     header = f"{'on valid':<19}{'model':>9}   {'95 % interval':<19}" + "".join(f"{name:>9}" for name in baselines)
     print(one_line(header))
     for metric, score in results.scores["model"].items():
         numbers = [_number(score[key]) for key in ("score", "low", "high")]
-        others = [_number(results.scores[name].get(metric, {}).get("score")) for name in baselines]
+        others = [results.scores[name].get(metric) for name in baselines]
         interval = f"{numbers[1]} to {numbers[2]}"
-        line = f"{metric:<19}{numbers[0]:>9}   {interval:<19}" + "".join(f" {other:>8}" for other in others)
-        print(one_line(line))
+        shown = "".join(f" {_number(other['score']) if other else '':>8}" for other in others)
+        print(one_line(f"{metric:<19}{numbers[0]:>9}   {interval:<19}{shown}".rstrip()))
+    if results.decision and (warning := calibration_warning(results.decision)):
+        print("", *warning, sep="\n")
 
 
 def _number(score: float | None) -> str:
-    return "-" if score is None else f"{score:.4g}"
+    return "n/a" if score is None else f"{score:.4g}"
 
 
 def print_gate(base: Revision | None, no_base: str = NO_BASE) -> bool:
-    """Each rule on a line; returns whether all that were judged hold. `no_base` says why there is no base."""
+    """Each rule on a line; returns whether none fails. `no_base` says why there is no base."""
     judgement = judge_change(read_sides(FOLDER, base, no_base))
     if doubt := doubts(FOLDER):
-        print(one_line(f"FAILS  {doubt.word}: {', '.join(doubt.found)}; `dvc repro` brings the results in line"))
+        print(one_line(f"FAIL  {doubt.word}: {', '.join(doubt.found)}; `dvc repro` brings the results in line"))
         return False
     for note in judgement.notes:
         print(one_line(note))
@@ -63,8 +65,7 @@ def print_gate(base: Revision | None, no_base: str = NO_BASE) -> bool:
 
 def _print_rules(rules: list[Rule]) -> None:
     for rule in rules:
-        word = {True: "holds", False: "FAILS", None: "-"}[rule.holds]
-        print(one_line(f"{word:<7}{rule.rule:<36} {rule.found}"))
+        print(one_line(f"{WORDS[rule.holds]:<6}{rule.rule:<42} {rule.found}"))
 
 
 def print_lock() -> bool:

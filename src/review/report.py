@@ -18,11 +18,11 @@ from src.core.errors import UserError
 from src.core.git import git, git_bytes, git_or_none, git_status
 from src.core.scores import HIGHER_IS_BETTER
 from src.review import changes, lock, noise
-from src.review.gate import Judgement, Rule, judge_change
+from src.review.gate import WORDS, Judgement, Rule, judge_change
 from src.review.markdown import block, chart, code, fitted, folded, table
 from src.review.pipeline import read_pipeline
 from src.review.rerun import Rerun
-from src.review.results import NO_BASE, Revision, Sides, flattened, is_score, read_sides
+from src.review.results import NO_BASE, Revision, Sides, calibration_warning, flattened, is_score, read_sides
 
 MOST_BYTES = 64_000  # a comment holds 65,536 characters, and CML adds its mark
 MOST_ROWS = 40  # of a table
@@ -116,6 +116,7 @@ def written(change: Change, patch: Path) -> list[tuple[str, str]]:
     for name, write in (
         ("Answer", headline),
         ("Metrics", metrics),
+        ("Decision", decision),
         ("Gate", gate_rules),
         ("What changed", what_changed),
         ("Data", data_changed),
@@ -171,8 +172,8 @@ def may_be_merged(change: Change) -> str:
     blocked = [f"the gate fails ({', '.join(code(rule.rule) for rule in failed)})"] if failed else []
     if verdict and not verdict.holds:
         blocked.append("the committed results aren't what this commit makes")
-    unjudged = any(rule.holds is None for rule in change.judgement.rules)
-    holds = f"**May be merged:** the gate holds{', as far as it can be judged' if unjudged else ''}."
+    alone = ", as far as it can be judged with nothing to compare with" if change.base_results is None else ""
+    holds = f"**May be merged:** the gate passes{alone}."
     answer = f"**May not be merged:** {' and '.join(blocked)}." if blocked else holds
     return f"{answer} {lock_said(change)}"
 
@@ -283,12 +284,29 @@ def named(metric: str) -> str:
     return f"{code(metric)} {'↑' if HIGHER_IS_BETTER.get(metric, True) else '↓'}"
 
 
+def decision(change: Change) -> str:
+    """What the decisions by the threshold cost, beside the two constant actions, and whether it can be trusted."""
+    found = change.results.decision
+    if found is None:
+        return ""
+    rows = []
+    model = f"act from a probability of {found.threshold:.4g} on"
+    for name, action in (("model", model), ("always", "always act"), ("never", "never act")):
+        scored = [side.scores.get(name, {}).get("cost", {}) for side in (change.base_results, change.results) if side]
+        best = " (the better of the two on train)" if name == found.best_constant_action else ""
+        rows.append((f"{action}{best}", *(number(score.get("score")) for score in scored), interval_of(scored[-1])))
+    header = ["", *(["base:"] if change.base_results else []), "here:", "95 % interval here"]
+    said = f"### Decision\n\nWhat an example costs on average:\n\n{table(header, rows)}"
+    warning = calibration_warning(found)
+    return "\n> ".join([f"{said}\n\n> [!WARNING]", *warning]) if warning else said
+
+
 def gate_rules(change: Change) -> str:
     """The rules and what was found; by both gates where the change brings another."""
 
     def drawn(rules: list[Rule]) -> str:
-        words = {True: "holds", False: "**fails**", None: "not judged"}
-        return table(["rule", "", "found"], [(code(r.rule), words[r.holds], code(r.found, 120)) for r in rules])
+        words = WORDS | {False: f"**{WORDS[False]}**"}
+        return table(["rule", "", "found"], [(code(r.rule), words[r.holds], code(r.found, 160)) for r in rules])
 
     if change.judgement.own_rules is None:
         return f"### Gate\n\n{drawn(change.judgement.rules)}"

@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Self, TypeGuard
+from typing import Any, Literal, Self, TypeGuard
 
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from src.core.errors import UserError
 from src.core.files import as_text, is_pointer
@@ -185,12 +185,53 @@ def find_base(name: str | None) -> tuple[Revision | None, str]:
         return None, gone
 
 
+class CalibrationBin(BaseModel):
+    """Rows with predictions near the threshold; by chance, the two rates may differ by `margin`."""
+
+    rows: int
+    predicted: float
+    observed: float
+    margin: float
+
+
+class ThresholdCheck(BaseModel):
+    """Whether the threshold of the decision can be trusted, and the bins that were looked at."""
+
+    trusted: bool
+    bins: list[CalibrationBin]
+
+
+class Decision(BaseModel):
+    """The decision that the costs imply, as evaluate writes it."""
+
+    costs: dict[str, float]
+    threshold: float
+    best_constant_action: Literal["always", "never"]
+    calibration: ThresholdCheck
+
+
+def calibration_warning(decision: Decision) -> list[str]:
+    """Why the threshold of a decision can't be trusted, in lines; none where it can."""
+    if decision.calibration.trusted:
+        return []
+    threshold = f"{decision.threshold:.4g}"
+    lines = [f"The threshold {threshold} can't be trusted: the probabilities predicted near it aren't calibrated."]
+    for near in decision.calibration.bins:
+        low, high = max(0.0, near.observed - near.margin), min(1.0, near.observed + near.margin)
+        lines.append(
+            f"{near.rows:,} rows: a mean prediction of {near.predicted:.3f}, "
+            f"and a share of {near.observed:.3f} is positive ({low:.3f} to {high:.3f})."
+        )
+    return lines
+
+
 @dataclass(frozen=True)
 class Results:
     """What evaluate wrote: scores by model and metric, slices by column and value, and the scores of each draw.
 
     `units` counts what is drawn: of `valid`, of `train`, and of a random `half` of `train`.
     `fingerprints` are hashes of the validation rows' `ids`, and of these with their `targets`; empty where unknown.
+    `decision` is None where errors have no costs.
     """
 
     scores: Scores
@@ -199,6 +240,12 @@ class Results:
     refits: pd.DataFrame
     units: dict[str, float] = field(default_factory=lambda: dict(MANY))
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    decision: Decision | None = None
+
+
+def has_results(revision: Revision) -> bool:
+    """Whether a revision has any of the files that evaluate writes."""
+    return any(revision.read(f"metrics/{name}") is not None for name in FILES)
 
 
 def read_results(revision: Revision) -> Results | None:
@@ -208,12 +255,15 @@ def read_results(revision: Revision) -> Results | None:
         UserError: a file isn't what evaluate writes.
     """
     try:
-        found = [revision.read(f"metrics/{name}") for name in FILES]
-        if all(content is None for content in found):
+        if not has_results(revision):
             return None
+        found = [revision.read(f"metrics/{name}") for name in FILES]
         evaluation, slices, bootstrap, refits = ((content or b"").decode("utf-8") for content in found)
         content = read_json(evaluation)
         scores, units = SCORES.validate_python(content["scores"]), UNITS.validate_python(content.get("units", MANY))
+        decision = content.get("decision")
+        if decision and "calibration" not in decision:  # of a version that didn't check the threshold
+            decision = None
         if not scores.keys() >= {"model", *BASELINES} or units.keys() != MANY.keys():
             raise KeyError("model")
         if not all(score.keys() >= {"score", "low", "high"} for of in scores.values() for score in of.values()):
@@ -221,8 +271,15 @@ def read_results(revision: Revision) -> Results | None:
         parts = SLICES.validate_python(read_json(slices))
         if not all("small" in part for values in parts.values() for part in values.values()):
             raise KeyError("small")
-        hashes = FINGERPRINTS.validate_python(content.get("fingerprints", {}))
-        return Results(scores, parts, _draws(bootstrap), _draws(refits), units, hashes)
+        return Results(
+            scores,
+            parts,
+            _draws(bootstrap),
+            _draws(refits),
+            units,
+            FINGERPRINTS.validate_python(content.get("fingerprints", {})),
+            Decision.model_validate(decision) if decision else None,
+        )
     except (ValueError, KeyError, TypeError):
         where, advice = (f"{revision.short}:", "") if revision.commit else ("", "; `dvc repro` brings them back")
         if pointers := [name for name, content in zip(FILES, found, strict=True) if is_pointer(content or b"")]:
@@ -279,14 +336,23 @@ def read_sides(here: Revision, base: Revision | None, no_base: str = NO_BASE) ->
     if base is None:
         return Sides(here, base, results, None, no_base, broken=False)
     try:
-        base_results = read_results(base)
-        if base_results is None:
-            why_not = "the base has no metrics yet"
-        else:
-            why_not = _other_question(here, base, results, base_results)
+        base_results, why_not = read_comparable(here, results, base, "the base")
     except UserError as error:
         return Sides(here, base, results, None, f"the base can't be read: {error}", broken=True)
-    return Sides(here, base, results, None if why_not else base_results, why_not, broken=False)
+    return Sides(here, base, results, base_results, why_not, broken=False)
+
+
+def read_comparable(here: Revision, results: Results, other: Revision, called: str) -> tuple[Results | None, str]:
+    """The results of another revision that can be compared with those here; else None, and why they can't be.
+
+    Raises:
+        UserError: they, or the parameters of one side, can't be read.
+    """
+    found = read_results(other)
+    if found is None:
+        return None, f"{called} has no metrics yet"
+    why_not = _other_question(here, other, results, found)
+    return (None, why_not) if why_not else (found, "")
 
 
 def is_score(value: float | None) -> TypeGuard[float]:

@@ -5,12 +5,14 @@
 Scores the model and its baselines on `valid`, and the same resamples of its rows for all of them, so that their
 differences can be judged resample by resample. An interval is the score give or take a multiple of the standard error
 that the resamples show (Student's t at the degrees of freedom that the number of drawn units leaves), cut off at what
-the metric can be. Slices are resampled on the gate's metric alone.
+the metric can be. Slices are resampled on the gate's metric alone. Where errors have costs, two constant actions are
+scored on the metric `cost` as well, `always` and `never`, and the probabilities around the threshold of the decision
+are checked.
 
 - `metrics/scores.json`: the model's scores, and nothing else, for `dvc metrics` and `dvc exp`;
-- `metrics/evaluation.json`: the same and the baselines' scores with their intervals, the decision, the units that were
-  drawn from, the platform, and hashes of the rows' ids and targets, by which two commits' scores are found to be
-  comparable;
+- `metrics/evaluation.json`: the same and the baselines' scores with their intervals, the decision that the costs imply
+  and whether its threshold can be trusted, the units that were drawn from, the platform, and hashes of the rows' ids
+  and targets, by which two commits' scores are found to be comparable;
 - `metrics/slices.json`: each slice's rows, drawn units, scores and interval (of the gate's metric); those too small to
   say much are marked;
 - `metrics/bootstrap.csv`, `metrics/refits.csv`: the score of each resample and of each refit;
@@ -26,6 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from src.core.errors import UserError
@@ -33,14 +36,15 @@ from src.core.examples import Target, equal_bins, features, slices
 from src.core.files import KEPT_FROM, read_table, write_csv, write_json
 from src.core.intervals import noise_of_rows
 from src.core.models import load_model
-from src.core.params import Params, read_params
+from src.core.params import Costs, Params, read_params
 from src.core.privacy import histogram, joined
 from src.core.resamples import bootstrap, bootstrap_slices, fingerprint, fingerprints
-from src.core.scores import BASELINES, Array, Metric, draws_table, metrics_of, score_draws
+from src.core.scores import BASELINES, CONSTANT_ACTIONS, Array, Metric, draws_table, metrics_of, score_draws
 
 SMALL_SLICE = 100  # rows
 FEWEST_UNITS = 5  # of a slice that is judged
 CURVE_POINTS = 200
+MOST_MISCALIBRATED = 0.2  # of the smaller of the threshold and its complement
 
 Slices = dict[tuple[str, str], NDArray[np.bool_]]
 
@@ -120,16 +124,72 @@ def calibration(truth: NDArray[Any], guess: Array) -> pd.DataFrame:
     return grouped[["predicted", "observed"]].mean().assign(rows=grouped.size())
 
 
-def confusion(threshold: float, truth: NDArray[Any], guess: Array) -> dict[str, float]:
-    """The decision that the costs imply: the threshold, and how many rows fall where."""
-    acted = guess >= threshold
+def decide(costs: Costs, truth: NDArray[Any], guess: Array, prior: float) -> dict[str, Any]:
+    """The decision that the costs imply: the threshold, how many rows fall where, the best constant action.
+
+    Args:
+        costs: what each kind of error costs.
+        truth: whether each row is positive.
+        guess: its predicted probability.
+        prior: the share of positives in `train`. From the threshold on, acting on each row of train costs less than
+            acting on none.
+    """
+    acted = guess >= costs.threshold
     return {
-        "threshold": threshold,
+        "costs": costs.model_dump(),
+        "threshold": costs.threshold,
+        "best_constant_action": "always" if prior >= costs.threshold else "never",
         "true_positives": int((acted & truth).sum()),
         "false_positives": int((acted & ~truth).sum()),
         "false_negatives": int((~acted & truth).sum()),
         "true_negatives": int((~acted & ~truth).sum()),
     }
+
+
+def check_threshold(
+    threshold: float, truth: NDArray[Any], guess: Array, weights: NDArray[np.integer], units: int
+) -> dict[str, Any]:
+    """Whether the probabilities around a threshold are calibrated, so that it can be trusted.
+
+    Looked at are the two bins of the calibration curve between which the threshold lies. The threshold can't be trusted
+    if in one of them the mean prediction and the observed rate differ by more than MOST_MISCALIBRATED of the smaller of
+    the threshold and its complement, and by more than chance explains: 95 times in 100 a calibrated model passes.
+
+    Args:
+        threshold: the probability from which on the positive class is acted on.
+        truth: whether each row is positive, shape (rows,).
+        guess: its predicted probability, shape (rows,).
+        weights: how often each row is in each resample, shape (resamples, rows).
+        units: how many groups of rows (or single rows) the resamples are drawn from.
+
+    Returns:
+        `trusted`, and `bins`: rows, mean prediction, observed rate, and how far chance may part the two (`margin`).
+    """
+    bins = equal_bins(guess)
+    rows_in = [bins == number for number in np.unique(bins)]
+    rows_in = [rows for rows in rows_in if rows.sum() >= KEPT_FROM]
+    below = [rows for rows in rows_in if guess[rows].mean() < threshold][-1:]
+    above = [rows for rows in rows_in if guess[rows].mean() >= threshold][:1]
+    found = []
+    for rows in below + above:
+        gaps = truth[rows] - guess[rows]
+        with np.errstate(invalid="ignore"):  # a resample may have none of the rows
+            resampled = (weights[:, rows] @ gaps) / weights[:, rows].sum(axis=1)
+        # Resamples of few rows may hold no positive, and then show no noise: calibrated rows vary at least by this.
+        least = np.sqrt((guess[rows] * (1 - guess[rows])).sum()) / rows.sum()
+        deviation = max(float(np.nanstd(resampled) * np.sqrt(units / (units - 1))), float(least))
+        margin = float(stdtrit(units - 1, 1 - 0.025 / 2)) * deviation  # 95 times in 100 in both bins (Bonferroni)
+        found.append(
+            {
+                "rows": int(rows.sum()),
+                "predicted": float(guess[rows].mean()),
+                "observed": float(truth[rows].mean()),
+                "margin": margin,
+            }
+        )
+    most = MOST_MISCALIBRATED * min(threshold, 1 - threshold)
+    gaps_found = [(abs(each["observed"] - each["predicted"]), each["margin"]) for each in found]
+    return {"trusted": all(gap <= max(most, margin) for gap, margin in gaps_found), "bins": found}
 
 
 def is_small(target: Target, truth: NDArray[Any], units: int) -> bool:
@@ -162,10 +222,18 @@ def score_all(params: Params, valid: pd.DataFrame, models: dict[str, Any], refit
     cut = slices(valid, params.evaluate.slices)
     resampled_slices = bootstrap_slices(valid, data, cut, resampled)
 
-    draws = {(name, "", ""): score_draws(metrics, truth, guess, resampled.weights) for name, guess in guesses.items()}
+    scored = {name: (metrics, guess) for name, guess in guesses.items()}
+    decision = None
+    if costs:
+        for name, probability in CONSTANT_ACTIONS.items():
+            scored[name] = {"cost": metrics["cost"]}, np.full(len(valid), probability)
+        decision = decide(costs, truth, guesses["model"], guesses["prior"][0]) | {
+            "calibration": check_threshold(costs.threshold, truth, guesses["model"], resampled.weights, resampled.units)
+        }
+    draws = {(name, "", ""): score_draws(own, truth, guess, resampled.weights) for name, (own, guess) in scored.items()}
     points = {
-        name: {metric: each.on(truth, guess)(every) for metric, each in metrics.items()}
-        for name, guess in guesses.items()
+        name: {metric: each.on(truth, guess)(every) for metric, each in own.items()}
+        for name, (own, guess) in scored.items()
     }
     one: dict[str, Metric] = {main_metric: metrics[main_metric]}
     of_slices = score_slices(
@@ -194,7 +262,7 @@ def score_all(params: Params, valid: pd.DataFrame, models: dict[str, Any], refit
             }
             for name, each in points.items()
         },
-        "decision": confusion(costs.threshold, truth, guesses["model"]) if costs else None,
+        "decision": decision,
         "rows": len(valid),
         "units": {"valid": resampled.units, **refits.attrs},
         "fingerprints": fingerprints(valid, data),

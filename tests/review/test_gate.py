@@ -1,4 +1,4 @@
-"""Each rule of the gate holds where it should, fails where it should, and never passes on a missing number."""
+"""Each rule of the gate passes where it should, fails where it should, and never passes on a missing number."""
 
 import json
 import re
@@ -14,12 +14,18 @@ import pytest
 
 from src.core.params import Gate
 from src.review import changes
-from src.review.gate import Rule, judge, judge_change
+from src.review.gate import Release, Rule, judge, judge_change
 from src.review.noise import compare
-from src.review.results import FOLDER, SERIES, Results, Revision, read_sides
+from src.review.results import FOLDER, SERIES, Decision, Results, Revision, read_sides
 from tests.conftest import change_params, check, commit, run
 
-GATE = Gate(metric="roc_auc", floor=0.6, slice_floor=0.5, smallest_difference={"roc_auc": 0.01, "log_loss": 0.01})
+GATE = Gate(
+    metric="roc_auc",
+    floor=0.6,
+    slice_floor=0.5,
+    baselines=["linear", "prior"],
+    smallest_difference={"roc_auc": 0.01, "log_loss": 0.01},
+)
 RNG = np.random.default_rng(0)
 NOISE = RNG.normal(0, 0.01, 500)
 
@@ -34,7 +40,11 @@ def results(
 ) -> Results:
     value = 0.7 if score is None else score
     return Results(
-        scores={name: {metric: {"score": at}} for name, at in {"model": score, "linear": 0.5, "prior": 0.5}.items()},
+        scores={
+            "model": {metric: {"score": score, "low": 0.65, "high": 0.75}},
+            "linear": {metric: {"score": 0.5}},
+            "prior": {metric: {"score": 0.5}},
+        },
         slices={"city": {"Bern": slice_ or {metric: 0.65, "small": False}}},
         bootstrap=draws(rows, {"model": value + NOISE, "linear": 0.5 + NOISE * 0, "prior": 0.5 + NOISE * 0}, metric),
         refits=draws(rows, {"model": value + np.array([0.001, -0.001, 0.002, 0, -0.002])}, metric),
@@ -46,14 +56,17 @@ def verdicts(here: Results, base: Results | None = None, gate: Gate = GATE) -> l
 
 
 def test_a_good_model_passes_and_the_last_rule_needs_a_base():
-    assert verdicts(results(0.7)) == [True, True, True, True, None]
-    assert "not judged: there is no base" in judge(GATE, results(0.7), None)[-1].found
-    assert verdicts(results(0.7), results(0.7)) == [True, True, True, True, True]
+    assert verdicts(results(0.7)) == [True, True, True, True, None, None]
+    assert judge(GATE, results(0.7), None)[-1].found == "not judged: there is no base"
+    assert judge(GATE, results(0.7), None)[-2].found == "not judged: there is no release yet"
+    assert verdicts(results(0.7), results(0.7)) == [True, True, True, True, None, True]
 
 
 @pytest.mark.parametrize(("score", "holds"), [(0.6, True), (0.599, False), (None, False), (float("nan"), False)])
 def test_the_floor_is_judged_on_the_score(score: float | None, holds: bool):
-    assert verdicts(results(score))[0] is holds
+    rule = judge(GATE, results(score), None)[0]
+    assert rule.holds is holds
+    assert rule.found == (f"{score:.4g} (0.65 to 0.75)" if score and score > 0 else "no score")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +92,7 @@ def test_a_slice_without_a_score_fails_wherever_it_stands(score: float | None):
 
 
 def test_small_slices_are_not_judged():
-    assert verdicts(results(0.7, slice_={"roc_auc": 0.1, "small": True})) == [True, None, True, True, None]
+    assert verdicts(results(0.7, slice_={"roc_auc": 0.1, "small": True})) == [True, None, True, True, None, None]
 
 
 def test_a_slice_that_the_base_has_must_still_be_scored():
@@ -94,7 +107,7 @@ def test_a_slice_that_became_too_small_is_named():
     rule = judge(GATE, here, base)[1]
     assert (rule.holds, rule.found) == (
         True,
-        "0.65 (+0.15) lowest: city Bern; no longer scored, or too small: city Rome",
+        "0.65 lowest: city Bern; no longer scored, or too small: city Rome",
     )
     here.slices["city"]["Bern"]["small"] = True
     rule = judge(GATE, here, base)[1]
@@ -111,6 +124,160 @@ def test_a_baseline_must_be_beaten_beyond_noise():
     gate = GATE.model_copy(update={"floor": None, "slice_floor": None})
     assert verdicts(results(0.53), gate=gate)[0] is True
     assert verdicts(results(0.51), gate=gate)[0] is False
+
+
+def test_a_baseline_that_the_gate_does_not_name_need_not_be_beaten():
+    """A linear model as the model is as good as the linear baseline, which is no failure."""
+    here = results(0.7)
+    here.scores["linear"] = here.scores["model"]
+    gate = GATE.model_copy(update={"baselines": ["prior"]})
+    assert [rule.rule for rule in judge(gate, here, None)][2:] == [
+        "better than the baseline prior",
+        "no loss against the last release",
+        "no loss against the base",
+    ]
+    assert verdicts(here, gate=gate) == [True, True, True, None, None]
+    assert verdicts(here, gate=gate.model_copy(update={"baselines": []})) == [True, True, None, None]
+
+
+COSTS = {"false_positive": 1.0, "false_negative": 3.0}
+
+
+def with_costs(here: Results, cost: float, action: str = "never", costs: dict[str, float] = COSTS) -> Results:
+    """Results with what the model's decisions and the constant actions cost: never acting 0.4, always acting 0.8."""
+    points = {"model": cost, "never": 0.4, "always": 0.8}
+    for name, at in points.items():
+        here.scores.setdefault(name, {})["cost"] = {"score": at}
+    bootstrap = draws(
+        "r", {name: at + (NOISE if name == "model" else NOISE * 0) for name, at in points.items()}, "cost"
+    )
+    refits = draws("r", {"model": cost + np.array([0.001, -0.001, 0.002, 0, -0.002])}, "cost")
+    decision = Decision.model_validate(
+        {
+            "costs": costs,
+            "threshold": 0.25,
+            "best_constant_action": action,
+            "calibration": {"trusted": True, "bins": []},
+        }
+    )
+    return replace(
+        here,
+        bootstrap=pd.concat([here.bootstrap, bootstrap]),
+        refits=pd.concat([here.refits, refits]),
+        decision=decision,
+    )
+
+
+ACTION = GATE.model_copy(update={"floor": None, "slice_floor": None, "baselines": ["best_constant_action"]})
+
+
+@pytest.mark.parametrize(
+    ("cost", "action", "holds"),
+    [
+        (0.3, "never", True),
+        (0.39, "never", False),
+        (0.5, "never", False),
+        (0.5, "always", True),
+        (0.79, "always", False),
+    ],
+)
+def test_the_decisions_must_cost_less_than_the_better_constant_action(cost: float, action: str, holds: bool):
+    rule = judge(ACTION, with_costs(results(0.7), cost, action), None)[0]
+    assert rule.rule == "better than the baseline best_constant_action"
+    assert rule.holds is holds
+    assert rule.found.endswith(f"cost less than to {action} act")
+
+
+def test_without_costs_the_best_constant_action_has_no_score():
+    rule = judge(ACTION, results(0.7), None)[0]
+    assert (rule.holds, rule.found) == (False, "no score: problem.costs in params.yaml says no costs")
+
+
+FAILING = GATE.model_copy(update={"floor": 0.8, "slice_floor": None, "baselines": []})
+
+
+@pytest.mark.parametrize(
+    ("score", "base", "holds", "note"),
+    [
+        (0.7, 0.7, None, "; fails on the base too"),
+        (0.72, 0.7, None, "; fails on the base too"),  # better, but not good enough
+        (0.67, 0.7, False, "; fails on the base too, and is worse here"),
+        (0.7, 0.81, False, ""),  # the base passes
+        (None, None, False, ""),  # nobody knows whether it's worse
+        (None, 0.7, False, ""),
+    ],
+)
+def test_a_floor_that_fails_on_the_base_too_blocks_what_is_worse(score, base, holds: bool | None, note: str):
+    rule = judge(FAILING, results(score), results(base))[0]
+    assert rule.holds is holds
+    assert rule.found.partition(")")[2] == note
+
+
+def test_a_baseline_that_beats_the_base_too_blocks_what_is_worse():
+    gate = GATE.model_copy(update={"floor": None, "slice_floor": None, "baselines": ["prior"]})
+    same, worse = (judge(gate, results(score), results(0.51))[0] for score in (0.51, 0.48))
+    assert same.holds is None
+    assert same.found.endswith("; fails on the base too")
+    assert worse.holds is False
+    del (here := results(0.51)).scores["prior"]
+    assert judge(gate, here, results(0.51))[0].holds is False, "a missing number is a failure, whatever the base has"
+
+
+@pytest.mark.parametrize(
+    ("cost", "costs", "holds"),
+    [(0.5, COSTS, None), (0.6, COSTS, False), (0.5, COSTS | {"false_positive": 2.0}, False)],
+)
+def test_a_constant_action_that_beats_the_base_too_blocks_what_costs_more(cost: float, costs, holds: bool | None):
+    base = with_costs(results(0.7), 0.5)
+    assert judge(ACTION, with_costs(results(0.7), cost, costs=costs), base)[0].holds is holds
+
+
+def with_slices(scores: dict[str, float]) -> Results:
+    here = results(0.7)
+    refits = np.array([0.001, -0.001, 0.002, 0, -0.002])
+    tables = []
+    for whole, noise in ((here.bootstrap, NOISE), (here.refits, refits)):
+        rows = [["r", "model", "city", name, "roc_auc", *(score + noise)] for name, score in scores.items()]
+        more = pd.DataFrame(rows, columns=[*SERIES, *whole.columns]).set_index(SERIES)
+        tables.append(pd.concat([whole, more]))
+    slices = {
+        name: {"roc_auc": score, "low": score - 0.1, "high": score + 0.1, "small": False}
+        for name, score in scores.items()
+    }
+    return Results(here.scores, {"city": slices}, *tables)
+
+
+@pytest.mark.parametrize(
+    ("base", "here", "holds", "found"),
+    [
+        (
+            {"Bern": 0.4, "Rome": 0.7},
+            {"Bern": 0.4, "Rome": 0.7},
+            None,
+            "0.4 (0.3 to 0.5) lowest: city Bern; fails on the base too",
+        ),
+        (
+            {"Bern": 0.4, "Rome": 0.7},
+            {"Bern": 0.3, "Rome": 0.7},
+            False,
+            "0.3 (0.2 to 0.4) lowest: city Bern; fails on the base too, and is worse here",
+        ),
+        # The rule fails on the base for one slice, and here for another as well.
+        ({"Bern": 0.4, "Rome": 0.7}, {"Bern": 0.4, "Rome": 0.45}, False, "0.45 (0.35 to 0.55) lowest: city Rome"),
+    ],
+)
+def test_a_slice_that_fails_on_the_base_too_blocks_what_is_worse(base, here, holds: bool | None, found: str):
+    rule = judge(GATE, with_slices(here), with_slices(base))[1]
+    assert (rule.holds, rule.found) == (holds, found)
+
+
+def test_a_loss_against_the_last_release_fails_though_there_is_none_against_the_base():
+    release = Release("late-flights@v1.2.0", results(0.74), "")
+    rule = judge(GATE, results(0.7), results(0.7), release=release)[-2]
+    assert (rule.rule, rule.holds) == ("no loss against late-flights@v1.2.0", False)
+    assert judge(GATE, results(0.74), results(0.74), release=release)[-2].holds is True
+    unpaired = Release("late-flights@v1.2.0", results(0.74, rows="other"), "")
+    assert "other rows" in judge(GATE, results(0.7), results(0.7), release=unpaired)[-2].found
 
 
 @pytest.mark.parametrize(
@@ -145,14 +312,16 @@ def test_fewer_draws_than_the_base_has_are_no_way_to_hide_a_loss(what: str):
 
 
 def test_lower_is_better_where_it_is():
-    gate = Gate(metric="log_loss", floor=0.5, slice_floor=None, smallest_difference={"log_loss": 0.01})
-    assert verdicts(results(0.4, metric="log_loss"), results(0.3, metric="log_loss"), gate) == [True, True, True, False]
-    assert verdicts(results(0.55, metric="log_loss"), results(0.6, metric="log_loss"), gate) == [
+    smallest = {"log_loss": 0.01}
+    gate = Gate(metric="log_loss", floor=0.5, slice_floor=None, baselines=["prior"], smallest_difference=smallest)
+    assert verdicts(results(0.4, metric="log_loss"), results(0.3, metric="log_loss"), gate) == [True, True, None, False]
+    assert verdicts(results(0.55, metric="log_loss"), results(0.45, metric="log_loss"), gate) == [
         False,
         False,
+        None,
         False,
-        True,
     ]
+    assert verdicts(results(0.55, metric="log_loss"), results(0.6, metric="log_loss"), gate) == [None, None, None, True]
 
 
 def test_paired_differences_share_their_noise():
@@ -172,16 +341,20 @@ def test_the_command_fails_where_a_rule_does_and_says_by_how_much(copy_of, wine:
     project = copy_of(wine)
     done = gate(project)
     assert done.returncode == 1, "boosting on 110 rows doesn't beat a linear model, and the gate says so"
-    assert "FAILS  better than the baseline linear" in done.stdout
-    change_params(project, gate={"floor": 0.05, "slice_floor": None})
-    assert "FAILS  log_loss at most 0.05" in gate(project).stdout
+    assert "FAIL  better than the baseline linear" in done.stdout
+    assert "PASS  better than the baseline prior" in done.stdout
+    assert "n/a   no loss against the base" in done.stdout
+    change_params(project, gate={"floor": 0.05, "slice_floor": None, "baselines": ["prior"]})
+    assert "FAIL  log_loss at most 0.05" in gate(project).stdout
+    change_params(project, gate={"floor": 0.5})
+    assert gate(project).returncode == 0
 
 
 def test_results_of_other_inputs_are_not_judged(copy_of, wine: Path):
     project = copy_of(wine)
     change_params(project, train={"learning_rate": 5})
     done = gate(project, "--base", "HEAD")
-    assert (done.stdout.split(";")[0], done.returncode) == ("FAILS  stale: train", 1)
+    assert (done.stdout.split(";")[0], done.returncode) == ("FAIL  stale: train", 1)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +372,10 @@ def test_a_pull_request_is_judged_by_the_gate_of_its_base(copy_of, wine: Path):
     commit(project)
     assert "at most 9" in gate(project).stdout
     assert "at most 0.5" in gate(project, "--base", "HEAD~1").stdout
-    assert "holds  no loss beyond noise and 0.01        +0 (+0 to +0)" in gate(project, "--base", "HEAD~1").stdout
+    found = gate(project, "--base", "HEAD~1").stdout.partition("\nBy this folder's own gate")[0]
+    assert re.search(r"^PASS  no loss against the base +\+0 \(\+0 to \+0\)", found, re.MULTILINE)
+    assert re.search(r"^n/a   better than the baseline linear .*; fails on the base too$", found, re.MULTILINE)
+    assert gate(project, "--base", "HEAD~1").returncode == 0
 
 
 def rows_stay(project: Path) -> Rule:
@@ -268,7 +444,7 @@ def test_a_base_that_cannot_be_read_is_no_pass(copy_of, wine: Path):
     change_params(project, gate={"floor": None, "slice_floor": None})
     done = gate(project, "--base", "HEAD")
     assert done.returncode == 1
-    assert "FAILS  no loss beyond noise and 0.01        not judged: the base can't be read" in done.stdout
+    assert re.search(r"^FAIL  no loss against the base +not judged: the base can't be read", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]", json.dumps({"scores": 3}), json.dumps({"scores": {}}), "\udcff"])

@@ -1,0 +1,46 @@
+"""The releases that a commit builds on: Git tags as GTO makes them, such as `late-flights@v1.2.0`."""
+
+import re
+
+from src.core.git import git, head
+from src.review.results import Revision
+
+TAG = re.compile(r"(?P<name>[\w./=-]+)@v(?P<version>[\w.+-]+)(?P<taken_back>!?)(#\d+)?", re.ASCII)
+
+
+def last_release(revision: Revision) -> Revision | None:
+    """The last release whose commit is that of a revision or an ancestor of it; None if there is none.
+
+    Of the releases of one name it's the one with the highest version, by semantic versioning, that wasn't taken back
+    (GTO does that by a tag `NAME@VERSION!`). If a repository releases under several names, it's the one that the fewest
+    commits were made after.
+    """
+    tip = revision.commit or head()
+    if tip is None:
+        return None
+    tags = git("for-each-ref", f"--merged={tip}", "--format=%(refname:strip=2)", "refs/tags").splitlines()
+    newest = newest_by_name(tags)
+    since = {tag: int(git("rev-list", "--count", f"refs/tags/{tag}..{tip}")) for tag in newest}
+    if not since:
+        return None
+    tag = min(newest, key=lambda name: since[name])
+    return Revision(tag, Revision.of(f"refs/tags/{tag}").commit)
+
+
+def newest_by_name(tags: list[str]) -> list[str]:
+    """Of tags such as `late-flights@v1.2.0` the one with the highest version of each name; others are passed over."""
+    found = [match for match in map(TAG.fullmatch, sorted(tags)) if match]
+    if not found:
+        return []
+    # It comes with GTO, and is only needed where something was released.
+    from semver import Version  # noqa: PLC0415
+
+    taken_back = {match.group("name", "version") for match in found if match["taken_back"]}
+    newest: dict[str, tuple[Version, str]] = {}
+    for match in found:
+        name, text = match.group("name", "version")
+        if Version.is_valid(text) and (name, text) not in taken_back:
+            version = Version.parse(text)
+            if name not in newest or version > newest[name][0]:
+                newest[name] = version, match.string
+    return [tag for _, tag in newest.values()]
