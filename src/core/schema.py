@@ -71,8 +71,8 @@ def _infer_column(values: pd.Series, private: bool) -> pa.Column:
 
 def _finite(values: pd.Series) -> NDArray[np.float64]:
     """The numbers of a column that are neither missing nor infinite."""
-    numbers = np.asarray(values.to_numpy(float))
-    return numbers[np.isfinite(numbers)]
+    numbers: NDArray[np.float64] = values.to_numpy(float)
+    return np.asarray(numbers[np.isfinite(numbers)])
 
 
 @cache

@@ -153,7 +153,7 @@ def check_threshold(
 
     Looked at are the two bins of the calibration curve between which the threshold lies. The threshold can't be trusted
     if in one of them the mean prediction and the observed rate differ by more than MOST_MISCALIBRATED of the smaller of
-    the threshold and its complement, and by more than chance explains: 95 times in 100 a calibrated model passes.
+    the threshold and its complement, and by more than chance explains 99 times in 100.
 
     Args:
         threshold: the probability from which on the positive class is acted on.
@@ -178,7 +178,7 @@ def check_threshold(
         # Resamples of few rows may hold no positive, and then show no noise: calibrated rows vary at least by this.
         least = np.sqrt((guess[rows] * (1 - guess[rows])).sum()) / rows.sum()
         deviation = max(float(np.nanstd(resampled) * np.sqrt(units / (units - 1))), float(least))
-        margin = float(stdtrit(units - 1, 1 - 0.025 / 2)) * deviation  # 95 times in 100 in both bins (Bonferroni)
+        margin = float(stdtrit(units - 1, 1 - 0.005 / 2)) * deviation  # 99 times in 100 in both bins (Bonferroni)
         found.append(
             {
                 "rows": int(rows.sum()),

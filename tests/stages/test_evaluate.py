@@ -12,7 +12,7 @@ from src.core.examples import features
 from src.core.files import read_table
 from src.core.models import load_model
 from src.core.params import read_params
-from src.stages.evaluate import calibration, thinned
+from src.stages.evaluate import calibration, check_threshold, thinned
 
 
 def results(project: Path, name: str) -> dict:
@@ -37,6 +37,18 @@ def test_two_classes_have_the_scores_of_the_stored_model(demo: Path):
     ] == confusion_matrix(valid["late"], guess[:, 1] >= 0.25).tolist()
 
 
+def test_the_constant_actions_cost_what_their_errors_cost(demo: Path):
+    late = {part: read_table(demo / f"data/split/{part}.parquet")["late"].mean() for part in ("train", "valid")}
+    evaluation = results(demo, "evaluation.json")
+    assert evaluation["scores"]["never"] == {"cost": evaluation["scores"]["never"]["cost"]}
+    assert evaluation["scores"]["never"]["cost"]["score"] == pytest.approx(3 * late["valid"], rel=1e-5)
+    assert evaluation["scores"]["always"]["cost"]["score"] == pytest.approx(1 - late["valid"], rel=1e-5)
+    # On train, which evaluate doesn't read: acting on every row costs 1 - share, acting on none 3 * share.
+    best = "always" if 1 - late["train"] <= 3 * late["train"] else "never"
+    assert evaluation["decision"]["best_constant_action"] == best
+    assert set(results(demo, "scores.json")) == set(evaluation["scores"]["model"]), "of the model alone"
+
+
 def test_more_classes_have_the_scores_of_the_stored_model(wine: Path):
     valid, guess = predictions(wine)
     assert results(wine, "scores.json")["log_loss"] == pytest.approx(log_loss(valid["target"], guess), rel=1e-5)
@@ -50,7 +62,8 @@ def test_regression_has_the_scores_of_the_stored_model(weather: Path):
 @pytest.mark.parametrize("project", ["demo", "wine", "weather"])
 def test_intervals_hold_their_scores_and_baselines_have_them_too(request: pytest.FixtureRequest, project: str):
     evaluation = results(request.getfixturevalue(project), "evaluation.json")
-    assert set(evaluation["scores"]) == {"model", "linear", "prior"}
+    constant = {"always", "never"} if project == "demo" else set()
+    assert set(evaluation["scores"]) == {"model", "linear", "prior"} | constant
     for scores in evaluation["scores"].values():
         for metric, score in scores.items():
             assert score["low"] <= score["high"]
@@ -71,7 +84,8 @@ def test_the_draws_are_there_for_the_whole_the_slices_and_the_baselines(demo: Pa
     assert list(bootstrap.columns[5:]) == [str(draw) for draw in range(500)]
     assert list(refits.columns[5:]) == [str(draw) for draw in range(5)]
     assert set(bootstrap["rows"]) == set(refits["rows"])
-    assert set(bootstrap["model"]) == {"model", "linear", "prior"}
+    assert set(bootstrap["model"]) == {"model", "linear", "prior", "always", "never"}
+    assert set(bootstrap[bootstrap["model"].isin(["always", "never"])]["metric"]) == {"cost"}
     assert len(bootstrap[bootstrap["column"] == "carrier"]) == len(results(demo, "slices.json")["carrier"])
 
 
@@ -95,3 +109,56 @@ def test_a_curve_is_thinned_to_its_shape():
 
 def test_calibration_bins_have_ten_rows_at_least():
     assert calibration(np.zeros(20), np.r_[np.zeros(19), 1.0])["rows"].tolist() == [20]
+
+
+def threshold_check(truth: np.ndarray, guess: np.ndarray, groups: np.ndarray, threshold: float = 0.25) -> dict:
+    """What `check_threshold` finds, with resamples of whole groups."""
+    rng, count = np.random.default_rng(1), groups.max() + 1
+    weights = np.stack([np.bincount(rng.integers(0, count, count), minlength=count)[groups] for _ in range(200)])
+    return check_threshold(threshold, truth, guess, weights, count)
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.25, 0.5])
+@pytest.mark.parametrize(("rows", "groups"), [(100, 100), (1000, 1000), (1000, 30)])
+def test_the_threshold_of_a_calibrated_model_is_trusted(rows: int, groups: int, threshold: float):
+    """Where rows are grouped, a group's rows share their chance, and predictions are right on average over groups."""
+    alarms = 0
+    for trial in range(60):
+        rng = np.random.default_rng([rows, trial])
+        group = np.arange(rows) % groups
+        likely = rng.beta(1, 4, rows)
+        shared = rng.choice([-0.8, 0.8], groups)[group] * likely * (1 - likely) if groups < rows else 0
+        alarms += not threshold_check(rng.random(rows) < likely + shared, likely, group, threshold)["trusted"]
+    assert alarms <= 3
+
+
+@pytest.mark.parametrize("off", [-0.1, 0.1])
+def test_the_threshold_of_a_miscalibrated_model_is_not_trusted(off: float):
+    rng = np.random.default_rng(0)
+    likely = rng.beta(2, 4, 5000)
+    truth, rows = rng.random(5000) < likely, np.arange(5000)
+    assert threshold_check(truth, likely, rows)["trusted"]
+    found = threshold_check(truth, np.clip(likely + off, 0, 1), rows)
+    assert not found["trusted"]
+    below, above = found["bins"]
+    assert below["predicted"] < 0.25 <= above["predicted"]
+    assert below["observed"] - below["predicted"] == pytest.approx(-off, abs=0.04)
+    # Probabilities that are off elsewhere are no reason to distrust the threshold.
+    far = np.where(likely > 0.5, np.clip(likely + off, 0.5, 1), likely)
+    assert threshold_check(truth, far, rows)["trusted"]
+
+
+def test_a_threshold_beyond_all_predictions_is_checked_against_the_nearest():
+    rng = np.random.default_rng(0)
+    likely = rng.random(2000) * 0.1
+    truth, rows = rng.random(2000) < likely, np.arange(2000)
+    found = threshold_check(truth, likely, rows, threshold=0.9)
+    assert found["trusted"]
+    assert len(found["bins"]) == 1
+    assert not threshold_check(rng.random(2000) < likely + 0.5, likely, rows, threshold=0.9)["trusted"]
+
+
+def test_a_few_rows_without_a_positive_are_no_reason_to_distrust():
+    """Their resamples have no positive either, and so show no noise."""
+    rare = np.zeros(100, dtype=bool)
+    assert threshold_check(rare, np.linspace(0.05, 0.15, 100), np.arange(100), 0.1)["trusted"]
