@@ -104,7 +104,8 @@ def _floor(rule: str, score: float | None, bound: float, up: bool, note: str = "
 def _baselines(gate: Gate, here: Results) -> Iterator[Rule]:
     for name in BASELINES:
         ahead = gain(beyond(here, name, gate.metric), gate.metric)
-        yield Rule(f"better than the baseline {name}", ahead.low > 0, _interval(ahead))
+        holds = None if math.isinf(ahead.low) else ahead.low > 0
+        yield Rule(f"better than the baseline {name}", holds, _interval(ahead))
 
 
 def _no_loss(gate: Gate, here: Results, base: Results | None, no_base: str) -> Rule:

@@ -5,13 +5,14 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from src.review.report import MOST_BYTES, write_report
+from src.review.noise import Verdict
+from src.review.report import MEANINGS, MOST_BYTES, write_report
 from src.review.results import FOLDER, Revision
 from tests.conftest import change_params, check, commit, run
 
@@ -94,7 +95,10 @@ def test_data_and_slices_that_moved_are_shown(copy_of, wine: Path, worse: Path, 
     project = copy_of(wine)
 
     def large(content: dict[str, Any]) -> dict[str, Any]:
-        return {column: {k: v | {"small": False, "units": 5} for k, v in values.items()} for column, values in content.items()}
+        return {
+            column: {k: v | {"small": False, "units": 5} for k, v in values.items()}
+            for column, values in content.items()
+        }
 
     edit(project, "slices.json", large)
     check("cp", "-r", str(worse / "metrics"), str(project), cwd=project)
@@ -114,6 +118,10 @@ def test_data_and_slices_that_moved_are_shown(copy_of, wine: Path, worse: Path, 
     assert "| `flavanoids` | 0.500 |" in text
     assert "3 slices compared" in text
     assert "**worse** |" in text.split("### For whom")[1]
+
+
+def test_each_verdict_has_words_for_the_headline():
+    assert set(MEANINGS) == set(get_args(Verdict))
 
 
 def test_turned_round_it_is_better(worse: Path, told):
