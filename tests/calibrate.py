@@ -1,27 +1,32 @@
 """Are the verdicts right? A simulation in which the truth is known.
 
-    python -m tests.calibrate    # prints the tables of docs/review.md; about 40 minutes on one core
+    python -m tests.calibrate [TABLE]...    # writes the tables of docs/review.md, all of them or those that are named
 
 Two ways of training differ a little. The truth is the difference of their scores that is expected over new training
 rows and new validation rows: the mean over many of both. A trial has one training set and one set of validation rows,
 and does with them what `train` and `evaluate` do: a fit, refits on halves, resamples. What `compare` makes of them
 should hold the truth in 95 of 100 trials, and `verdict` should say what is so.
 
-- coverage: how often the interval holds the truth, by metric, for linear models and boosting;
+- coverage: how often the interval holds the truth, where each row is alone;
+- shared: the same where rows share their chance, in a few groups or in days, and for all slices at once;
 - verdicts: another seed, a model that has hardly learned, a useful new feature;
-- power: how often a difference is seen, by its size.
+- power: how often a difference is seen, by its size;
+- draws: how often it's seen by the number of refits and resamples, and what they cost.
 
-A trial's 300 and 3,000 validation rows are the first of its 30,000, so that the same fits serve all three.
+Trials run on all cores, each in one thread. A table is written to docs/review.md as soon as it's whole, between the
+comments that bear its name; a run that was ended goes on with the tables that are left.
 """
 
+import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -30,15 +35,16 @@ from threadpoolctl import threadpool_limits
 
 from src.core.examples import Kind, Target
 from src.core.params import Costs, Data
-from src.core.resamples import bootstrap, half
+from src.core.resamples import Draws, bootstrap, bootstrap_slices, half
 from src.core.scores import Array, draws_table, metrics_of, score_draws
-from src.review.noise import compare, verdict
+from src.review.noise import Slice, compare, compare_slices, verdict
 from src.review.results import SERIES, Results
-from tests.conftest import ROLES
+from tests.conftest import ROLES, ROOT
 
+DOCS = ROOT / "docs/review.md"
 SIZES = (300, 3_000, 30_000)
-TRAIN_ROWS, REFITS = 2_000, 5
-DATA = Data(**ROLES | {"source": "none", "read": {}, "target": "target", "task": "classification", "id": "id"})
+TRAIN_ROWS, REFITS, RESAMPLES = 2_000, 10, 200
+TRIALS, FEWER_TRIALS, FITS = 1_000, 200, 500  # of a line that counts, of others; fits by which the truth is known
 TARGETS: dict[Kind, Target] = {
     "two classes": Target((False, True)),
     "more classes": Target((0, 1, 2)),
@@ -46,6 +52,7 @@ TARGETS: dict[Kind, Target] = {
 }
 KNOWN = {"a": 1, "b": -0.7, "c": 0.5, "d": -0.3, "e": 0.2, "f": 0, "g": 0, "h": 0}  # what each says of the target
 NEW = {f"new {weight}": weight for weight in (0, 0.1, 0.2, 0.3, 0.4, 0.6)}
+PLACES, KINDS = (0.5, 0.25, 0.12, 0.08, 0.05), (0.6, 0.3, 0.1)  # the shares of two columns' slices
 
 
 class Way(NamedTuple):
@@ -57,13 +64,38 @@ class Way(NamedTuple):
 
 
 class Case(NamedTuple):
-    """Ways of training, each to be compared with `base`, by these metrics (none: all that apply)."""
+    """Ways of training, each to be compared with `base`.
+
+    Attributes:
+        kind: of the target.
+        base: the way that the others are compared with.
+        ways: the others, by name.
+        metrics: which to compare; none: all that apply.
+        sizes: numbers of validation rows. The fewer are the first of the most, so that the same fits serve all.
+        units: what rows share their chance in: nothing, groups, or days.
+        valid_units: how many of these there are among the validation rows.
+        train_units: and among the training rows.
+        resamples: of the validation rows.
+        refits: on halves of the training rows.
+    """
 
     kind: Kind
     base: Way
     ways: Mapping[str, Way]
     metrics: tuple[str, ...] = ()
-    resamples: int = 500
+    sizes: tuple[int, ...] = SIZES
+    units: str = "rows"
+    valid_units: int = 0
+    train_units: int = 0
+    resamples: int = RESAMPLES
+    refits: int = REFITS
+
+    @property
+    def data(self) -> Data:
+        """The columns' roles."""
+        role = {"rows": {}, "groups": {"group": "unit"}, "days": {"time": "unit"}}[self.units]
+        task = "regression" if self.kind == "regression" else "classification"
+        return Data(**ROLES | {"source": "none", "read": {}, "target": "target", "task": task, "id": "id"} | role)
 
 
 def linear(kind: Kind, strength: float = 1) -> BaseEstimator:
@@ -84,93 +116,160 @@ def with_new(way: Way, weight: float) -> Way:
     return way._replace(features=(*way.features, f"new {weight}"))
 
 
-def sample(kind: Kind, rows: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Rows whose target hangs on the features by their weights, a product and a square."""
+def unit_of_rows(case: Case, rows: int, count: int) -> pd.Series:
+    """The group or the day of each row, in as many units; of any kind, where rows are alone."""
+    number = pd.Series(np.arange(rows) * max(count, 1) // rows)
+    return pd.Timestamp("2020-01-01") + pd.to_timedelta(number, unit="D") if case.units == "days" else number
+
+
+def slices_of_rows(rows: int) -> dict[tuple[str, str], NDArray[np.bool_]]:
+    """The slices of two columns, as `slices` finds them; which row is in which is the same in all trials."""
+    rng = np.random.default_rng(3)
+    columns = {"place": rng.choice(len(PLACES), rows, p=PLACES), "kind": rng.choice(len(KINDS), rows, p=KINDS)}
+    found = {(name, str(value)): column == value for name, column in columns.items() for value in np.unique(column)}
+    return dict(sorted(found.items(), key=lambda item: -item[1].sum()))
+
+
+def sample(case: Case, rows: int, count: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Rows whose target depends on the features by their weights, a product and a square.
+
+    Each unit has a chance of its own, which moves one feature, the target, and how much the new features say.
+    """
     weights = KNOWN | NEW
     table = pd.DataFrame(rng.normal(size=(rows, len(weights))), columns=list(weights))
-    latent = table @ pd.Series(weights) + 0.5 * table["a"] * table["b"] + 0.3 * table["c"] ** 2
-    latent += rng.logistic(size=rows)
+    table["unit"] = unit_of_rows(case, rows, count)
+    codes = pd.factorize(table["unit"])[0]
+    moved, target_moved, said = rng.normal(size=(3, count or 1))[:, codes] if count else np.zeros((3, rows))
+    table["a"] += 0.5 * moved
+    latent = table[list(KNOWN)] @ pd.Series(KNOWN) + (1 + 0.5 * said) * (table[list(NEW)] @ pd.Series(NEW))
+    latent += 0.5 * table["a"] * table["b"] + 0.3 * table["c"] ** 2 + 0.7 * target_moved + rng.logistic(size=rows)
     target = {"two classes": latent > 1.5, "more classes": np.digitize(latent, [-1, 1.5]), "regression": latent}
-    return table.assign(id=range(rows), target=target[kind])
+    table = table.assign(id=range(rows), target=target[case.kind])
+    table.attrs["block"] = "day" if case.units == "days" else None
+    return table
 
 
-def predict(way: Way, kind: Kind, train: pd.DataFrame, valid: pd.DataFrame, draw: int = 0) -> Array:
-    """What a model that was fitted on `train` says of `valid`; a refit's seed is the way's and its number."""
+def predict(way: Way, case: Case, train: pd.DataFrame, valid: pd.DataFrame, draw: int = 0) -> Array:
+    """What a model that was fitted on `train` predicts for `valid`; a refit's seed is the way's and its number."""
     model = clone(way.estimator).set_params(random_state=way.seed + draw)
-    model.fit(train[list(way.features)].to_numpy(), train[DATA.target].to_numpy())
-    return TARGETS[kind].predict(model, valid[list(way.features)].to_numpy())
+    model.fit(train[list(way.features)].to_numpy(), train["target"].to_numpy())
+    return TARGETS[case.kind].predict(model, valid[list(way.features)].to_numpy())
 
 
 @cache
-def halves() -> list[NDArray[np.bool_]]:
-    """Which training rows each refit has: the same in all trials, since the ids are."""
-    return [half(pd.DataFrame({DATA.id_column: range(TRAIN_ROWS)}), DATA, draw) for draw in range(REFITS)]
+def resamples(
+    units: str, rows: int, count: int, draws: int, sliced: bool
+) -> tuple[Draws, dict[tuple[str, str], Draws]]:
+    """The resamples of the whole and of the slices: the same in all trials, since the ids are."""
+    case = Case("regression", Way(Ridge()), {}, units=units)
+    table = pd.DataFrame({"id": range(rows), "unit": unit_of_rows(case, rows, count)})
+    table.attrs["block"] = "day" if units == "days" else None
+    whole = bootstrap(table, case.data, draws)
+    return whole, bootstrap_slices(table, case.data, slices_of_rows(rows), whole) if sliced else {}
 
 
-@cache
-def resamples(rows: int, count: int) -> NDArray[np.int16]:
-    """How often each validation row is in each resample: the same in all trials, too."""
-    return np.stack(list(bootstrap(pd.DataFrame({DATA.id_column: range(rows)}), DATA, count)), dtype=np.int16)
-
-
-def scores(case: Case, truth: NDArray[Any], guess: Array, draws: NDArray[np.integer] | None = None) -> pd.DataFrame:
+def scores(case: Case, truth: NDArray[Any], guess: Array, weights: NDArray[np.integer] | None = None) -> pd.DataFrame:
     """The scores of each draw, or of all rows: a line for each metric."""
     metrics = metrics_of(case.kind, Costs(false_positive=1, false_negative=3) if case.kind == "two classes" else None)
     wanted = {name: metrics[name] for name in case.metrics or metrics}
-    return score_draws(wanted, truth, guess, np.ones((1, len(truth)), dtype=np.int64) if draws is None else draws)
+    return score_draws(wanted, truth, guess, np.ones((1, len(truth)), dtype=np.int64) if weights is None else weights)
 
 
-def results(case: Case, truth: NDArray[Any], guess: Array, refits: list[Array]) -> Results:
-    """What `evaluate` writes, from what a model and its refits say of the validation rows."""
-    whole = ("model", "", "")
-    resampled = {whole: scores(case, truth, guess, resamples(len(truth), case.resamples))}
-    refitted = {whole: pd.concat([scores(case, truth, each) for each in refits], axis=1, ignore_index=True)}
-    tables = [draws_table("rows", draws).set_index(SERIES) for draws in (resampled, refitted)]
+def results(case: Case, truth: NDArray[Any], guess: Array, refits: list[Array], sliced: bool) -> Results:
+    """What `evaluate` writes, from what a model and its refits predict for the validation rows."""
+    whole, parts = resamples(case.units, len(truth), case.valid_units, case.resamples, sliced)
+    slices = slices_of_rows(len(truth)) if sliced else {}
+    resampled = {("model", "", ""): scores(case, truth, guess, whole.weights)}
+    refitted = {("model", "", ""): [scores(case, truth, each) for each in refits]}
+    points: dict[str, dict[str, Any]] = {}
+    for (column, value), rows in slices.items():
+        name, draws = ("model", column, value), parts[column, value]
+        resampled[name] = scores(case, truth[rows], guess[rows], draws.weights)
+        refitted[name] = [scores(case, truth[rows], each[rows]) for each in refits]
+        points.setdefault(column, {})[value] = {
+            **scores(case, truth[rows], guess[rows])[0],
+            "units": draws.units,
+            "small": rows.sum() < 100 or draws.units < 5,
+        }
+    joined = {name: pd.concat(each, axis=1, ignore_index=True) for name, each in refitted.items()}
+    tables = [draws_table("rows", draws).set_index(SERIES) for draws in (resampled, joined)]
     point = {metric: {"score": score} for metric, score in scores(case, truth, guess)[0].items()}
-    return Results({"model": point}, {}, *tables)
+    train_units = case.train_units or TRAIN_ROWS
+    units = {"valid": whole.units, "train": train_units, "half": (train_units + 1) // 2}
+    return Results({"model": point}, points, *tables, units)
 
 
 def draw_rows(case: Case, rows: int, *seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """New training rows and so many new validation rows."""
     rng = np.random.default_rng(seed)
-    return sample(case.kind, TRAIN_ROWS, rng), sample(case.kind, rows, rng)
+    return sample(case, TRAIN_ROWS, case.train_units, rng), sample(case, rows, case.valid_units, rng)
 
 
-@threadpool_limits.wrap(limits=1)
-def expect(case: Case, fits: int) -> pd.DataFrame:
-    """The true differences from the base: a line for each metric, a column for each way."""
-    total = dict.fromkeys(case.ways, 0)
-    for draw in range(fits):
-        train, valid = draw_rows(case, max(SIZES), 1, draw)
-        truth = TARGETS[case.kind].truth(valid[DATA.target])
-        base = scores(case, truth, predict(case.base, case.kind, train, valid))[0]
-        for name, way in case.ways.items():
-            total[name] += (scores(case, truth, predict(way, case.kind, train, valid))[0] - base) / fits
-    return pd.DataFrame(total)
-
-
-def run(case: Case, way: Way, train: pd.DataFrame, valid: pd.DataFrame, sizes: tuple[int, ...]) -> dict[int, Results]:
-    """What `train` and `evaluate` find, by the number of validation rows."""
-    truth = TARGETS[case.kind].truth(valid[DATA.target])
-    guess = predict(way, case.kind, train, valid)
-    refits = [predict(way, case.kind, train[rows], valid, draw) for draw, rows in enumerate(halves())]
-    return {rows: results(case, truth[:rows], guess[:rows], [each[:rows] for each in refits]) for rows in sizes}
-
-
-@threadpool_limits.wrap(limits=1)  # fits this small are slower with threads, which wait for each other spinning
-def trials(case: Case, count: int, sizes: tuple[int, ...] = SIZES) -> pd.DataFrame:
-    """What is found: a line for each trial, way, number of validation rows and metric."""
-    found = []
-    for trial in range(count):
-        train, valid = draw_rows(case, max(sizes), 2, trial)
-        base = run(case, case.base, train, valid, sizes)
-        for name, way in case.ways.items():
-            for rows, here in run(case, way, train, valid, sizes).items():
-                for metric in here.scores["model"]:
-                    difference = compare(here, base[rows], metric)
-                    says = verdict(difference, metric, smallest=0)
-                    found.append({"way": name, "metric": metric, "rows": rows, "says": says, **difference._asdict()})
+def expected_once(case: Case, draw: int, sliced: bool) -> pd.DataFrame:
+    """The differences from the base for one draw of rows, on many of new units: of a metric or of a slice, by way."""
+    many = case._replace(valid_units=100 * bool(case.valid_units))
+    train, valid = draw_rows(many, max(SIZES), 1, draw)
+    truth = TARGETS[case.kind].truth(valid["target"])
+    slices = slices_of_rows(len(valid)) if sliced else {}
+    found: dict[str, dict[Any, float]] = {}
+    base = predict(case.base, case, train, valid)
+    for name, way in case.ways.items():
+        guess = predict(way, case, train, valid)
+        found[name] = dict(scores(case, truth, guess)[0] - scores(case, truth, base)[0])
+        for part, rows in slices.items():
+            difference = scores(case, truth[rows], guess[rows])[0] - scores(case, truth[rows], base[rows])[0]
+            found[name][part] = difference.iloc[0]
     return pd.DataFrame(found)
+
+
+def run(case: Case, way: Way, train: pd.DataFrame, valid: pd.DataFrame, sliced: bool) -> dict[int, Results]:
+    """What `train` and `evaluate` find, by the number of validation rows."""
+    truth = TARGETS[case.kind].truth(valid["target"])
+    guess = predict(way, case, train, valid)
+    halves = [half(train, case.data, draw) for draw in range(case.refits)]
+    refits = [predict(way, case, train[each.rows], valid, draw) for draw, each in enumerate(halves)]
+    return {
+        rows: results(case, truth[:rows], guess[:rows], [each[:rows] for each in refits], sliced) for rows in case.sizes
+    }
+
+
+def trial(case: Case, number: int, sliced: bool) -> list[dict[str, Any]]:
+    """What is found in one trial: a line for each way, number of validation rows and metric (or slice)."""
+    found = []
+    train, valid = draw_rows(case, max(case.sizes), 2, number)
+    base = run(case, case.base, train, valid, sliced)
+    for name, way in case.ways.items():
+        for rows, here in run(case, way, train, valid, sliced).items():
+            compared = (
+                compare_slices(here, base[rows], case.metrics[0])
+                if sliced
+                else [(metric, compare(here, base[rows], metric)) for metric in here.scores["model"]]
+            )
+            for what, difference in compared:
+                says = "" if isinstance(what, Slice) else verdict(difference, what, smallest=0)
+                line = {"trial": number, "way": name, "metric": what, "rows": rows, "says": says}
+                found.append(line | difference._asdict())
+    return found
+
+
+def parallel(function: Callable[..., Any], case: Case, count: int, sliced: bool = False) -> list[Any]:
+    """What a function returns for each of so many draws of a case, each in one thread, on all cores."""
+
+    def single(number: int) -> Any:
+        with threadpool_limits(limits=1):  # fits this small are slower with threads, which wait for each other spinning
+            return function(case, number, sliced)
+
+    return list(Parallel(n_jobs=-1)(delayed(single)(number) for number in range(count)))
+
+
+def expect(case: Case, fits: int, sliced: bool = False) -> pd.DataFrame:
+    """The true differences from the base: a line for each metric (and slice), a column for each way."""
+    return sum(parallel(expected_once, case, fits, sliced)) / fits
+
+
+def trials(case: Case, count: int, sliced: bool = False) -> pd.DataFrame:
+    """What is found in so many trials: a line for each trial, way, number of validation rows and metric (or slice)."""
+    return pd.DataFrame([line for lines in parallel(trial, case, count, sliced) for line in lines])
 
 
 def of_100(found: pd.DataFrame, so: pd.Series) -> pd.DataFrame:
@@ -179,17 +278,29 @@ def of_100(found: pd.DataFrame, so: pd.Series) -> pd.DataFrame:
     return counted.pivot_table(index=["way", "metric"], columns="rows", values="so", sort=False)
 
 
+def holds(found: pd.DataFrame, truth: pd.DataFrame) -> pd.Series:
+    """Whether each interval holds the truth."""
+    true = np.array(
+        [truth.loc[[metric], way].iloc[0] for metric, way in zip(found["metric"], found["way"], strict=True)]
+    )
+    return (found["low"] <= true) & (true <= found["high"])
+
+
 def covered(found: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     """In how many of 100 trials the interval holds the truth."""
-    true = np.array([truth.loc[metric, way] for metric, way in zip(found["metric"], found["way"], strict=True)])
-    return of_100(found, (found["low"] <= true) & (true <= found["high"]))
+    return of_100(found, holds(found, truth))
+
+
+def covered_at_once(found: pd.DataFrame, truth: pd.DataFrame) -> float:
+    """In how many of 100 trials the intervals of all slices hold their truths."""
+    return 100 * float(holds(found, truth).groupby([found["trial"], found["way"]]).all().mean())
 
 
 def telling_changes(iterations: int) -> Case:
     """Changes whose right verdict is known, which ends their names; boosting hangs on the seed by early stopping."""
     base = Way(boosting("two classes", iterations, early_stopping=True))
     ways = {
-        "another seed: noise": base._replace(seed=2),
+        "another seed: can't tell": base._replace(seed=2),
         "a twentieth of the iterations: worse": Way(boosting("two classes", iterations // 20)),
         "a useful feature: better": with_new(base, 0.6),
     }
@@ -201,42 +312,164 @@ def right(found: pd.DataFrame) -> pd.DataFrame:
     return of_100(found, found["says"] == found["way"].str.split(": ").str[1])
 
 
-def heading(title: str) -> None:
-    print(f"\n{title}\n\n| model | change | metric | true difference |", *(f"{rows:,} rows |" for rows in SIZES))
-    print("|---|---|---|--:|" + "--:|" * len(SIZES))
+def linear_changes(**more: Any) -> Case:
+    """Changes of a linear model: a weak new feature, and much more regularization."""
+    kind = more.get("kind", "two classes")
+    base = Way(linear(kind))
+    ways = {"a weak feature": with_new(base, 0.2), "held back": Way(linear(kind, 0.003))}
+    return Case(base=base, ways=ways, **{"kind": kind} | more)
 
 
-def show(model: str, truth: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Print lines of a Markdown table, and to stderr how long it took to get there."""
-    for (way, metric), counts in table.iterrows():
-        cells = [f" {counts[rows]:.3g} |" if rows in counts else " |" for rows in SIZES]
-        print(f"| {model} | {way} | {metric} | {truth.loc[metric, way]:+.5f} |" + "".join(cells), flush=True)
-    print(f"{time.process_time():.0f} s", file=sys.stderr, flush=True)
+def shared_chance(units: str, count: int) -> Case:
+    """Changes of a linear model where rows share their chance in so many units, twice as many in train."""
+    return linear_changes(
+        units=units, valid_units=count, train_units=2 * count, sizes=(3_000,), metrics=("roc_auc", "log_loss", "brier")
+    )
+
+
+def sliced(units: str, count: int) -> Case:
+    """Changes of a linear model that are judged by slice."""
+    return shared_chance(units, count)._replace(metrics=("log_loss",), train_units=4 * count)
+
+
+Lines = list[list[str]]
+
+
+def lines_of(model: str, truth: pd.DataFrame, table: pd.DataFrame, sizes: tuple[int, ...] = SIZES) -> Lines:
+    """Lines of a Markdown table: how it was trained, what changed, the metric, the truth, and what was counted."""
+    return [
+        [model, way, metric, f"{truth.loc[metric, way]:+.5f}"]
+        + [f"{counts[rows]:.3g}" if rows in counts else "" for rows in sizes]
+        for (way, metric), counts in table.iterrows()
+    ]
+
+
+BY_SIZE = ["model", "change", "metric", "true difference:", *(f"{rows:,} rows:" for rows in SIZES)]
+
+
+def coverage() -> tuple[list[str], Lines]:
+    """In how many of 100 trials the interval holds the truth, where each row is alone."""
+    lines = []
+    for kind in TARGETS:
+        sizes = (3_000,) if kind == "more classes" else SIZES
+        ways = {"half the iterations": Way(boosting(kind, 25))}
+        trees = Case(kind, Way(boosting(kind, 50)), ways, sizes=sizes)
+        cases = (
+            ("linear", linear_changes(kind=kind, sizes=sizes), TRIALS),
+            ("boosting", trees, TRIALS if kind == "two classes" else FEWER_TRIALS),
+        )
+        for model, case, count in cases:
+            truth = expect(case, FITS)
+            lines += lines_of(model, truth, covered(trials(case, count), truth))
+    return BY_SIZE, lines
+
+
+def shared() -> tuple[list[str], Lines]:
+    """In how many of 100 trials the interval holds the truth, where rows share their chance, and for all slices."""
+    lines = []
+    for units, count in (("groups", 5), ("groups", 10), ("groups", 30), ("days", 30)):
+        case = shared_chance(units, count)
+        truth = expect(case, FITS)
+        counted = lines_of("linear", truth, covered(trials(case, TRIALS), truth), case.sizes)
+        lines += [[f"{count} {units}", *line[1:]] for line in counted]
+    for units, count in (("rows", 0), ("days", 30)):
+        case = sliced(units, count)
+        found, truth = trials(case, TRIALS, sliced=True), expect(case, FITS, sliced=True)
+        for way, part in found.groupby("way", sort=False):
+            what = f"all slices at once, {f'{count} {units}' if count else 'rows alone'}"
+            lines.append([what, str(way), case.metrics[0], "", f"{covered_at_once(part, truth):.3g}"])
+    return ["drawn together", "change", "metric", "true difference:", "of 100 trials:"], lines
+
+
+def verdicts() -> tuple[list[str], Lines]:
+    """In how many of 100 trials the verdict is the right one."""
+    case = telling_changes(iterations=100)
+    return BY_SIZE, lines_of("boosting", expect(case, 200), right(trials(case, FEWER_TRIALS)))
+
+
+def power() -> tuple[list[str], Lines]:
+    """In how many of 100 trials a feature of some weight is seen to make a difference."""
+    lines = []
+    for model, estimator, count in (
+        ("linear", linear("two classes"), FEWER_TRIALS),
+        ("boosting", boosting("two classes", 50), FEWER_TRIALS // 4),
+    ):
+        base = Way(estimator)
+        ways = {f"weight {weight}": with_new(base, weight) for weight in NEW.values()}
+        case = Case("two classes", base, ways, ("roc_auc", "log_loss"))
+        found = trials(case, count)
+        lines += lines_of(model, expect(case, 200), of_100(found, found["says"].isin(["better", "worse"])))
+    return BY_SIZE, lines
+
+
+def draws() -> tuple[list[str], Lines]:
+    """In how many of 100 trials a loss is seen in 30,000 rows, by the number of refits and of resamples."""
+    case = telling_changes(iterations=100)._replace(sizes=(30_000,), refits=20, resamples=1_000)
+    case = case._replace(ways={name: way for name, way in case.ways.items() if name.endswith(": worse")})
+    found = pd.DataFrame([line for lines in parallel(trial_by_draws, case, FEWER_TRIALS) for line in lines])
+    lines = []
+    for (refits, resampled), part in found.groupby(["refits", "resamples"]):
+        seen = part.assign(worse=100 * (part["says"] == "worse")).groupby("metric")["worse"].mean()
+        # A refit is half a fit: the rest of `train` is one fit, and the baselines.
+        cost = 1 + refits / 2
+        lines.append(
+            [
+                f"{refits}",
+                f"{resampled:,}",
+                *(f"{seen[metric]:.3g}" for metric in case.metrics),
+                f"{cost:g} fits",
+                f"{seen[case.metrics[0]] / cost:.3g}",
+            ]
+        )
+    header = [
+        "refits:",
+        "resamples:",
+        "seen by roc_auc, of 100:",
+        "by log_loss:",
+        "training:",
+        "seen by roc_auc a fit:",
+    ]
+    return header, lines
+
+
+def trial_by_draws(case: Case, number: int, by_slice: bool) -> list[dict[str, Any]]:
+    """A trial's verdicts by the first so many refits and resamples of it."""
+    train, valid = draw_rows(case, case.sizes[0], 2, number)
+    (way,) = case.ways.values()
+    both = [run(case, side, train, valid, by_slice)[case.sizes[0]] for side in (way, case.base)]
+    found = []
+    for refits in (5, 10, 20):
+        for count in (200, 500, 1_000):
+            here, base = (
+                Results(side.scores, {}, side.bootstrap.iloc[:, :count], side.refits.iloc[:, :refits], side.units)
+                for side in both
+            )
+            for metric in case.metrics:
+                says = verdict(compare(here, base, metric), metric, smallest=0)
+                found.append({"refits": refits, "resamples": count, "metric": metric, "says": says})
+    return found
+
+
+TABLES = {table.__name__: table for table in (coverage, shared, verdicts, power, draws)}
+
+
+def write(name: str, header: list[str], lines: Lines) -> None:
+    """Put a table in its place in docs/review.md; a column whose name ends in a colon holds numbers."""
+    rule = ["--:" if column.endswith(":") else "---" for column in header]
+    written = [[column.removesuffix(":") for column in header], rule, *lines]
+    table = "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in written)
+    text = DOCS.read_text(encoding="utf-8")
+    place = re.compile(rf"(<!-- calibrate: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+    assert place.search(text), f"{DOCS} has no place for the table {name}"
+    DOCS.write_text(place.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text), encoding="utf-8")
+    print(f"\n{table}", flush=True)
 
 
 def main() -> None:
-    heading("In how many of 100 trials the interval holds the truth")
-    for kind in TARGETS:
-        sizes = (3_000,) if kind == "more classes" else SIZES
-        base = Way(linear(kind))
-        lines = Case(kind, base, {"a weak feature": with_new(base, 0.2), "held back": Way(linear(kind, 0.003))})
-        trees = Case(kind, Way(boosting(kind, 50)), {"half the iterations": Way(boosting(kind, 25))})
-        for model, case, count, fits in (("linear", lines, 200, 400), ("boosting", trees, 100, 200)):
-            truth, found = expect(case, fits), trials(case, count, sizes)
-            show(model, truth, covered(found, truth))
-
-    heading("In how many of 100 trials the verdict is the right one")
-    case = telling_changes(iterations=100)
-    show("boosting", expect(case, 100), right(trials(case, 100)))
-
-    heading("In how many of 100 trials a feature of this weight is seen to make a difference")
-    for model, base, count in (
-        ("linear", Way(linear("two classes")), 100),
-        ("boosting", Way(boosting("two classes", 50)), 50),
-    ):
-        case = Case("two classes", base, {str(w): with_new(base, w) for w in NEW.values()}, ("roc_auc", "log_loss"))
-        found = trials(case, count)
-        show(model, expect(case, 100), of_100(found, found["says"].isin(["better", "worse"])))
+    for name in sys.argv[1:] or TABLES:
+        start = time.monotonic()
+        write(name, *TABLES[name]())
+        print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

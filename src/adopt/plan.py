@@ -32,7 +32,7 @@ from src.stages.split import FEWEST_GROUPS, split
 
 FEWEST_ROWS, FEWEST_OF_A_CLASS, ENOUGH_BLOCKS = 50, 5, 20
 TOO_CLOSE = "its values are too few or too close for moments that ten rows share; split by --group, or leave --time out"
-SEEDS, REFITS = range(1, 51), 5
+SEEDS, REFITS = range(1, 51), 10
 FEW_ROWS = 5_000  # from which on trees may be large
 Split = SplitByTime | SplitByShare
 POSITIVE = ("true", "yes", "y", "1", "1.0", "positive", "ja", "j", "oui", "sí", "si", "sim", "tak", "да")

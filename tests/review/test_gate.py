@@ -292,6 +292,27 @@ def test_a_loss_beyond_noise_and_the_smallest_difference_fails(score: float, hol
     assert verdicts(results(score), results(0.7))[-1] is holds
 
 
+def test_where_a_loss_is_not_refused_the_largest_possible_one_is_told():
+    assert judge(GATE, results(0.699), results(0.7))[-1].found.endswith("; a loss of up to 0.001 can't be ruled out")
+    assert "can't be ruled out" not in judge(GATE, results(0.7), results(0.7))[-1].found
+    unsure = judge(GATE, results(0.68), results(0.7, rows="other"))[-1]
+    assert unsure.holds
+    assert re.search(r"; a loss of up to 0\.0[45]\d? can't be ruled out$", unsure.found)
+
+
+def test_with_one_unit_to_draw_from_nothing_can_be_told():
+    here, base = (replace(results(score), units={"valid": 1, "train": 99, "half": 50}) for score in (0.6, 0.7))
+    rule = judge(GATE, here, base)[-1]
+    assert (rule.holds, rule.found) == (True, "-0.1 (no interval: too few rows to draw from)")
+    assert verdicts(here)[2:4] == [None, None], "no baseline is beaten beyond noise, nor isn't"
+    assert judge(GATE, base, base)[-1].found.startswith("+0 (+0 to +0)"), "nothing differs"
+
+
+def test_draws_that_are_missing_are_no_pass():
+    here = results(0.7)
+    assert judge(GATE, replace(here, refits=here.refits.iloc[:0]), results(0.7))[-1].holds is False
+
+
 def test_other_rows_are_compared_unpaired_and_that_is_said():
     verdict = judge(GATE, results(0.68), results(0.7, rows="other"))[-1]
     assert verdict.holds is True, "a difference of two noisy scores"

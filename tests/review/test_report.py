@@ -8,14 +8,15 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
 from src.review import report
-from src.review.report import MOST_BYTES, write_report
+from src.review.noise import Verdict
+from src.review.report import MEANINGS, MOST_BYTES, write_report
 from src.review.results import FOLDER, Revision
 from tests.conftest import change_params, check, commit, run
 
@@ -121,6 +122,10 @@ def test_data_and_slices_that_moved_are_shown(copy_of, wine: Path, worse: Path, 
     assert "| `flavanoids` | 0.500 |" in text
     assert "3 slices compared" in text
     assert "**worse** |" in text.split("### For whom")[1]
+
+
+def test_each_verdict_has_words_for_the_headline():
+    assert set(MEANINGS) == set(get_args(Verdict))
 
 
 def test_turned_round_it_is_better(worse: Path, told):

@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn.metrics import confusion_matrix, log_loss, r2_score, roc_auc_score
 
-from src.core.examples import features
+from src.core.examples import Target, features
 from src.core.files import read_table
 from src.core.models import load_model
 from src.core.params import read_params
-from src.stages.evaluate import calibration, check_threshold, thinned
+from src.core.resamples import bootstrap, resample, units
+from src.core.scores import metrics_of
+from src.stages.evaluate import calibration, check_threshold, interval, is_small, thinned
 
 
 def results(project: Path, name: str) -> dict:
@@ -81,12 +84,58 @@ def test_slices_have_their_rows_and_small_ones_are_marked(demo: Path):
 def test_the_draws_are_there_for_the_whole_the_slices_and_the_baselines(demo: Path):
     bootstrap = pd.read_csv(demo / "metrics/bootstrap.csv", keep_default_na=False, dtype=str)
     refits = pd.read_csv(demo / "metrics/refits.csv", keep_default_na=False, dtype=str)
-    assert list(bootstrap.columns[5:]) == [str(draw) for draw in range(500)]
-    assert list(refits.columns[5:]) == [str(draw) for draw in range(5)]
+    assert list(bootstrap.columns[5:]) == [str(draw) for draw in range(200)]
+    assert list(refits.columns[5:]) == [str(draw) for draw in range(10)]
     assert set(bootstrap["rows"]) == set(refits["rows"])
     assert set(bootstrap["model"]) == {"model", "linear", "prior", "always", "never"}
     assert set(bootstrap[bootstrap["model"].isin(["always", "never"])]["metric"]) == {"cost"}
     assert len(bootstrap[bootstrap["column"] == "carrier"]) == len(results(demo, "slices.json")["carrier"])
+
+
+def solved(weights: np.ndarray, scores: np.ndarray, losses: np.ndarray) -> int:
+    """Of how many rows the loss can be computed from mean losses with known weights, to a thousandth."""
+    found = np.linalg.lstsq(weights.astype(float), scores * weights.sum(axis=1), rcond=1e-9)[0]
+    return int((np.abs(found - losses) < 1e-3 * losses.std()).sum())
+
+
+def test_no_row_can_be_solved_for_from_the_scores_of_the_resamples(wine: Path):
+    data, valid = read_params(wine / "params.yaml").data, read_table(wine / "data/split/valid.parquet")
+    _, guess = predictions(wine)
+    losses = -np.log(guess[np.arange(len(valid)), valid["target"].to_numpy()])
+    weights = bootstrap(valid, data, 100).weights
+    written = pd.read_csv(wine / "metrics/bootstrap.csv", keep_default_na=False)
+    series = written[(written["model"] == "model") & (written["column"] == "") & (written["metric"] == "log_loss")]
+    scores = series.iloc[0, 5:].to_numpy(float)
+    np.testing.assert_allclose(scores, weights @ losses / weights.sum(axis=1), rtol=1e-4)
+    assert solved(weights, scores, losses) == 0
+    alone = resample(units(valid, data), 100).weights
+    assert solved(alone, alone @ losses / alone.sum(axis=1), losses) == len(valid), (
+        "if rows were drawn alone, all could"
+    )
+
+
+def test_the_interval_of_a_score_has_the_degrees_of_freedom_of_the_drawn_units(demo: Path, wine: Path):
+    for project, count in ((demo, 30), (wine, 3)):
+        evaluation = results(project, "evaluation.json")
+        assert evaluation["units"]["valid"] == count
+        draws = pd.read_csv(project / "metrics/bootstrap.csv", keep_default_na=False)
+        series = draws[(draws["model"] == "model") & (draws["column"] == "") & (draws["metric"] == "log_loss")]
+        deviation = np.sqrt(series.iloc[0, 5:].to_numpy(float).var(ddof=1) * count / (count - 1))
+        score = evaluation["scores"]["model"]["log_loss"]
+        assert score["high"] - score["score"] == pytest.approx(stats.t.ppf(0.975, count - 1) * deviation, rel=1e-3)
+        assert score["low"] >= 0
+
+
+def test_a_slice_inside_a_few_groups_is_small():
+    target, truth = Target((False, True)), np.arange(200) % 2 == 0
+    assert [is_small(target, truth, units) for units in (1, 4, 5)] == [True, True, False]
+    assert is_small(target, truth[:99], 20)
+    assert is_small(target, np.arange(200) < 9, 20)
+
+
+def test_one_unit_has_no_interval():
+    metric = metrics_of("regression", None)["rmse"]
+    assert np.isnan(interval(0.5, pd.Series([0.5] * 100), 1, metric)["low"])
 
 
 def test_each_task_has_its_curves(demo: Path, wine: Path, weather: Path):
