@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, check, copy_project, run
+from tests.conftest import ROOT, check, commit, copy_project, run
+from tests.review.small import new_project
 
+AS = ("-c", "user.name=A", "-c", "user.email=a@b")
 TARGETS = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M)
 
 
@@ -80,3 +82,33 @@ def test_make_clean_leaves_what_cannot_be_made_again(copy_of, wine: Path):
     assert check("git", "status", "--porcelain", cwd=project) == ""
     check("dvc", "checkout", cwd=project)
     assert (project / "models/model.skops").exists()
+
+
+@pytest.mark.parametrize("commits", ["none", "without results", "with results", "broken by a merge"])
+def test_make_undo_gives_back_what_is_committed(tmp_path: Path, commits: str):
+    # A stage that keeps its result in Git, in a file that the user's Git ignores everywhere.
+    stage = {"cmd": "mkdir -p metrics && cp a.in metrics/a.csv && cp a.in b.out", "deps": ["a.in"], "outs": ["b.out"]}
+    stages = {"a": stage | {"plots": [{"metrics/a.csv": {"cache": False}}]}}
+    project = new_project(tmp_path / "project", stages, **{"a.in": "1", ".git/info/exclude": "*.csv\n"})
+    check("git", "add", "--force", "metrics", cwd=project)
+    commit(project)
+    if commits == "none":
+        shutil.rmtree(project / ".git")
+        check("git", "init", "--quiet", cwd=project)
+    elif commits == "without results":
+        check("git", "rm", "--quiet", "-r", "--cached", "dvc.lock", "metrics", cwd=project)
+        check("git", *AS, "commit", "--quiet", "--message", "x", cwd=project)
+    elif commits == "broken by a merge":
+        (project / "dvc.lock").write_text("<<<<<<< HEAD\n")
+        (project / "metrics/a.csv").unlink()
+    else:
+        (project / "metrics/more.csv").write_text("2")
+    done = run("make", "--old-file", ".venv/installed", "--file", str(ROOT / "Makefile"), "undo", cwd=project)
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    if commits in ("none", "without results"):
+        assert not (project / "dvc.lock").exists()
+        assert not (project / "metrics").exists()
+    else:
+        assert check("git", "status", "--porcelain", "--ignored", "metrics", "dvc.lock", cwd=project) == ""
+        assert (project / "metrics/a.csv").read_text() == (project / "b.out").read_text() == "1"
+        assert "up to date" in check("dvc", "repro", "dvc.yaml", cwd=project)

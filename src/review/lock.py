@@ -98,7 +98,7 @@ def verify(committed: Revision, folder: Path = Path()) -> Verdict:
         UserError: there is no dvc.lock in the commit or the folder, or something can't be read.
     """
     if committed.read("dvc.lock") is None:
-        raise UserError("dvc.lock: not in the commit; run `dvc repro` and commit what it writes")
+        raise UserError("dvc.lock: not in the commit; `dvc repro`, `git add --all` and `git commit` bring it in")
     if (doubt := doubts(committed)) and doubt.word == "stale":
         return doubt
     file = folder / "dvc.lock"

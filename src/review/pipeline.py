@@ -131,7 +131,7 @@ def opened(folder: Path = Path(), config: dict[str, Any] | None = None, where: s
         said = " ".join(str(cause).split()).replace(f"{os.path.relpath(folder)}/", "").replace("'./", "'")
         if where:
             raise UserError(where + said) from None
-        if "dvc.lock' " in said:
+        if "dvc.lock'" in said:
             raise UserError(f"{said}; `make undo` brings the committed one back") from None
         raise UserError(f"{said}; `dvc repro --dry dvc.yaml` shows where") from None
 

@@ -47,13 +47,21 @@ def test_inputs_that_changed_after_the_run_are_named(copy_of, wine: Path, change
     change(project)
     done = lock(project)
     assert done.returncode == 1
-    assert done.stdout.endswith("`dvc repro` runs what must be run\n"), "not yet committed"
+    assert done.stdout.endswith("bring the results in line\n"), "not yet committed"
     commit(project)
     done = lock(project)
     assert done.returncode == 1
     assert done.stdout.startswith("stale\n")
     for line in stages + inputs:
         assert f" {line}\n" in done.stdout
+
+
+def test_a_dependency_that_dvc_yaml_no_longer_names_makes_nothing_stale(copy_of, wine: Path):
+    project = copy_of(wine)
+    text = (project / "dvc.yaml").read_text()
+    (project / "dvc.yaml").write_text(text.replace("      - data/schema.yaml\n", "", 1))
+    commit(project)
+    assert lock(project).stdout.startswith("as committed, and of these inputs")
 
 
 def test_a_folder_of_files_in_git_is_hashed_as_dvc_does(copy_of, wine: Path):
