@@ -11,7 +11,7 @@ repro: .venv/installed  ## run what has changed; show scores, baselines, gate
 	@python -m src.core.params && python -m src.review repro
 
 plots: .venv/installed  ## draw the pictures, into dvc_plots/index.html
-	@dvc plots show --out dvc_plots $(PICTURES)
+	@python -m src.plots $(PICTURES)
 
 gate: .venv/installed  ## what must hold before merging [BASE=main]
 	@python -m src.review gate $(if $(BASE),--base "$(BASE)")

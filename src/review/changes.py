@@ -9,6 +9,7 @@ population, with no row in common, stay below.
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple, NotRequired
 
 import numpy as np
@@ -23,11 +24,24 @@ from src.core.git import git_names
 from src.review.pipeline import read_pipeline
 from src.review.results import PARTS, Revision, flattened, id_column
 
-GUARDS = (
-    *("src/review/", "src/core/", "src/__init__.py", "src/stages/split.py", "src/stages/evaluate.py"),
-    *(".github/", ".dvc/", "dvc.yaml", "requirements", "Makefile"),
+# What of a change is known to be harmless; anything else is named to the reviewer, as code or as what judges.
+HARMLESS_FILES = re.compile(
+    r"""
+    dvc\.lock
+  | (?:[^/.][^/]*/)*[^/.][^/]*\.md
+  | docs/(?:[^/.][^/]*/)*[^/.][^/]*\.(?:gif|jpe?g|pdf|png|rst|svg|txt)
+  | metrics/(?:[^/.][^/]*/)*[^/.][^/]*\.(?:csv|json|tsv)
+  | data/source/(?:[^/.][^/]*/)*[^/.][^/]*\.(?:csv|dvc|gz|jsonl|ndjson|parquet|sha256|tsv|txt)
+    """,
+    re.VERBOSE,
 )
-GUARD_KEYS = ("gate.", "split.", "problem.costs", "evaluate.", "train.refits", "data.group")
+HARMLESS_PARAMS = re.compile(r"data\.(source|read(\..*)?)|train\.(?!refits$).*", re.DOTALL)
+CODE = re.compile(r"src/.*|requirements[\w-]*\.(in|txt)", re.DOTALL)
+# A name without its ending, since Python takes a folder or a compiled module before a `.py` of that name.
+JUDGING_CODE = re.compile(
+    r"src/(__init__|core|review|stages/(split|evaluate|validate))[./].*|src/stages\..*", re.DOTALL | re.IGNORECASE
+)
+LINKS = ("120000", "160000")  # Git's modes of a symbolic link and of a submodule
 DRAWS = 4000  # at least, and so many for each column looked at
 MORE_DRAWS = 100
 BARS = "▁▂▃▄▅▆▇█"
@@ -99,6 +113,13 @@ class Moved(NamedTuple):
     moved: int
 
 
+class Touched(NamedTuple):
+    """What of a change a person must look at: files and parameters that judge it, and code that the pipeline runs."""
+
+    judges: list[str]
+    code: list[str]
+
+
 def changed_keys(here: Mapping[str, Any], base: Mapping[str, Any]) -> Changed:
     """The dotted keys of two nested mappings whose values differ, as (base, here); None where there is no such key."""
     ours, theirs = flattened(dict(here)), flattened(dict(base))
@@ -122,13 +143,45 @@ def changed_files(here: Revision, base: Revision) -> list[str]:
     return sorted(git_names("diff", "--name-only", "--no-renames", "-z", *revisions, "--"))
 
 
-def guards(files: list[str], params: Changed) -> list[str]:
-    """What of a change touches the judging itself."""
-    return [
-        # Python finds a module in the project's folder before those that the review means to import.
-        *(name for name in files if name.startswith(GUARDS) or ("/" not in name and name.endswith(".py"))),
-        *(key for key in params if key.startswith(GUARD_KEYS)),
-    ]
+def touched(here: Revision, base: Revision) -> Touched:
+    """What of a change isn't known to be harmless."""
+    params = changed_keys(*(side.readable("params.yaml") for side in (here, base)))
+    found = Touched([key for key in params if not HARMLESS_PARAMS.fullmatch(key)], [])
+    for name, is_link in _changed_kinds(here, base).items():
+        if name == "params.yaml" and not is_link:
+            unreadable = not all(side.readable(name) for side in (here, base))
+            if unreadable:
+                found.judges.append(name)
+        elif not is_link and HARMLESS_FILES.fullmatch(name) and (name[-4:] != ".dvc" or _only_points(here, name)):
+            continue
+        elif not is_link and CODE.fullmatch(name) and not JUDGING_CODE.fullmatch(name):
+            found.code.append(name)
+        else:
+            found.judges.append(name)
+    return found
+
+
+def _changed_kinds(here: Revision, base: Revision) -> dict[str, bool]:
+    """Every file that isn't the same, new ones that Git doesn't have yet included; whether it is or was a link."""
+    revisions = [str(revision.commit) for revision in (base, here) if revision.commit]
+    shown = ["--raw", "--no-renames", "--no-relative", "--ignore-submodules=none", "-z"]
+    fields = git_names("diff", *shown, *revisions, "--")  # `:mode mode hash hash status`, then the name
+    kinds = {
+        name: bool({mode.removeprefix(":") for mode in modes.split(" ")[:2]} & set(LINKS))
+        for modes, name in zip(fields[0::2], fields[1::2], strict=False)
+    }
+    if here.commit is None:
+        new = git_names("ls-files", "--others", "--exclude-standard", "-z")
+        kinds |= {name: Path(name).is_symlink() for name in new}
+    return kinds
+
+
+def _only_points(revision: Revision, name: str) -> bool:
+    """Whether a `.dvc` file only says which data lie beside it: it could also hold a command, or another folder."""
+    content = revision.readable(name)
+    outs = content.get("outs", [])
+    plain = isinstance(outs, list) and all(isinstance(out, dict) and "/" not in str(out.get("path")) for out in outs)
+    return plain and (set(content) == {"outs"} or revision.read(name) is None)
 
 
 def packages(revision: Revision) -> dict[str, str]:

@@ -160,7 +160,7 @@ def headline(change: Change) -> str:
         ]
     lines.append(may_be_merged(change))
     if touched := touched_guards(change):
-        lines.append(f"> [!WARNING]\n> This change touches what judges it: {touched}.")
+        lines.append(touched)
     lines += [f"> [!NOTE]\n> {note}" for note in notes(change)]
     return "\n\n".join(lines)
 
@@ -204,13 +204,16 @@ def lock_said(change: Change) -> str:
 
 
 def touched_guards(change: Change) -> str:
-    """The files and parameters of the change that judge it; what the base changed since isn't the change's."""
+    """What of the change judges it, and what of it is code; what the base changed since isn't the change's."""
     if change.base is None:
         return ""
     commits = str(change.base.commit), change.here.commit or "HEAD"
     fork = Revision("", git_or_none("merge-base", *commits) or change.base.commit)
-    params = changes.changed_keys(*(side.readable("params.yaml") for side in (change.here, fork)))
-    return listed(changes.guards(changes.changed_files(change.here, fork), params))
+    judges, code_files = changes.touched(change.here, fork)
+    if not judges:
+        return f"> [!NOTE]\n> This change touches code: {listed(code_files)}." if code_files else ""
+    more = f" It touches code, too: {listed(code_files)}." if code_files else ""
+    return f"> [!WARNING]\n> This change touches what judges it: {listed(judges)}.{more}"
 
 
 def notes(change: Change) -> list[str]:

@@ -17,6 +17,7 @@ from sklearn.datasets import load_wine
 from src.core.params import read_params, read_yaml
 from tests.conftest import IDENTITY, ROOT, check, commit, run
 from tests.template.conftest import begin, install, make
+from tests.workflows.test_workflows import ZIZMOR
 
 OTHERS = {".copier-answers.yml"}  # not in the live project
 PATCHED = {
@@ -48,7 +49,7 @@ def test_the_defaults_are_the_live_project_without_what_only_the_template_needs(
     kept = {name for name in live if not name.endswith(".jinja")}
     made = files(defaults)
     assert made - OTHERS <= kept
-    gone = {name.split("/")[0] for name in kept - made if not name.startswith("tests/")}
+    gone = {name.split("/")[0] for name in kept - made - {"src/storage.py"} if not name.startswith("tests/")}
     assert gone == {".ci", "copier.yml", "docs", "dvc.lock", "locks", "metrics"} & {name.split("/")[0] for name in live}
     assert {name for name in made if name.startswith("tests/")} == {
         *("tests/__init__.py", "tests/test_project.py", "tests/datasets/test_flights.py")
@@ -94,6 +95,8 @@ def test_every_comment_of_the_parameters_is_there_without_the_demo(bare: Path):
         {"remote": "gs"},
         {"remote": "s3", "remote_url": "gs://bucket"},
         {"remote": "ssh", "remote_url": "host:/path"},
+        {"remote": "ssh", "remote_url": "ssh://user@host"},
+        {"remote": "ssh", "remote_url": "ssh://user@host:22x/path"},
         {"remote": "folder", "remote_url": "s3://bucket"},
         {"remote": "folder", "remote_url": "C:\\data"},
         {"remote": "folder", "remote_url": ""},
@@ -202,7 +205,9 @@ def test_each_way_of_answering_gives_a_project_that_runs_and_holds(
     assert (f"dvc-{remote}==" in (project / "requirements.txt").read_text()) == (remote in ("s3", "ssh"))
     listed = check("dvc", "remote", "list", cwd=project, COLUMNS="999").split()
     folder = str(tmp_path / "my-project-storage")
-    url = {"folder": folder, "s3": "s3://bucket/my-project", "ssh": "ssh://user@host/path/my-project"}.get(remote)
+    # Through a port that `make push` and `make pull` forward.
+    ssh = "ssh://user@127.0.0.1:20022/path/my-project"
+    url = {"folder": folder, "s3": "s3://bucket/my-project", "ssh": ssh}.get(remote)
     assert listed == (["storage", url, "(default)"] if url else [])
     assert ("push" in check("make", cwd=project)) == (remote != "none")
 
@@ -211,7 +216,7 @@ def hold_to_standards(project: Path) -> None:
     """Its own `make test`, the workflows' syntax and security, and a clean tree after all of it."""
     assert "passed" in check("make", "--old-file", ".venv/installed", "test", cwd=project)
     check("actionlint", cwd=project)
-    check("zizmor", "--offline", "--quiet", ".github", cwd=project)
+    check("zizmor", *ZIZMOR, ".github", cwd=project)
     assert check("git", "status", "--porcelain", cwd=project) == ""
 
 
@@ -267,6 +272,9 @@ def test_a_later_version_comes_in_beside_what_was_changed(template: Path, tmp_pa
     later = newer(template, tmp_path, "src/core/errors.py", "may see.", "may ever see.")
     done = update(project, later)
     assert done.returncode == 0, done.stdout + done.stderr
+    first, second = (done.stdout + done.stderr).splitlines()[:2]
+    assert first == f"The template is {later}"
+    assert second == "This project has its version v1.0.0"
     assert "may ever see" in (project / "src/core/errors.py").read_text()
     assert "target: price" in (project / "params.yaml").read_text()
     assert "max_iter: 77" in (project / "params.yaml").read_text()
@@ -275,6 +283,45 @@ def test_a_later_version_comes_in_beside_what_was_changed(template: Path, tmp_pa
     assert "timeout-minutes: 90" in (project / ".github/workflows/pipeline.yml").read_text()
     changed = check("git", "status", "--porcelain", cwd=project).split()
     assert set(changed) == {"M", ".copier-answers.yml", "src/core/errors.py"}
+
+
+@pytest.mark.parametrize("remote", ["none", "folder", "s3", "ssh"])
+def test_each_kind_of_project_has_workflows_in_order_and_a_storage_that_is_verified(
+    template: Path, tmp_path: Path, remote: str
+):
+    project = make(template, tmp_path / "project", demo=False, remote=remote)
+    check("git", "init", "--quiet", cwd=project)
+    check("actionlint", cwd=project)
+    check("zizmor", *ZIZMOR, ".github", cwd=project)
+    listed = check("dvc", "config", "--list", cwd=project)
+    assert ("remote.storage.verify=true" in listed) == (remote != "none")
+    [job] = read_yaml(project / ".github/workflows/pipeline.yml")["jobs"].values()
+    assert ("storage" in job.get("environment", "")) == (remote in ("s3", "ssh"))
+    assert ("id-token" in job.get("permissions", {})) == (remote == "s3")
+    with_secrets = [step["name"] for step in job["steps"] if "secrets." in str(step)]
+    assert with_secrets == (["Pull data and models"] if remote in ("s3", "ssh") else [])
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "dvc_url"),
+    [
+        ("ssh://me@host/path", "host 22", "ssh://me@127.0.0.1:20022/path"),
+        ("ssh://gpu-1.example.org:2222/a b", "gpu-1.example.org 2222", "ssh://127.0.0.1:20022/a b"),
+    ],
+)
+def test_openssh_is_told_how_to_reach_the_storage(template: Path, tmp_path: Path, url: str, address: str, dvc_url: str):
+    host, port = address.split()
+    project = make(template, tmp_path / "project", demo=False, remote="ssh", remote_url=url)
+    shown = check("ssh", "-G", "-F", ".dvc/ssh_config", host, cwd=project).splitlines()
+    settings = dict(line.split(" ", 1) for line in shown if " " in line)
+    assert (settings["hostname"], settings["port"]) == (host, port)
+    assert "@" not in url or settings["user"] == "me"
+    assert settings["stricthostkeychecking"] in ("true", "yes")
+    assert settings["forwardagent"] == "no"
+    assert settings["exitonforwardfailure"] == "yes"
+    assert settings["localforward"] == f"[127.0.0.1]:20022 [127.0.0.1]:{port}"
+    listed = check("dvc", "remote", "list", cwd=project, COLUMNS="999")
+    assert dvc_url in listed
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
-"""A stand-in for `cml comment update`: it sends the requests that CML 0.20.6 sends for the options of comment.yml.
+"""A stand-in for `cml comment create`: it sends the requests that CML 0.20.6 sends for comment.py's options.
 
-    cml comment update --repo=URL --target=pr/NUMBER --publish=false --watermark-title=TITLE FILE
+    cml comment create --repo=URL --target=pr/NUMBER --publish=false --watermark-title=TITLE FILE
 
 It tests our side of the contract, not CML: `CML=/path/to/cml pytest tests/workflows` runs the real one in its place.
 """
@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="cml", allow_abbrev=False)
-    parser.add_argument("words", nargs=2, choices=["comment", "update"])
+    parser.add_argument("words", nargs=2, choices=["comment", "create"])
     for option in ("--repo", "--target", "--watermark-title"):
         parser.add_argument(option, required=True)
     parser.add_argument("--publish", required=True, choices=["false"])
@@ -44,17 +44,10 @@ def main() -> None:
 
     ask("GET", f"/users/{os.environ['GITHUB_ACTOR']}")  # for its telemetry, also where that is off
     title = re.sub(r"([_*[<])", r"\\\1", f"CML watermark {arguments.watermark_title}")
-    mark = re.compile(r"!\[\]\(https://cml\.dev/watermark\.png#[0-9a-fA-F]+ " + re.escape(f'"{title}")'))
     text = arguments.file.read_text(encoding="utf-8", errors="replace")
     watermark = f'![](https://cml.dev/watermark.png#{os.environ["GITHUB_SHA"]} "{title}")'
     report = {"body": f"{text}\n\n{watermark}"}
-    comments = f"/repos{url.path}/issues/{number}/comments"
-    # One page, so 30 comments at most; the last of them that has the mark is updated.
-    found = [comment for comment in ask("GET", comments) if mark.search(comment["body"])]
-    if found:
-        done = ask("PATCH", f"/repos{url.path}/issues/comments/{found[-1]['id']}", report)
-    else:
-        done = ask("POST", comments, report)
+    done = ask("POST", f"/repos{url.path}/issues/{number}/comments", report)
     print(done["html_url"])
 
 

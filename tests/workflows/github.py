@@ -1,4 +1,4 @@
-"""A stand-in for GitHub: what CML and comment.yml ask of it, and Git over HTTP, by TLS on this machine.
+"""A stand-in for GitHub: what CML and src/review/comment.py ask of it, and Git over HTTP, by TLS on this machine.
 
 Every request is kept. A token that may only read is answered 403 when it writes, as a fork's is.
 """
@@ -19,6 +19,7 @@ REPOSITORY = "someone/project"
 WRITES, READS = "a-token-that-writes", "a-token-that-reads"
 LONGEST = 65_536  # characters of a comment
 PAGE = 30
+BOT = "github-actions[bot]"
 Comment = dict[str, Any]
 
 
@@ -39,6 +40,7 @@ class GitHub(ThreadingHTTPServer):
         self.folder = folder
         self.requests: list[Request] = []
         self.comments: dict[str, list[Comment]] = {}
+        self.pull_requests: list[dict[str, Any]] = []
         self.certificate = folder / "certificate.pem"
         super().__init__(("127.0.0.1", 0), Handler)
         self.host = f"127.0.0.1:{self.server_port}"
@@ -67,7 +69,7 @@ class GitHub(ThreadingHTTPServer):
         """The status and content that GitHub's REST interface answers with."""
         routes = {
             r"GET /users/([\w-]+)": lambda name: {"login": name, "id": 1, "name": None},
-            rf"GET /repos/{REPOSITORY}/pulls/(\d+)": self.pull_request,
+            rf"GET /repos/{REPOSITORY}/(pulls)": lambda _: self.open_pull_requests(query),
             rf"GET /repos/{REPOSITORY}/issues/(\d+)/comments": lambda number: self.page(number, query),
             rf"POST /repos/{REPOSITORY}/issues/(\d+)/comments": lambda number: self.post(number, body),
             rf"PATCH /repos/{REPOSITORY}/issues/comments/(\d+)": lambda identity: self.patch(int(identity), body),
@@ -79,21 +81,33 @@ class GitHub(ThreadingHTTPServer):
                 return 201 if line.startswith("POST") else 200, content
         return 404, {"message": "Not Found"}
 
-    def pull_request(self, number: str) -> Comment | None:
-        """A pull request, which is there if its head is."""
-        head = self.git("rev-parse", "--verify", "--quiet", f"refs/pull/{number}/head")
-        return {"number": int(number), "head": {"sha": head}} if head else None
+    def open_pull_request(self, number: int, branch: str, repository: str) -> None:
+        """Open a pull request of a branch, which a fork may have; its commits are at refs/pull/NUMBER/head."""
+        self.pull_requests = [one for one in self.pull_requests if one["number"] != number]
+        head = {"ref": branch, "repo": {"full_name": repository}}
+        self.pull_requests.append({"number": number, "state": "open", "head": head})
+
+    def open_pull_requests(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
+        """Those of one branch of one owner, each with the commit at which it stands."""
+        [owner, branch] = query["head"][0].split(":", 1)
+        found = []
+        for one in self.pull_requests:
+            head = one["head"]
+            if (head["repo"]["full_name"].split("/")[0], head["ref"]) == (owner, branch) and one["state"] == "open":
+                commit = self.git("rev-parse", f"refs/pull/{one['number']}/head")
+                found.append(one | {"head": head | {"sha": commit}})
+        return found
 
     def page(self, number: str, query: dict[str, list[str]]) -> list[Comment]:
         """Some of a pull request's comments, the oldest first."""
         many, page = (int(query.get(key, [default])[0]) for key, default in (("per_page", PAGE), ("page", 1)))
         return self.comments.get(number, [])[(page - 1) * many : page * many]
 
-    def post(self, number: str, body: str) -> Comment:
-        """A new comment on a pull request."""
+    def post(self, number: str, body: str, by: str = BOT) -> Comment:
+        """A new comment on a pull request; who sends a workflow's token is the bot."""
         identity = sum(map(len, self.comments.values())) + 1
         url = f"https://{self.host}/{REPOSITORY}/pull/{number}#issuecomment-{identity}"
-        comment = {"id": identity, "body": body, "html_url": url}
+        comment = {"id": identity, "body": body, "html_url": url, "user": {"login": by}}
         self.comments.setdefault(number, []).append(comment)
         return comment
 

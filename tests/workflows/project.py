@@ -7,7 +7,6 @@ scope of caches, and that comment.yml follows pipeline.yml.
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -22,11 +21,11 @@ from tests.workflows.github import READS, REPOSITORY, WRITES, GitHub, Request
 
 HERE = Path(__file__).parent
 USES = re.compile(r"uses: ([\w-]+)/([\w-]+)[\w/-]*@([0-9a-f]{40})")
+FORK = "a/fork"
 BIN = Path(sys.executable).parent
 # A runner's PATH doesn't have the environment of the tests, but some Python.
 FOLDERS = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != BIN]
 PATH = os.pathsep.join([*FOLDERS, f"{sys.base_prefix}/bin"])
-CML = shlex.join(["node", f"{os.environ['CML']}/bin/cml.js"] if "CML" in os.environ else ["python3", f"{HERE}/cml.py"])
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,12 @@ class Project:
         check("git", "push", "--quiet", "--force", str(self.origin), *(f"HEAD:{ref}" for ref in refs), cwd=self.author)
         # main stands still here, so that the merge is what the author has.
         self.github.git("update-ref", f"refs/pull/{number}/merge", f"refs/pull/{number}/head")
+        self.github.open_pull_request(number, branch, FORK if fork else REPOSITORY)
         return check("git", "rev-parse", "HEAD", cwd=self.author).strip()
 
     def pipeline(self, number: int = 7, branch: str = "change", fork: bool = False, by: str = "someone") -> Run:
         """A run of pipeline.yml on a pull request; its token may read, as the workflow's permissions say."""
-        head = self._head(number, branch, "a/fork" if fork else REPOSITORY)
+        head = self._head(number, branch, FORK if fork else REPOSITORY)
         base = {"sha": self.main, "ref": "main", "repo": {"full_name": REPOSITORY}}
         pull_request = {"number": number, "head": head, "base": base, "user": {"login": by}}
         event = {"number": number, "pull_request": pull_request}
@@ -96,13 +96,14 @@ class Project:
         listed = {file.name: check("tar", "-tf", str(file), cwd=self.folder).splitlines() for file in saved}
         return {key: {"".join(name.split("/")[-2:]) for name in names} for key, names in listed.items()}
 
-    def comment(self, after: Run, token: str = WRITES) -> Run:
+    def comment(self, after: Run, token: str = WRITES, outcome: str | None = None) -> Run:
         """The run of main's comment.yml that follows a run of pipeline.yml."""
         event = {
             "workflow_run": {
                 "id": after.identity,
                 "event": "pull_request",
-                "conclusion": "success" if after.succeeded else "failure",
+                "conclusion": outcome or ("success" if after.succeeded else "failure"),
+                "html_url": f"https://{self.github.host}/{REPOSITORY}/actions/runs/{after.identity}",
                 "head_sha": after.head["sha"],
                 "head_branch": after.head["ref"],
                 "head_repository": after.head["repo"],
@@ -115,18 +116,19 @@ class Project:
         pipeline = self.pipeline(**of)
         return pipeline, self.comment(pipeline)
 
-    def artifact(self, files: dict[str, bytes], links: dict[str, str] | None = None) -> Run:
-        """A run on pull request 7 that left these files, and symbolic links to these targets, for an artifact."""
+    def artifact(self, files: dict[str, bytes] | None, links: dict[str, str] | None = None) -> Run:
+        """A run on pull request 7 that left these files, and symbolic links to these targets; None: no artifact."""
         self.runs += 1
-        folder = self.folder / "artifacts" / str(self.runs)
-        folder.mkdir(parents=True)
-        with zipfile.ZipFile(folder / "report.zip", "w") as artifact:
-            for name, content in files.items():
-                artifact.writestr(name, content)
-            for name, target in (links or {}).items():
-                link = zipfile.ZipInfo(name)
-                link.external_attr = 0o120777 << 16
-                artifact.writestr(link, target)
+        if files is not None:
+            folder = self.folder / "artifacts" / str(self.runs)
+            folder.mkdir(parents=True)
+            with zipfile.ZipFile(folder / "report.zip", "w") as artifact:
+                for name, content in files.items():
+                    artifact.writestr(name, content)
+                for name, target in (links or {}).items():
+                    link = zipfile.ZipInfo(name)
+                    link.external_attr = 0o120777 << 16
+                    artifact.writestr(link, target)
         return Run(self.runs, self._head(7, "change", REPOSITORY), True, {}, "", [])
 
     def _head(self, number: int, branch: str, repository: str) -> dict[str, Any]:
@@ -138,7 +140,8 @@ class Project:
         room = self.folder / f"run-{self.runs}"
         checkout = room / "checkout"
         checkout.mkdir(parents=True)
-        (room / "event.json").write_text(json.dumps(content | {"repository": {"full_name": REPOSITORY}}))
+        repository = {"full_name": REPOSITORY, "default_branch": "main"}
+        (room / "event.json").write_text(json.dumps(content | {"repository": repository}))
         trusts = {name: str(self.github.certificate) for name in ("CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "SSL_CERT_FILE")}
         environment = trusts | {
             "NODE_EXTRA_CA_CERTS": str(self.github.certificate),
@@ -147,7 +150,8 @@ class Project:
             "PATH": PATH,
             "STAND_IN_ARTIFACTS": str(self.folder / "artifacts"),
             "STAND_IN_CACHES": str(self.folder / "caches"),
-            "STAND_IN_CML": CML,
+            "STAND_IN_ACTIONS": str(HERE / "actions"),
+            "STAND_IN_CML": os.environ.get("CML", ""),  # the real one, with its packages
             "STAND_IN_PREFIX": self.prefix,
         }
         check("git", "init", "--quiet", cwd=checkout)

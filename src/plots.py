@@ -1,0 +1,64 @@
+"""Draw the plots that dvc.yaml describes, all on one page: `make plots`.
+
+    python -m src.plots [NAME ...]
+
+The page of `dvc plots show` loads Vega from the network, and puts names from the data into a script. Here each plot is
+drawn as SVG: the page runs no script and loads nothing.
+"""
+
+import html
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+
+from src.core.errors import UserError
+
+PAGE = Path("dvc_plots/index.html")
+HEAD = """<!doctype html>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<title>Plots</title>
+<style>body { font-family: sans-serif; margin: 2rem } svg { max-width: 100%; height: auto }</style>
+"""
+
+
+def describe_plots(names: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The plots of these names, or all, as DVC describes them: a Vega-Lite chart for each.
+
+    Raises:
+        UserError: DVC can't, or there is nothing to draw.
+    """
+    done = subprocess.run(["dvc", "plots", "show", "--json", "--", *names], capture_output=True, encoding="utf-8")
+    if done.returncode:
+        raise UserError(f"dvc plots show: {done.stderr.strip().splitlines()[0]}")
+    plots: dict[str, list[dict[str, Any]]] = json.loads(done.stdout).get("data", {})
+    if not any(plots.values()):
+        raise UserError("there is nothing to draw yet: `dvc repro` makes what the plots show")
+    return plots
+
+
+def write_page(plots: dict[str, list[dict[str, Any]]]) -> str:
+    """An HTML page of all plots, each with its name as its title."""
+    parts = [HEAD]
+    for name, charts in plots.items():
+        for chart in charts:
+            if chart["type"] == "vega":
+                parts.append(f"<p>{vl_convert.vegalite_to_svg(chart['content'], allowed_base_urls=[])}</p>")
+            else:
+                parts.append(f"<p>{html.escape(name)} isn't drawn here, since it's no chart.</p>")
+    return "\n".join(parts) + "\n"
+
+
+def main() -> None:
+    page = write_page(describe_plots(sys.argv[1:]))
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page, encoding="utf-8")
+    print(PAGE.absolute().as_uri())
+
+
+if __name__ == "__main__":
+    main()
