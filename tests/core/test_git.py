@@ -278,11 +278,14 @@ def test_a_base_that_a_force_push_has_removed_is_none_and_it_is_said(copy_of, wi
 
 
 @pytest.mark.slow
-def test_reproduce_in_a_hook_of_a_worktree_leaves_commit_and_branch_as_they_are(copy_of, wine: Path, tmp_path: Path):
+def test_reproduce_in_a_hook_of_a_worktree_leaves_commit_and_branch_as_they_are(
+    copy_of, wine: Path, tmp_path: Path, settings: dict[str, str]
+):
     project, tree = copy_of(wine), tmp_path / "tree"
     hook = project / ".git/hooks/pre-commit"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text(f"#!/bin/sh\nexec {sys.executable} -m src.review reproduce\n")
+    variable = f"GIT_CONFIG_GLOBAL={settings['GIT_CONFIG_GLOBAL']}"
+    hook.write_text(f"#!/bin/sh\n{variable} exec {sys.executable} -m src.review reproduce\n")
     hook.chmod(0o755)
     check("git", "worktree", "add", "--quiet", "-b", "change", str(tree), cwd=project)
     (tree / "README.md").write_text("Another text.\n")
