@@ -95,8 +95,10 @@ def total_rows(table: pd.DataFrame) -> Iterator[str]:
         places |= {len(table) - len(last) + int(place) for place in np.flatnonzero(last)}
     figures = table.select_dtypes("number").to_numpy(float)
     if figures.shape[1] > 1:
-        sums = np.nansum(figures[:-1], axis=0)
-        if (np.isclose(figures[-1], sums, rtol=1e-6) & (sums != 0)).sum() > figures.shape[1] / 2:
+        with np.errstate(all="ignore"):  # sums of the largest numbers are infinite
+            sums = np.nansum(figures[:-1], axis=0)
+            equal = np.isclose(figures[-1], sums, rtol=1e-6) & (sums != 0)
+        if equal.sum() > figures.shape[1] / 2:
             places.add(len(table) - 1)
     if places:
         first, count = min(places), len(places)

@@ -685,8 +685,12 @@ def test_a_pipe_and_a_file_that_cannot_be_opened_are_one_line(adopt: Adopt, tmp_
         assert "not a regular file but a pipe or a device" in refusal(adopt, tmp_path / name, "--target", "y")
     frame().to_csv(tmp_path / "shut.csv", index=False)
 
-    def refuse(*_: Any) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied")  # which root never meets
+    usual = Path.open
+
+    def refuse(file: Path, *words: Any, **more: Any) -> Any:
+        if file.name == "shut.csv":
+            raise PermissionError(errno.EACCES, "Permission denied")  # which root never meets
+        return usual(file, *words, **more)
 
     monkeypatch.setattr(Path, "open", refuse)
     assert f"{tmp_path}/shut.csv: cannot be read: Permission denied" in refusal(
