@@ -54,7 +54,7 @@ def test_a_first_pull_request_gets_one_comment(opened: tuple[Project, Run, Run])
     assert [request.status for request in comment.requests if request.method != "GET"] == [201]
     assert [request.method for request in pipeline.requests if "/api/" in request.path] == []
     [body] = project.github.bodies(7)
-    assert "**May be merged:** the gate holds. **Reproduced:**" in first_lines(body)
+    assert "**May be merged:** the gate passes. **Reproduced:**" in first_lines(body)
     assert "| `train.learning_rate` | `0.2` | `0.3` |" in body
     assert "2 stages ran, 5 came from a cache." in body
     assert body.split("![](")[0].strip() in pipeline.output  # the job's summary is the same text
@@ -88,7 +88,7 @@ def test_a_worse_model_turns_the_check_red_and_the_comment_says_why(project: Pro
     [body] = project.github.bodies(7)
     assert body.startswith("## Worse: `roc_auc` ")
     assert "**May not be merged:** the gate fails (" in first_lines(body)
-    assert "`no loss beyond noise and 0.002`" in first_lines(body)
+    assert "`no loss against the base`" in first_lines(body)
     assert "2 stages ran, 5 came from a cache." in body
 
 
