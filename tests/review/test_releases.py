@@ -155,6 +155,8 @@ def test_a_base_with_results_judges_unless_its_question_is_another_one(project: 
     change_params(project, gate={"floor": 0.1})
     write_results(project, 0.5)
     assert found(judged("HEAD"), "roc_auc at least")[0] == "roc_auc at least 0.6"
+    change_params(project, data={"target": "carrier"})
+    assert found(judged("HEAD"), "roc_auc at least")[0] == "roc_auc at least 0.6", "its metric is scored here too"
 
     change_params(project, data={"task": "regression", "positive": None}, problem={"costs": None})
     change_params(project, gate={"metric": "r2", "floor": 0.5, "smallest_difference": {"r2": 0.01}})
@@ -168,7 +170,8 @@ def test_a_metric_that_is_gone_is_no_reason_to_leave_the_bases_gate(project: Pat
     """The question is the same; that its score is missing is a failure."""
     write_results(project, 0.7)
     commit(project)
-    write_results(project, 0.4, "log_loss")
+    change_params(project, gate={"metric": "log_loss", "floor": None, "smallest_difference": {"log_loss": 0.01}})
+    write_results(project, 0.8, "log_loss")
     judgement = judged("HEAD")
     assert judgement.gate.metric == "roc_auc"
     assert not judgement.holds
