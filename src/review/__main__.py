@@ -14,6 +14,7 @@ Exit codes: 0 all is well; 1 it isn't (report: only a mistake that one line tell
 import argparse
 import sys
 
+from src.core.scores import BASELINES, CONSTANT_ACTIONS
 from src.review.gate import WORDS, Rule, judge_change
 from src.review.lock import Verdict, doubts, stale, verify
 from src.review.report import write_report
@@ -26,7 +27,7 @@ NO_COMMIT = "0" * 40  # Git's name for none: the state before a branch's first p
 
 def print_scores(results: Results) -> None:
     """Each metric on a line: the model's score and interval, then those of the baselines and the constant actions."""
-    baselines = [name for name in results.scores if name != "model"]
+    baselines = [name for name in (*BASELINES, *CONSTANT_ACTIONS) if name in results.scores]
     print(f"{'on valid':<19}{'model':>9}   {'95 % interval':<19}" + "".join(f"{name:>9}" for name in baselines))
     for metric, score in results.scores["model"].items():
         numbers = [_number(score[key]) for key in ("score", "low", "high")]
@@ -59,7 +60,7 @@ def print_gate(base: Revision | None) -> bool:
 
 def _print_rules(rules: list[Rule]) -> None:
     for rule in rules:
-        print(f"{WORDS[rule.holds]:<6}{rule.rule:<42} {rule.found}")
+        print(f"{WORDS[rule.holds]:<6}{rule.rule:<36} {rule.found}")
 
 
 def print_lock() -> bool:

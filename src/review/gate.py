@@ -201,7 +201,8 @@ def _judged_slices(results: Results) -> list[Slice]:
 def _baseline(gate: Gate, name: Baseline, here: Results, base: Results | None) -> Rule:
     """The model must be better than a baseline beyond noise: on the gate's metric, or by what its decisions cost."""
     ahead = _lead(gate, name, here)
-    rule = Rule(f"better than the baseline {name}", ahead.low > 0, _interval(ahead))
+    called = "best constant action" if name == "best_constant_action" else f"baseline {name}"
+    rule = Rule(f"better than the {called}", ahead.low > 0, _interval(ahead))
     metric: str = gate.metric
     if name == "best_constant_action":
         metric = "cost"
