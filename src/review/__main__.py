@@ -18,6 +18,7 @@ import sys
 
 from src.core.errors import one_line
 from src.core.git import require_own_repository
+from src.core.scores import BASELINES, CONSTANT_ACTIONS
 from src.review.gate import WORDS, Rule, judge_change
 from src.review.lock import Verdict, doubts, stale, verify
 from src.review.pipeline import read_pipeline
@@ -31,7 +32,7 @@ IN_LINE = "`dvc repro`, `git add --all` and `git commit` bring the results in li
 
 def print_scores(results: Results) -> None:
     """Each metric on a line: the model's score and interval, then those of the baselines and the constant actions."""
-    baselines = [name for name in results.scores if name != "model"]
+    baselines = [name for name in (*BASELINES, *CONSTANT_ACTIONS) if name in results.scores]
     header = f"{'on valid':<19}{'model':>9}   {'95 % interval':<19}" + "".join(f"{name:>9}" for name in baselines)
     print(one_line(header))
     for metric, score in results.scores["model"].items():
@@ -65,7 +66,7 @@ def print_gate(base: Revision | None, no_base: str = NO_BASE) -> bool:
 
 def _print_rules(rules: list[Rule]) -> None:
     for rule in rules:
-        print(one_line(f"{WORDS[rule.holds]:<6}{rule.rule:<42} {rule.found}"))
+        print(one_line(f"{WORDS[rule.holds]:<6}{rule.rule:<36} {rule.found}"))
 
 
 def print_lock() -> bool:

@@ -215,7 +215,8 @@ def _baseline(gate: Gate, name: Baseline, here: Results, base: Results | None) -
     """The model must be better than a baseline beyond noise: on the gate's metric, or by what its decisions cost."""
     ahead = _lead(gate, name, here)
     holds = None if math.isinf(ahead.low) else ahead.low > 0  # None: too few units to know the noise
-    rule = Rule(f"better than the baseline {name}", holds, _interval(ahead))
+    called = "best constant action" if name == "best_constant_action" else f"baseline {name}"
+    rule = Rule(f"better than the {called}", holds, _interval(ahead))
     metric: str = gate.metric
     if name == "best_constant_action":
         metric = "cost"

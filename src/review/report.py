@@ -300,8 +300,10 @@ def decision(change: Change) -> str:
         rows.append((f"{action}{best}", *(number(score.get("score")) for score in scored), interval_of(scored[-1])))
     header = ["", *(["base:"] if change.base_results else []), "here:", "95 % interval here"]
     said = f"### Decision\n\nWhat an example costs on average:\n\n{table(header, rows)}"
-    warning = calibration_warning(found)
-    return "\n> ".join([f"{said}\n\n> [!WARNING]", *warning]) if warning else said
+    if not (warning := calibration_warning(found)):
+        return said
+    first, *bins = warning
+    return "\n> ".join([f"{said}\n\n> [!WARNING]", first, "", *(f"- {line}" for line in bins)])
 
 
 def gate_rules(change: Change) -> str:

@@ -671,7 +671,7 @@ def test_a_table_without_signal_runs_to_the_end_and_only_the_gate_says_no(adopt:
     check("dvc", "repro", cwd=project)
     done = run(sys.executable, "-m", "src.review", "gate", cwd=project)
     assert done.returncode == 1
-    assert "FAILS  better than the baseline prior" in done.stdout
+    assert "FAIL  better than the baseline prior" in done.stdout
 
 
 def test_the_command_tells_a_mistake_in_one_line(started: Path):

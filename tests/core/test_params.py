@@ -100,6 +100,10 @@ def test_the_projects_own_parameters_are_in_order():
         ("data.source", "data/../../table.csv", "data.source: must be a path inside the project, without .."),
         ("data.private", ["carrier"], "evaluate.slices would show the values of the private column carrier"),
         ("gate.metric", "f1", "gate.metric: must be 'roc_auc'"),
+        ("gate.baselines", GONE, "gate.baselines: missing key"),
+        ("gate.baselines", ["prior", "best"], "gate.baselines.1: must be 'prior', 'linear' or 'best_constant_action'"),
+        ("gate.baselines", ["prior", "prior"], "gate.baselines: names prior twice"),
+        ("problem.costs", None, "gate.baselines: best_constant_action needs problem.costs"),
         ("gate.metric", "rmse", "gate: smallest_difference must name the metric rmse"),
         ("gate.smallest_difference", {"roc_acu": 1}, "gate.smallest_difference.roc_acu: must be"),
         (

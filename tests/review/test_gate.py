@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ import pandas as pd
 import pytest
 
 from src.core.params import Gate
-from src.review import changes
+from src.review import changes, report
+from src.review.__main__ import print_scores
 from src.review.gate import Release, Rule, judge, judge_change
 from src.review.noise import compare
-from src.review.results import FOLDER, SERIES, Decision, Results, Revision, read_sides
+from src.review.results import FOLDER, SERIES, Decision, Results, Revision, ThresholdCheck, read_sides
 from tests.conftest import change_params, check, commit, run
 
 GATE = Gate(
@@ -183,9 +185,34 @@ ACTION = GATE.model_copy(update={"floor": None, "slice_floor": None, "baselines"
 )
 def test_the_decisions_must_cost_less_than_the_better_constant_action(cost: float, action: str, holds: bool):
     rule = judge(ACTION, with_costs(results(0.7), cost, action), None)[0]
-    assert rule.rule == "better than the baseline best_constant_action"
+    assert rule.rule == "better than the best constant action"
     assert rule.holds is holds
     assert rule.found.endswith(f"cost less than to {action} act")
+
+
+def test_what_decisions_cost_is_shown_beside_the_constant_actions(capsys: pytest.CaptureFixture[str]):
+    here, base = with_costs(results(0.7), 0.3), with_costs(results(0.7), 0.35)
+    change = SimpleNamespace(results=here, base_results=base)
+    shown = report.decision(change)
+    assert "| act from a probability of 0.25 on | 0.35 | 0.3 |" in shown
+    assert "| always act | 0.8 | 0.8 |" in shown
+    assert "| never act (the better of the two on train) | 0.4 | 0.4 |" in shown
+    assert "WARNING" not in shown
+    assert report.decision(SimpleNamespace(results=results(0.7), base_results=base)) == ""
+
+    near = {"rows": 1200, "predicted": 0.2252, "observed": 0.1614, "margin": 0.05}
+    check_ = ThresholdCheck.model_validate({"trusted": False, "bins": [near]})
+    doubtful = replace(here, decision=here.decision.model_copy(update={"calibration": check_}))
+    for name in ("model", "never", "always"):
+        doubtful.scores[name]["cost"] |= {"low": None, "high": None}
+    del doubtful.scores["model"]["roc_auc"], doubtful.scores["linear"], doubtful.scores["prior"]
+    print_scores(doubtful)
+    printed = capsys.readouterr().out
+    assert printed.split("\n")[0].split()[-3:] == ["interval", "always", "never"]
+    assert printed.split("\n")[1].split() == ["cost", "0.3", "n/a", "to", "n/a", "0.8", "0.4"]
+    for text in (printed, report.decision(SimpleNamespace(results=doubtful, base_results=None))):
+        assert "The threshold 0.25 can't be trusted" in text
+        assert "1,200 rows: a mean prediction of 0.225, and a share of 0.161 is positive (0.111 to 0.211)." in text
 
 
 def test_without_costs_the_best_constant_action_has_no_score():

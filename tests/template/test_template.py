@@ -197,7 +197,7 @@ def test_each_way_of_answering_gives_a_project_that_runs_and_holds(
         load_wine(as_frame=True).frame.to_csv(tmp_path / "wine.csv", index=False)
         said = check("make", "start", "TABLE=../wine.csv", "TARGET=target", cwd=project, **IDENTITY)
         assert "wine.csv: 178 rows, 14 columns" in said
-        assert "holds  better than the baseline prior" in said
+        assert "PASS  better than the baseline prior" in said
         commit(project)
     hold_to_standards(project)
     assert not (project / "LICENSE").exists()

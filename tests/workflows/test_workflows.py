@@ -65,7 +65,7 @@ def test_a_first_pull_request_gets_one_comment(opened: tuple[Project, Run, Run])
     assert writes(comment) == [201]
     assert [request.method for request in pipeline.requests if "/api/" in request.path] == []
     [body] = project.github.bodies(7)
-    assert "**May be merged:** the gate holds. **Reproduced:**" in first_lines(body)
+    assert "**May be merged:** the gate passes. **Reproduced:**" in first_lines(body)
     assert "| `train.learning_rate` | `0.2` | `0.3` |" in body
     assert "2 stages ran, 5 came from a cache." in body
     first = body.split("\n")[0]
@@ -101,7 +101,7 @@ def test_a_worse_model_turns_the_check_red_and_the_comment_says_why(project: Pro
     [body] = project.github.bodies(7)
     assert report_in(body).startswith("## Worse: `roc_auc` ")
     assert "**May not be merged:** the gate fails (" in first_lines(body)
-    assert "`no loss beyond noise and 0.002`" in first_lines(body)
+    assert "`no loss against the base`" in first_lines(body)
     assert "2 stages ran, 5 came from a cache." in body
 
 
