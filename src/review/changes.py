@@ -146,11 +146,10 @@ def changed_files(here: Revision, base: Revision) -> list[str]:
 def touched(here: Revision, base: Revision) -> Touched:
     """What of a change isn't known to be harmless."""
     params = changed_keys(*(side.readable("params.yaml") for side in (here, base)))
-    found = Touched([key for key in params if not HARMLESS_PARAMS.fullmatch(key)], [])
+    found = Touched([], [])
     for name, is_link in _changed_kinds(here, base).items():
         if name == "params.yaml" and not is_link:
-            unreadable = not all(side.readable(name) for side in (here, base))
-            if unreadable:
+            if not all(side.readable(name) for side in (here, base)):
                 found.judges.append(name)
         elif not is_link and HARMLESS_FILES.fullmatch(name) and (name[-4:] != ".dvc" or _only_points(here, name)):
             continue
@@ -158,6 +157,7 @@ def touched(here: Revision, base: Revision) -> Touched:
             found.code.append(name)
         else:
             found.judges.append(name)
+    found.judges.extend(key for key in params if not HARMLESS_PARAMS.fullmatch(key))
     return found
 
 

@@ -515,9 +515,10 @@ def broken(rerun: Rerun, here: Revision, base: Revision | None) -> list[tuple[st
     if failed.endswith(".dvc") and any("missing data" in line for line in rerun.tail):
         title = f"The data isn't here: {code(failed.removesuffix('.dvc'))}"
         hint = (
-            "Git has its hash, and no storage that this run may read has the file. Whoever has it types `dvc push`. "
-            "For a fork or Dependabot no storage is read: someone who may write to the repository runs the workflow on "
-            "the branch, once it's there.\n\n"
+            "Git has its hash, and no storage that this run may read has the file. Whoever has it types `make push`. "
+            "For a fork or Dependabot no storage is read. Someone who may write to the repository reads the changed "
+            "code first, since it runs beside the storage's credentials, then pushes the branch to the repository and "
+            "runs the workflow on it.\n\n"
         )
     commit = git("rev-parse", "HEAD")
     printed = block("\n".join(rerun.tail))

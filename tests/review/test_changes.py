@@ -132,7 +132,7 @@ def test_code_packages_and_guards_are_named(copy_of, wine: Path, monkeypatch: py
     here, base = Revision.of("HEAD"), Revision.of("HEAD~1")
     assert changes.changed_code(here, base) == {"evaluate": ["src/core/scores.py"]}
     assert list(changes.changed_keys(changes.packages(here), changes.packages(base))) == ["numpy"]
-    assert changes.touched(here, base) == (["gate.floor", "src/core/scores.py"], ["requirements.txt"])
+    assert changes.touched(here, base) == (["src/core/scores.py", "gate.floor"], ["requirements.txt"])
 
 
 def test_a_value_that_one_row_more_lets_show_has_not_moved():
