@@ -111,9 +111,10 @@ def verify(committed: Revision, folder: Path = Path()) -> Verdict:
             if before != ours[name].outs[path]:
                 differing |= places(committed, folder, name, path, before)
     status = git("-C", str(folder), "status", "--porcelain", "--no-renames", "-z", "--", "metrics") or ""
-    changed = {line[3:] for line in status.split("\0") if line} - {file.split(": ", 1)[1] for file in differing}
-    edited = {f"metrics: {path}": ["not the content that dvc.lock tells of"] for path in changed}
-    edited |= doubt.found if doubt else {}
+    changed = {line[3:] for line in status.split("\0") if line}
+    edited = doubt.found if doubt else {}
+    told = {name.split(": ", 1)[1] for name in [*edited, *differing]}
+    edited |= {f"metrics: {path}": ["not the content that dvc.lock tells of"] for path in sorted(changed - told)}
     if not edited and not differing:
         return Verdict("reproduced", {})
     word: Word = "the same up to rounding" if not edited and _rounding(committed, folder) else "not reproduced"
