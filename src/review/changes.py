@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from src.core.files import KEPT_FROM
 from src.core.params import Moment
-from src.review.pipeline import cached_files, read_pipeline
+from src.review.pipeline import cached_files, read_stages
 from src.review.results import Revision, flattened, git
 
 GUARDS = (
@@ -61,7 +61,7 @@ def changed_keys(here: Mapping[str, Any], base: Mapping[str, Any]) -> Changed:
 
 def changed_code(here: Revision, base: Revision) -> dict[str, list[str]]:
     """The modules, by stage, that a stage depends on and whose content isn't the base's; a new stage has them all."""
-    ours, theirs = read_pipeline(here).stages, read_pipeline(base).stages
+    ours, theirs = read_stages(here), read_stages(base)
     found = {}
     for name, stage in ours.items():
         before = theirs[name].inputs if name in theirs else {}
@@ -119,7 +119,7 @@ def _prepared(revision: Revision) -> pd.DataFrame | None:
     path = "data/prepared.parquet"
     file: Path | None = Path(path)
     if revision.commit:
-        made = [stage.outs[path] for stage in read_pipeline(revision).stages.values() if path in stage.outs]
+        made = [stage.outs[path] for stage in read_stages(revision).values() if path in stage.outs]
         file = cached_files(path, made[0])[path] if made else None
     try:
         return pd.read_parquet(file) if file else None

@@ -53,9 +53,7 @@ def stale(revision: Revision) -> dict[str, list[str]]:
     Raises:
         UserError: its dvc.yaml, dvc.lock or params.yaml can't be read.
     """
-    found = read_pipeline(revision)
-    names = [*found.changed, *(name for name in found.edited if name not in found.changed)]
-    return {name: found.changed.get(name, []) + found.edited.get(name, []) for name in names}
+    return read_pipeline(revision).stale
 
 
 def doubts(revision: Revision) -> Verdict | None:
@@ -66,7 +64,7 @@ def doubts(revision: Revision) -> Verdict | None:
     """
     found = read_pipeline(revision)
     if found.changed:
-        return Verdict("stale", stale(revision))
+        return Verdict("stale", found.stale)
     edited = _edited(revision, found)
     return Verdict("not reproduced", edited) if edited else None
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from src.core.errors import UserError
 from src.review.lock import Verdict, verify
-from src.review.pipeline import FROZEN, opened, read_pipeline
+from src.review.pipeline import FROZEN, opened, read_stages
 from src.review.results import Revision
 
 OTHERWISE = {
@@ -51,7 +51,7 @@ def reproduce() -> Verdict:
         # Whatever cache the settings name, the clone's own is empty.
         _run(*dvc, "cache", "dir", "--quiet", "--local", str(clone / ".dvc" / "cache"), cwd=clone)
         files = _run("git", "ls-files", "*.dvc", cwd=clone).split("\n")[:-1]
-        files += [name for name, why in read_pipeline(head).unjudged.items() if why == FROZEN]
+        files += [name for name, stage in read_stages(head).items() if stage.unjudged == FROZEN]
         if files:
             # Your own table, and what a frozen stage made, come from the cache that this folder uses.
             with opened() as repo:

@@ -30,7 +30,7 @@ from pydantic import BaseModel, ValidationError
 
 from src.core.errors import UserError
 from src.core.files import write_json
-from src.review.pipeline import FROZEN, opened, own_stages, read_inputs, read_pipeline
+from src.review.pipeline import FROZEN, opened, own_stages, read_inputs, read_stages
 from src.review.results import FOLDER, git
 
 FILE = Path(".dvc/tmp/rerun.json")
@@ -92,7 +92,7 @@ def _set_lock_aside() -> None:
     """Leave only the frozen stages in dvc.lock: DVC doesn't run them, so their outputs come from the cache."""
     frozen: list[str] = []
     with suppress(UserError):
-        frozen = [name for name, why in read_pipeline(FOLDER).unjudged.items() if why == FROZEN]
+        frozen = [name for name, stage in read_stages(FOLDER).items() if stage.unjudged == FROZEN]
     if not frozen or not LOCK.is_file():
         LOCK.unlink(missing_ok=True)
         return
