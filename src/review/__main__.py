@@ -21,7 +21,7 @@ from src.core.git import require_own_repository
 from src.core.scores import BASELINES, CONSTANT_ACTIONS
 from src.review.gate import WORDS, Rule, judge_change
 from src.review.lock import Verdict, doubts, stale, verify
-from src.review.pipeline import read_pipeline
+from src.review.pipeline import read_stages
 from src.review.report import write_report
 from src.review.reproduce import reproduce
 from src.review.rerun import Rerun, repro, rerun
@@ -77,8 +77,9 @@ def print_lock() -> bool:
         holds = True
     else:
         holds = print_verdict(verdict)
-    for name, why in read_pipeline(Revision.of("HEAD")).unjudged.items():
-        print(f"not judged: {name} ({why})")
+    for name, stage in read_stages(Revision.of("HEAD")).items():
+        if stage.unjudged:
+            print(f"not judged: {name} ({stage.unjudged})")
     if holds and (inputs := stale(FOLDER)):
         print(one_line(f"but the folder has changed since: {', '.join(inputs)}; {IN_LINE}"))
         return False

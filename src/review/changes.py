@@ -21,7 +21,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 from src.core.errors import UserError
 from src.core.files import KEPT_FROM, as_text
 from src.core.git import git_names
-from src.review.pipeline import read_pipeline
+from src.review.pipeline import read_stages
 from src.review.results import PARTS, Revision, flattened, id_column
 
 # What of a change is known to be harmless; anything else is named to the reviewer, as code or as what judges.
@@ -128,7 +128,7 @@ def changed_keys(here: Mapping[str, Any], base: Mapping[str, Any]) -> Changed:
 
 def changed_code(here: Revision, base: Revision) -> dict[str, list[str]]:
     """The modules, by stage, that a stage depends on and whose content isn't the base's; a new stage has them all."""
-    ours, theirs = read_pipeline(here).stages, read_pipeline(base).stages
+    ours, theirs = read_stages(here), read_stages(base)
     found = {}
     for name, stage in ours.items():
         before = theirs[name].inputs if name in theirs else {}
@@ -211,7 +211,7 @@ def same_split(here: Revision, base: Revision) -> bool:
     made: list[dict[str, str | None]] = []
     for side in (here, base):
         try:
-            stages = read_pipeline(side).stages.values()
+            stages = read_stages(side).values()
         except UserError:
             return False
         made.append({path: md5 for stage in stages for path, md5 in stage.outs.items()})

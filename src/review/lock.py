@@ -55,9 +55,7 @@ def stale(revision: Revision) -> dict[str, list[str]]:
     Raises:
         UserError: its dvc.yaml, dvc.lock or params.yaml can't be read.
     """
-    found = read_pipeline(revision)
-    names = [*found.changed, *(name for name in found.edited if name not in found.changed)]
-    return {name: found.changed.get(name, []) + found.edited.get(name, []) for name in names}
+    return read_pipeline(revision).stale
 
 
 def doubts(revision: Revision) -> Verdict | None:
@@ -68,7 +66,7 @@ def doubts(revision: Revision) -> Verdict | None:
     """
     found = read_pipeline(revision)
     if found.changed:
-        return Verdict("stale", stale(revision))
+        return Verdict("stale", found.stale)
     edited = _edited(revision, found)
     return Verdict("not reproduced", edited) if edited else None
 
@@ -112,9 +110,10 @@ def verify(committed: Revision, folder: Path = Path()) -> Verdict:
         for path, before in stage.outs.items():
             if before != ours[name].outs[path]:
                 differing |= places(committed, folder, name, path, before)
-    changed = git_status("metrics", folder=folder).keys() - {file.split(": ", 1)[1] for file in differing}
-    edited = {f"metrics: {path}": ["not the content that dvc.lock tells of"] for path in changed}
-    edited |= doubt.found if doubt else {}
+    changed = git_status("metrics", folder=folder).keys()
+    edited = doubt.found if doubt else {}
+    told = {name.split(": ", 1)[1] for name in [*edited, *differing]}
+    edited |= {f"metrics: {path}": ["not the content that dvc.lock tells of"] for path in sorted(changed - told)}
     if not edited and not differing:
         return Verdict("reproduced", {})
     word: Word = "the same up to rounding" if not edited and _rounding(committed, folder) else "not reproduced"

@@ -42,11 +42,13 @@ class Stage:
         cmd: The command.
         inputs: The hash of each dependency by its path, and the value of each parameter by its key.
         outs: The hash of each output by its path.
+        unjudged: Why DVC runs it always or never; empty where it depends on the inputs.
     """
 
     cmd: str | list[str]
     inputs: dict[str, Any]
     outs: dict[str, str | None]
+    unjudged: str
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,18 @@ class Pipeline:
         changed: The inputs, by stage, that differ from those recorded.
         edited: The outputs, by stage, that are here with another content than recorded.
         missing: The outputs, by stage, that Git should hold and does not. DVC ignores them.
-        unjudged: The stages that DVC runs always or never, with the reason.
     """
 
     stages: dict[str, Stage]
     changed: dict[str, list[str]] = field(default_factory=dict)
     edited: dict[str, list[str]] = field(default_factory=dict)
     missing: dict[str, list[str]] = field(default_factory=dict)
-    unjudged: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def stale(self) -> dict[str, list[str]]:
+        """What differs from dvc.lock, inputs first, by stage."""
+        names = [*self.changed, *(name for name in self.edited if name not in self.changed)]
+        return {name: self.changed.get(name, []) + self.edited.get(name, []) for name in names}
 
 
 def read_pipeline(revision: Revision) -> Pipeline:
@@ -90,6 +96,15 @@ def _of_commit(commit: str) -> Pipeline:
         git(*checkout, index=Path(folder) / "index")
         config = {"core": {"no_scm": True, "site_cache_dir": str(Path(folder) / "site")}}
         return _inspected(project, config, f"{commit[:8]}: ")
+
+
+def read_stages(revision: Revision) -> dict[str, Stage]:
+    """What a revision's dvc.lock records of each stage in its dvc.yaml.
+
+    Raises:
+        UserError: DVC can't read them.
+    """
+    return recorded_stages(Path()) if revision.commit is None else read_pipeline(revision).stages
 
 
 def recorded_stages(folder: Path) -> dict[str, Stage]:
@@ -148,12 +163,7 @@ def _inspected(folder: Path, config: dict[str, Any] | None = None, where: str = 
             found.stages[name] = _recorded(stage)
             if gone := [str(out) for out in stage.outs if not out.use_cache and not out.exists]:
                 found.missing[name] = gone
-        if stage.is_callback or stage.always_changed:
-            found.unjudged[name] = ALWAYS
-        elif stage.frozen:
-            if isinstance(stage, PipelineStage):
-                found.unjudged[name] = FROZEN
-        elif changed:
+        if changed and not _unjudged(stage):
             if inputs := _changed_inputs(stage, upstream):
                 found.changed[name] = inputs
             if outs := _changed_outs(stage):
@@ -178,6 +188,13 @@ def _name(stage: DvcStage) -> str:
     return str(stage.name) if stage.path_in_repo == FILE else f"{stage.path_in_repo}:{stage.name}"
 
 
+def _unjudged(stage: DvcStage) -> str:
+    """Why DVC runs a stage always or never; empty where it depends on the inputs."""
+    if stage.is_callback or stage.always_changed:
+        return ALWAYS
+    return FROZEN if stage.frozen else ""
+
+
 def _recorded(stage: PipelineStage) -> Stage:
     inputs: dict[str, Any] = {}
     for dep in stage.deps:
@@ -186,7 +203,7 @@ def _recorded(stage: PipelineStage) -> Stage:
             inputs |= {_key(dep, key): value for key, value in flattened(values).items()}
         else:
             inputs[str(dep)] = _hash(dep)
-    return Stage(stage.cmd, inputs, {str(out): _hash(out) for out in stage.outs})
+    return Stage(stage.cmd, inputs, {str(out): _hash(out) for out in stage.outs}, _unjudged(stage))
 
 
 def _hash(entry: Output) -> str | None:

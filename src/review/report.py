@@ -20,7 +20,7 @@ from src.core.scores import HIGHER_IS_BETTER
 from src.review import changes, lock, noise
 from src.review.gate import WORDS, Judgement, Rule, judge_change
 from src.review.markdown import block, chart, code, fitted, folded, table
-from src.review.pipeline import read_pipeline
+from src.review.pipeline import read_stages
 from src.review.rerun import Rerun
 from src.review.results import NO_BASE, Revision, Sides, calibration_warning, flattened, is_score, read_sides
 
@@ -239,7 +239,7 @@ def notes(change: Change) -> list[str]:
         found.append(f"{what}: below, their changes look as if they were taken back. Merge the base in first.")
     if here.commit is None and change.rerun is None and git_status():
         found.append("Of the folder as it stands, with changes that aren't committed.")
-    if unjudged := [f"{name} ({why})" for name, why in read_pipeline(here).unjudged.items()]:
+    if unjudged := [f"{name} ({stage.unjudged})" for name, stage in read_stages(here).items() if stage.unjudged]:
         found.append(f"Whether these stages are stale isn't judged: {listed(unjudged)}.")
     if change.rerun and change.rerun.changed:
         changed = listed(change.rerun.changed)

@@ -14,7 +14,7 @@ from pathlib import Path
 from src.core.errors import UserError
 from src.core.git import git, git_names
 from src.review.lock import Verdict, verify
-from src.review.pipeline import FROZEN, opened, read_pipeline
+from src.review.pipeline import FROZEN, opened, read_stages
 from src.review.results import Revision
 
 OTHERWISE = {
@@ -53,7 +53,7 @@ def reproduce() -> Verdict:
         # Whatever cache the settings name, the clone's own is empty.
         _dvc("cache", "dir", "--quiet", "--local", str(clone / ".dvc" / "cache"), folder=clone)
         files = [name for name in git_names("ls-files", "-z", folder=clone) if name.endswith(".dvc")]
-        files += [name for name, why in read_pipeline(head).unjudged.items() if why == FROZEN]
+        files += [name for name, stage in read_stages(head).items() if stage.unjudged == FROZEN]
         if files:
             # Your own table, and what a frozen stage made, come from the cache that this folder uses.
             with opened() as repo:

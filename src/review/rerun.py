@@ -33,7 +33,7 @@ from src.core.files import write_json
 from src.core.git import head
 from src.core.params import FILE as PARAMS
 from src.core.params import local_path, read_yaml
-from src.review.pipeline import FROZEN, opened, own_stages, read_inputs, read_pipeline
+from src.review.pipeline import FROZEN, opened, own_stages, read_inputs, read_stages
 from src.review.results import FOLDER
 
 FILE = Path(".dvc/tmp/rerun.json")
@@ -106,7 +106,7 @@ def _set_lock_aside() -> None:
     """Leave only the frozen stages in dvc.lock: DVC doesn't run them, so their outputs come from the cache."""
     frozen: list[str] = []
     with suppress(UserError):
-        frozen = [name for name, why in read_pipeline(FOLDER).unjudged.items() if why == FROZEN]
+        frozen = [name for name, stage in read_stages(FOLDER).items() if stage.unjudged == FROZEN]
     if not frozen or not LOCK.is_file():
         LOCK.unlink(missing_ok=True)
         return

@@ -112,11 +112,11 @@ class Revision:
         isn't there, or lacks a column, is left out.
         """
         # DVC is imported only where the data has changed, which is seldom; and pipeline.py imports this module.
-        from src.review.pipeline import cached_files, read_pipeline  # noqa: PLC0415
+        from src.review.pipeline import cached_files, read_stages  # noqa: PLC0415
 
         made = {}
         if self.commit:
-            made = {path: md5 for stage in read_pipeline(self).stages.values() for path, md5 in stage.outs.items()}
+            made = {path: md5 for stage in read_stages(self).values() for path, md5 in stage.outs.items()}
         found = {}
         for name, path in paths.items():
             file = cached_files(path, made.get(path))[path] if self.commit else Path(path)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from src.core.errors import UserError
 from src.review.lock import doubts, stale
-from src.review.pipeline import read_pipeline
+from src.review.pipeline import read_stages
 from src.review.results import FOLDER, Revision
 from tests.conftest import check, commit, run
 from tests.review.small import TWO, copied, edit, inside, new_project, write
@@ -44,6 +44,11 @@ def said_by_dvc(folder: Path) -> set[str]:
     # It ends where a stage to run lacks a dependency. It may also restore a stage, or verify the data of a .dvc file.
     ran = "Running stage '(.+)':|Stage '(.+)' is cached|Verifying .* stage: '(.+)'|ERROR: failed to reproduce '(.+?)'"
     return {name for names in re.findall(f"^(?:{ran})", done.stdout + done.stderr, re.M) for name in names if name}
+
+
+def unjudged(revision: Revision) -> dict[str, str]:
+    """The stages that DVC runs always or never, with the reason."""
+    return {name: stage.unjudged for name, stage in read_stages(revision).items() if stage.unjudged}
 
 
 def clone_of(folder: Path) -> Path:
@@ -235,18 +240,16 @@ def test_random_pipelines_changed_at_random_are_judged_as_dvc_judges_them(
     for what, at in changes:
         make_change(project, stages, what, at)
     with inside(project):
-        found = read_pipeline(FOLDER)
-        assert stale(FOLDER).keys() == would_run(project) - found.unjudged.keys()
+        assert stale(FOLDER).keys() == would_run(project) - unjudged(FOLDER).keys()
     if check("git", "status", "--porcelain", cwd=project):
         commit(project)
     with inside(project):
         revision = Revision.of("HEAD")
-        found = read_pipeline(revision)
         clone = clone_of(project)
-        assert stale(revision).keys() == would_run(clone) - found.unjudged.keys()
+        assert stale(revision).keys() == would_run(clone) - unjudged(revision).keys()
         settings_of = {name: stage.get("do", stage) for name, stage in stages.items()}
         special = {name for name, stage in settings_of.items() if any(stage.get(key) for key in NOT_JUDGED)}
-        assert {name.partition("@")[0] for name in found.unjudged} == special
+        assert {name.partition("@")[0] for name in unjudged(revision)} == special
 
 
 def test_another_pipeline_of_the_project_is_not_judged(tmp_path: Path):
@@ -270,7 +273,7 @@ def test_frozen_and_always_changed_stages_are_listed(tmp_path: Path):
     with inside(project):
         revision = Revision.of("HEAD")
         assert stale(revision) == {}
-        assert read_pipeline(revision).unjudged == {
+        assert unjudged(revision) == {
             "a": "frozen: DVC never runs it",
             "b": "DVC always runs it",
             "hello": "DVC always runs it",

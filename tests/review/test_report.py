@@ -81,7 +81,7 @@ def test_results_edited_by_hand_are_not_cleared(copy_of, wine: Path, told):
     first, _, merge = told(project).split("\n\n")[:3]
     assert first == "## Not comparable: the results here are edited"
     assert merge.startswith("**May not be merged:**")
-    assert "**Edited:** not what the pipeline wrote: `metrics: metrics/evaluation.json`" in merge
+    assert "**Edited:** not what the pipeline wrote: `evaluate: metrics/evaluation.json`" in merge
 
 
 def test_the_parts_come_in_the_order_of_what_matters(worse: Path, told):
