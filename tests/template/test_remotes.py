@@ -337,7 +337,7 @@ def test_a_forks_pull_request_makes_again_what_it_may_not_pull(template: Path, t
         split={"by": "random", "valid": 0.25, "test": 0.1, "seed": 1},
         train=BOOSTING,
         evaluate={"resamples": 100, "slices": []},
-        gate={"floor": 0.6, "slice_floor": None},
+        gate={"floor": 0.6, "slice_floor": None, "baselines": ["prior"]},
     )
     commit(author)
     check("dvc", "repro", cwd=author)

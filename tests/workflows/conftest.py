@@ -23,7 +23,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
         split={"by": "random", "valid": 0.25, "test": 0.1, "seed": 1},
         train=BOOSTING | {"max_iter": 20, "max_leaf_nodes": 31, "min_samples_leaf": 20, "refits": 5},
         evaluate={"resamples": 100, "slices": []},
-        gate={"floor": 0.6, "slice_floor": None},
+        gate={"floor": 0.6, "slice_floor": None, "baselines": ["prior"]},
     )
     shutil.rmtree(author / "metrics")
     (author / "dvc.lock").unlink()
