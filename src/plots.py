@@ -32,7 +32,8 @@ def describe_plots(names: list[str]) -> dict[str, list[dict[str, Any]]]:
     Raises:
         UserError: DVC can't, or there is nothing to draw.
     """
-    done = subprocess.run(["dvc", "plots", "show", "--json", "--", *names], capture_output=True, encoding="utf-8")
+    command = [sys.executable, "-m", "dvc", "plots", "show", "--json", "--", *names]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
     if done.returncode:
         raise UserError(f"dvc plots show: {done.stderr.strip().splitlines()[0]}")
     plots: dict[str, list[dict[str, Any]]] = json.loads(done.stdout).get("data", {})

@@ -96,7 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with forwarded(ssh_options(folder)):
-            done = subprocess.run(["dvc", *sys.argv[1:]], env=dvc_environment(folder))
+            done = subprocess.run([sys.executable, "-m", "dvc", *sys.argv[1:]], env=dvc_environment(folder))
     sys.exit(done.returncode)
 
 

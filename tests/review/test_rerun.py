@@ -69,7 +69,7 @@ def test_data_that_no_storage_gave_is_told_by_its_name(copy_of, wine: Path):
     assert [(stage["name"], stage["how"]) for stage in kept["stages"]] == [("data/source/wine.csv.dvc", "failed")]
     text = report(project, "--base", "HEAD~1")
     assert text.startswith("## The data isn't here: `data/source/wine.csv`\n\n**May not be merged:**")
-    assert "types `dvc push`" in text
+    assert "types `make push`" in text
 
 
 def test_committed_results_are_not_believed(copy_of, wine: Path):

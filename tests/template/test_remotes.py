@@ -240,15 +240,15 @@ def test_an_object_that_was_swapped_in_the_storage_is_not_taken(shared: tuple[Pa
         content = stored.read_bytes()
         stored.chmod(0o644)
         stored.write_bytes((project / "models/linear.skops").read_bytes())
+        stored.chmod(0o444)  # which DVC takes for a sign that nobody has changed it
         try:
             pulled = run_make(clone, "pull", remote)
         finally:
+            stored.chmod(0o644)
             stored.write_bytes(content)
     assert pulled.returncode != 0, pulled.stdout
     assert not (clone / "models/model.skops").exists()
-    said = run(sys.executable, "-m", "src.review", "lock", cwd=clone, **path_of(clone)).stdout
-    assert "reproduced: the same" not in said
-    assert "as committed" not in said
+    assert not (clone / f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}").exists()
 
 
 def test_nothing_is_sent_to_a_server_with_another_host_key(shared: tuple[Path, Remote]):

@@ -273,8 +273,8 @@ def test_a_later_version_comes_in_beside_what_was_changed(template: Path, tmp_pa
     done = update(project, later)
     assert done.returncode == 0, done.stdout + done.stderr
     first, second = (done.stdout + done.stderr).splitlines()[:2]
-    assert first == f"The template is {later}"
-    assert second == "This project has its version v1.0.0"
+    assert first == "The version here: v1.0.0"
+    assert second == f"The template: {later}"
     assert "may ever see" in (project / "src/core/errors.py").read_text()
     assert "target: price" in (project / "params.yaml").read_text()
     assert "max_iter: 77" in (project / "params.yaml").read_text()

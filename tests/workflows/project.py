@@ -180,7 +180,11 @@ class Project:
             self.runs,
             {},
             results == ["success"],
-            {line["step"]: line["stepResult"] for line in lines if "stepResult" in line},
+            {
+                line["step"]: line["stepResult"]
+                for line in lines
+                if "stepResult" in line and line.get("stage") == "Main"
+            },
             "".join(line["msg"] + "\n" for line in lines),
             self.github.requests[before:],
         )

@@ -270,7 +270,7 @@ def test_nothing_is_posted_of_an_artifact_that_is_not_of_this_pull_request(proje
         project.push(other, f"change-{other}" if other == 8 else "change")
     comment = project.comment(project.artifact(REPORT | {"number": number}))
     assert not comment.succeeded
-    assert "::error::the artifact" in comment.output or "the artifact" in comment.output
+    assert "::error::the artifact" in comment.output or "the artifact's number is not" in comment.output
     assert writes(comment) == []
     assert project.github.comments == {}
 
@@ -284,7 +284,7 @@ def test_a_forks_run_neither_uses_nor_saves_a_cache(project: Project):
     for by in ("someone", "dependabot[bot]"):
         pipeline = project.pipeline(fork=by == "someone", by=by)
         assert pipeline.succeeded, pipeline.output
-        assert pipeline.step("Restore what") == pipeline.step("Save what") == pipeline.step("Save the env") == ""
+        assert [name for name in pipeline.steps if name.startswith(("Restore what", "Save"))] == []
         assert "7 stages ran, 0 came from a cache." in pipeline.output
     assert sorted((project.folder / "caches").rglob("*")) == before
 
