@@ -35,7 +35,8 @@ def describe_plots(names: list[str]) -> dict[str, list[dict[str, Any]]]:
     command = [sys.executable, "-m", "dvc", "plots", "show", "--json", "--", *names]
     done = subprocess.run(command, capture_output=True, encoding="utf-8")
     if done.returncode:
-        raise UserError(f"dvc plots show: {done.stderr.strip().splitlines()[0]}")
+        said = done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"]
+        raise UserError(f"dvc plots show: {said[0]}")
     plots: dict[str, list[dict[str, Any]]] = json.loads(done.stdout).get("data", {})
     if not any(plots.values()):
         raise UserError("there is nothing to draw yet: `dvc repro` makes what the plots show")
