@@ -29,7 +29,7 @@ def test_a_stage_prints_names_in_any_encoding(copy_of, wine: Path):
     module = project / "src/datasets/table.py"
     module.write_text(module.read_text() + "\n\n_prepare = prepare\n\n\ndef prepare(*given):\n"
                       '    return _prepare(*given).rename(columns={"hue": "größe"})\n')  # fmt: skip
-    for stage in ("prepare", "describe"):
+    for stage in ("prepare", "split", "describe"):
         check(sys.executable, "-m", f"src.stages.{stage}", cwd=project, PYTHONIOENCODING="ascii")
     assert "größe" in (project / "metrics/data.json").read_text()
 

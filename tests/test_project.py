@@ -64,7 +64,7 @@ def test_a_stage_depends_on_what_it_imports_and_nothing_else(stage: str):
         data_set = f"src/datasets/{read_params(ROOT / 'params.yaml').data.set}.py"
         needed |= closure(data_set) - {data_set} | {"src/datasets/${data.set}.py"}
         for other in (ROOT / "src/datasets").glob("*.py"):
-            assert closure(f"src/datasets/{other.name}") - {f"src/datasets/{other.name}"} <= needed
+            needed |= closure(f"src/datasets/{other.name}") - {f"src/datasets/{other.name}"}
     assert declared == needed
 
 

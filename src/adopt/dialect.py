@@ -71,8 +71,8 @@ def _understand_file(file: Path, skip_rows: int | None) -> dict[str, Any]:
     """What `understand` returns, but with the defaults too; None where any value would do."""
     kind = kind_of(file)
     try:
-        check_table(file)
         with opened(file) as stream:
+            check_table(file)
             head = stream.read(HEAD)
             if not head.strip():
                 raise UserError(f"{file}: empty; a table needs a header and rows")

@@ -1,4 +1,4 @@
-"""The releases that a commit builds on: Git tags as GTO makes them, such as `late-flights@v1.2.0`."""
+"""The releases that a commit builds on: Git tags as GTO makes them, such as `houses@v1.2.0`."""
 
 import re
 
@@ -28,7 +28,7 @@ def last_release(revision: Revision) -> Revision | None:
 
 
 def newest_by_name(tags: list[str]) -> list[str]:
-    """Of tags such as `late-flights@v1.2.0` the one with the highest version of each name; others are passed over."""
+    """Of tags such as `houses@v1.2.0` the one with the highest version of each name; others are passed over."""
     found = [match for match in map(TAG.fullmatch, sorted(tags)) if match]
     if not found:
         return []

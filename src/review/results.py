@@ -115,8 +115,9 @@ class Revision:
         from src.review.pipeline import cached_files, read_stages  # noqa: PLC0415
 
         made = {}
-        if self.commit:
-            made = {path: md5 for stage in read_stages(self).values() for path, md5 in stage.outs.items()}
+        with suppress(UserError):  # what is wrong with its pipeline is told elsewhere
+            if self.commit:
+                made = {path: md5 for stage in read_stages(self).values() for path, md5 in stage.outs.items()}
         found = {}
         for name, path in paths.items():
             file = cached_files(path, made.get(path))[path] if self.commit else Path(path)

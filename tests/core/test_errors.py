@@ -76,8 +76,8 @@ def test_no_name_in_a_table_a_parameter_or_a_file_commands_anything(tmp_path: Pa
         run(sys.executable, "-m", "src.review", "report", "--base", "\x1b::error::\n::error::x", cwd=project),
     ]
     assert done[0].returncode == 0, done[0].stderr
-    for command in ("src.stages.ingest", "src.stages.validate", "src.stages.prepare", "src.stages.describe"):
-        done.append(run(sys.executable, "-m", command, cwd=project))
+    for stage in ("ingest", "validate", "prepare", "split", "describe"):
+        done.append(run(sys.executable, "-m", f"src.stages.{stage}", cwd=project))
         assert done[-1].returncode == 0, done[-1].stderr
     change_params(project, **{"::error::x\n::error::y\x1b": {"by": 1}})
     done.append(run(sys.executable, "-m", "src.core.params", cwd=project))

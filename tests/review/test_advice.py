@@ -91,7 +91,7 @@ SITUATIONS: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     "dvc.lock broken": (broken("dvc.lock"), LOCK, "brings the committed one back", LOCK),
     "dvc.lock missing": (committed(remove("dvc.lock")), LOCK, "not in the commit", LOCK),
     "dvc.lock missing here": (remove("dvc.lock"), LOCK, "not in the folder", LOCK),
-    "stale scores": (slices, GATE, "FAILS  stale", f"! {GATE} | grep stale"),
+    "stale scores": (slices, GATE, "FAIL  stale", f"! {GATE} | grep stale"),
     "scores broken": (broken("metrics/evaluation.json"), SCORES, "not what evaluate writes", SCORES),
     "no scores": (lambda project: shutil.rmtree(project / "metrics"), SCORES, "no results yet", SCORES),
     "no model": (remove("models/model.skops"), stage("evaluate"), "no such file", stage("evaluate")),
@@ -183,6 +183,9 @@ def workflows_commands() -> str:
 ELSEWHERE = {
     "dvc push": "tests/template/test_remotes.py",
     "dvc add": "names the command that failed",
+    "git rm -r --cached {}": "tests/adopt/test_adopt.py",
+    "make push": "tests/template/test_remotes.py",
+    "python -m src.adopt": "tests/adopt/test_adopt.py",
     "dvc exp list --all": "shows names",
     "dvc pull": "tests/template/test_remotes.py",
     "dvc repro --force dvc.yaml": "tests/review/test_rerun.py",

@@ -97,7 +97,7 @@ def test_other_bytes_from_the_same_inputs_are_not_reproduced_and_it_is_said_wher
     check("dvc", "repro", "--force", "--single-item", "evaluate", cwd=project)
     done = lock(project)
     assert done.returncode == 1
-    assert done.stdout.startswith("not reproduced\n  evaluate: metrics/scores.json\n    log_loss: 0.01 → 0.1")
+    assert done.stdout.startswith("not reproduced\n  evaluate: metrics/scores.json\n    log_loss: 0.01 → 0.0943787")
 
 
 def test_results_edited_by_hand_are_not_reproduced(copy_of, wine: Path):

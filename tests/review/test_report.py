@@ -294,7 +294,7 @@ def test_another_definition_of_the_target_is_not_comparable(copy_of, wine: Path,
     text = told(project)
     assert text.startswith("## Not comparable")
     assert "Nothing to compare with: `the target is defined differently`." in text
-    assert "| `no loss beyond noise and 0.01` | not judged | `not judged: the target is defined differently` |" in text
+    assert "| `no loss against the base` | n/a | `not judged: the target is defined differently` |" in text
     file = project / "metrics/evaluation.json"
     for ids, found in (("others", "## Not comparable"), (None, "## ")):
         content = json.loads(file.read_text())
@@ -319,7 +319,7 @@ def test_rows_that_moved_are_told_and_the_gate_fails(copy_of, wine: Path, told):
     assert "`rows stay in train, valid or test, but for 1%`" in text.split("### Metrics")[0]
     moved = re.search(r"178 rows → 178: 0 added, 0 removed, 0 with other values, (\d+) moved between", text)
     assert moved
-    assert f"| **fails** | `{moved[1]} of 178 rows moved` |" in text
+    assert f"| **FAIL** | `{moved[1]} of 178 rows moved` |" in text
 
 
 def test_other_costs_are_another_question_where_cost_decides(copy_of, wine: Path, told):

@@ -40,7 +40,7 @@ def params_for(task: str, model: str) -> Params:
     content = read_params(ROOT / "params.yaml").model_dump()
     content["problem"]["costs"] = None
     metric = "r2" if task == "regression" else "log_loss"
-    content["gate"] |= {"metric": metric, "smallest_difference": {metric: 0.01}}
+    content["gate"] |= {"metric": metric, "baselines": ["prior"], "smallest_difference": {metric: 0.01}}
     content["data"] = ROLES | {"source": "x", "read": {}, "target": "price", "task": task, "id": "id"}
     content["split"] = {"by": "random", "valid": 0.2, "test": 0.2, "seed": 1}
     content["train"] = ARGUMENTS[model] | {"model": model, "seed": 1, "refits": 2}

@@ -77,6 +77,8 @@ def test_every_comment_of_the_parameters_is_there_without_the_demo(bare: Path):
         "# a warning for a flight that lands on time",
         "# no warning for a flight that lands late",
         "# November and December are for trying what new data does",
+        "# hour | day | week | month: its rows share their chance; null: each row is alone",
+        "# with data.group: true removes the rows of groups that come later from train",
     ]
     assert read_params(bare / "params.yaml").data.set == "table"
 
@@ -269,7 +271,7 @@ def update(project: Path, template: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_later_version_comes_in_beside_what_was_changed(template: Path, tmp_path: Path):
     project = edited(template, tmp_path)
-    later = newer(template, tmp_path, "src/core/errors.py", "may see.", "may ever see.")
+    later = newer(template, tmp_path, "src/core/errors.py", "may see,", "may ever see,")
     done = update(project, later)
     assert done.returncode == 0, done.stdout + done.stderr
     first, second = (done.stdout + done.stderr).splitlines()[:2]
@@ -405,7 +407,7 @@ def test_a_conflict_is_named_and_never_left_in_silently(template: Path, tmp_path
 
 def test_an_unclean_tree_is_not_updated(template: Path, tmp_path: Path):
     project = edited(template, tmp_path)
-    commit_free = newer(template, tmp_path, "src/core/errors.py", "may see.", "may ever see.")
+    commit_free = newer(template, tmp_path, "src/core/errors.py", "may see,", "may ever see,")
     answers = project / ".copier-answers.yml"
     answers.write_text(re.sub("_src_path: .*", f"_src_path: {commit_free}", answers.read_text()))
     done = run("make", "update", "--old-file", ".venv/installed", cwd=project, **IDENTITY)
