@@ -183,6 +183,9 @@ def workflows_commands() -> str:
 ELSEWHERE = {
     "dvc push": "tests/template/test_remotes.py",
     "dvc add": "names the command that failed",
+    "dvc {}": "names the command that failed",
+    "git {}": "names the command that failed",
+    "git restore dvc.yaml": "brings back a committed file",
     "git rm -r --cached {}": "tests/adopt/test_adopt.py",
     "make push": "tests/template/test_remotes.py",
     "python -m src.adopt": "tests/adopt/test_adopt.py",

@@ -117,7 +117,7 @@ def test_no_row_can_be_solved_for_from_the_scores_of_the_resamples(wine: Path):
 
 
 def test_the_interval_of_a_score_has_the_degrees_of_freedom_of_the_drawn_units(demo: Path, wine: Path):
-    for project, count in ((demo, 30), (wine, 4)):
+    for project, count in ((demo, 30), (wine, 3)):
         evaluation = results(project, "evaluation.json")
         assert evaluation["units"]["valid"] == count
         draws = pd.read_csv(project / "metrics/bootstrap.csv", keep_default_na=False)
