@@ -33,14 +33,15 @@ IN_LINE = "`dvc repro`, `git add --all` and `git commit` bring the results in li
 def print_scores(results: Results) -> None:
     """Each metric on a line: the model's score and interval, then those of the baselines and the constant actions."""
     baselines = [name for name in (*BASELINES, *CONSTANT_ACTIONS) if name in results.scores]
-    header = f"{'on valid':<19}{'model':>9}   {'95 % interval':<19}" + "".join(f"{name:>9}" for name in baselines)
+    width = 9 if len(baselines) <= len(BASELINES) else 8  # a terminal has 80 columns
+    header = f"{'on valid':<19}{'model':>8}  {'95 % interval':<19}" + "".join(f"{name:>{width}}" for name in baselines)
     print(one_line(header))
     for metric, score in results.scores["model"].items():
         numbers = [_number(score[key]) for key in ("score", "low", "high")]
         others = [results.scores[name].get(metric) for name in baselines]
         interval = f"{numbers[1]} to {numbers[2]}"
-        shown = "".join(f" {_number(other['score']) if other else '':>8}" for other in others)
-        print(one_line(f"{metric:<19}{numbers[0]:>9}   {interval:<19}{shown}".rstrip()))
+        shown = "".join(f"{_number(other['score']) if other else '':>{width}}" for other in others)
+        print(one_line(f"{metric:<19}{numbers[0]:>8}  {interval:<19}{shown}".rstrip()))
     if results.decision and (warning := calibration_warning(results.decision)):
         print("", *warning, sep="\n")
 

@@ -184,7 +184,7 @@ def _slice_floor(rule: str, gate: Gate, here: Results, base: Results | None) -> 
 
     def judged(part: Slice) -> Rule:
         reached, shown = _floor(gate, bound, here, part)
-        found = Rule(rule, reached, f"{shown} {'lowest' if up else 'highest'}: {part.column} {part.value}")
+        found = Rule(rule, reached, f"{shown} {part.column} {part.value}")
         if base is not None and part in base_parts and not _floor(gate, bound, base, part)[0]:
             found = _also_fails_on_base(found, _verdict(gate, here, base, gate.metric, part))
         return found
@@ -222,7 +222,7 @@ def _baseline(gate: Gate, name: Baseline, here: Results, base: Results | None) -
         metric = "cost"
         if here.decision is None:
             return rule._replace(found="no score: problem.costs in params.yaml says no costs")
-        rule = rule._replace(found=f"{rule.found} cost less than to {here.decision.best_constant_action} act")
+        rule = rule._replace(found=f"{rule.found} {here.decision.best_constant_action} acting")
     if base is not None and not _lead(gate, name, base).low > 0 and not math.isnan(ahead.value):
         rule = _also_fails_on_base(rule, _verdict(gate, here, base, metric))
     return rule
@@ -280,7 +280,7 @@ def _no_loss(gate: Gate, here: Results, other: Results | None, called: str, why_
 
 def _rows_stay(here: Revision, base: Revision) -> Rule:
     """That hardly a row has moved between train, valid and test, unless params.yaml asks for another split."""
-    rule = f"rows stay in train, valid or test, but for {MOST_MOVED:.0%}"
+    rule = f"at most {MOST_MOVED:.0%} of rows change their part"
     if changes.same_split(here, base):
         return Rule(rule, True, "the same rows in each")
     found = changes.moved(here, base)

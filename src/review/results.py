@@ -216,12 +216,12 @@ def calibration_warning(decision: Decision) -> list[str]:
     if decision.calibration.trusted:
         return []
     threshold = f"{decision.threshold:.4g}"
-    lines = [f"The threshold {threshold} can't be trusted: the probabilities predicted near it aren't calibrated."]
+    lines = [f"The threshold {threshold} can't be trusted: probabilities near it aren't calibrated."]
     for near in decision.calibration.bins:
         low, high = max(0.0, near.observed - near.margin), min(1.0, near.observed + near.margin)
         lines.append(
-            f"{near.rows:,} rows: a mean prediction of {near.predicted:.3f}, "
-            f"and a share of {near.observed:.3f} is positive ({low:.3f} to {high:.3f})."
+            f"{near.rows:,} rows: mean prediction {near.predicted:.3f}, "
+            f"observed rate {near.observed:.3f} ({low:.3f} to {high:.3f})."
         )
     return lines
 

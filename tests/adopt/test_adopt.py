@@ -657,7 +657,8 @@ def test_a_folder_grows_by_a_file(adopt: Adopt, tmp_path: Path):
     HOUSES.iloc[250:].to_csv(project / "data/source/months/3.csv", index=False)
     check("dvc", "repro", cwd=project)
     assert len(read_table(project / "data/prepared.parquet")) == ROWS
-    assert "250 rows → 300: 50 added, 0 removed, 0 with other values, 0 moved" in report_of(project)
+    told = "50 added (11 of them in `test`, which nothing here was scored on), 0 removed, 0 with other values, 0 moved"
+    assert f"250 rows → 300: {told} between train, valid and test." in report_of(project)
 
 
 def report_of(project: Path) -> str:

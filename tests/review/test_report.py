@@ -318,7 +318,7 @@ def test_rows_that_moved_are_told_and_the_gate_fails(copy_of, wine: Path, told):
     commit(project)
     text = told(project)
     assert "**May not be merged:** the gate fails (" in text
-    assert "`rows stay in train, valid or test, but for 1%`" in text.split("### Metrics")[0]
+    assert "`at most 1% of rows change their part`" in text.split("### Metrics")[0]
     moved = re.search(r"178 rows → 178: 0 added, 0 removed, 0 with other values, (\d+) moved between", text)
     assert moved
     assert f"| **FAIL** | `{moved[1]} of 178 rows moved` |" in text
