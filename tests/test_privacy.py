@@ -87,9 +87,10 @@ def test_data_json_is_the_same_wherever_the_rows_beyond_its_ends_lie(seed: int, 
             continue
         shown = found["histogram"]
         low, high = shown["first"], shown["first"] + shown["step"] * len(shown["counts"])
-        ordered = np.sort(values)
-        above, below = (values >= high) & (values > ordered[-FEW]), (values < low) & (values < ordered[FEW - 1])
-        other = values.mask(above, high * (1 + further) + further).mask(below, low - abs(low) * further - further)
+        ordered = values.sort_values()
+        low, high = min(low, ordered.iloc[FEW - 1]), max(high, ordered.iloc[-FEW])
+        below, above = values < low, (values >= high) & (values > ordered.iloc[-FEW])
+        other = values.mask(above, high + (abs(high) + 1) * further).mask(below, low - (abs(low) + 1) * further)
         assert same(found, describe(other, private=False))
 
 
