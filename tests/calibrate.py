@@ -473,4 +473,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from tests import calibrate  # a worker process finds the functions by the name of this module, not as __main__
+
+    calibrate.main()
