@@ -473,6 +473,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from tests import calibrate  # a worker process finds the functions by the name of this module, not as __main__
+    # A worker process finds the functions by the name of this module, not as those of __main__.
+    from tests import calibrate  # noqa: PLW0406
 
     calibrate.main()

@@ -219,7 +219,7 @@ class Ridge(Train):
 
 class Evaluate(Section):
     resamples: Annotated[int, Field(ge=100)]
-    slices: Columns
+    slices: Annotated[Columns, Field(max_length=5)]  # with more, the rows' losses follow from the scores in Git
 
 
 Metric = Literal[
@@ -284,6 +284,8 @@ class Params(Section):
             raise ValueError(f"train.model {model} is not for {task} (data.task)")
         if (task == "regression") != (self.gate.metric in REGRESSION_METRICS):
             raise ValueError(f"gate.metric {self.gate.metric} is not for {task} (data.task)")
+        if self.data.task == "classification" and self.data.hides(self.data.target):
+            raise ValueError("data.private can't name the target: its classes show wherever they are scored")
         if shown := sorted(filter(self.data.hides, self.evaluate.slices)):
             raise ValueError(f"evaluate.slices would show the values of the private column {shown[0]}")
         if self.problem.costs is not None and task != "classification":

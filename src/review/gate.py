@@ -12,7 +12,7 @@ from src.core.errors import UserError
 from src.core.params import Baseline, Gate
 from src.core.scores import HIGHER_IS_BETTER
 from src.review import changes
-from src.review.noise import WHOLE, Difference, Slice, Verdict, beyond, compare, gain, series, verdict
+from src.review.noise import WHOLE, Difference, Slice, Verdict, beyond, compare, compare_slices, gain, series, verdict
 from src.review.releases import last_release
 from src.review.results import (
     Results,
@@ -136,7 +136,7 @@ def judge(
     return [
         *_floors(gate, here, base),
         *(_baseline(gate, name, here, base) for name in gate.baselines),
-        _no_loss(gate, here, release.results, release.name, release.why_not),
+        _no_loss_against_release(gate, here, release),
         _no_loss_against_base(gate, here, base, no_base),
     ]
 
@@ -182,11 +182,13 @@ def _slice_floor(rule: str, gate: Gate, here: Results, base: Results | None) -> 
     if not parts:
         return Rule(rule, None, "not judged: no slice that isn't small")
 
+    changes_by_slice = {} if base is None else _verdicts_of_slices(gate, here, base)
+
     def judged(part: Slice) -> Rule:
         reached, shown = _floor(gate, bound, here, part)
         found = Rule(rule, reached, f"{shown} {part.column} {part.value}")
         if base is not None and part in base_parts and not _floor(gate, bound, base, part)[0]:
-            found = _also_fails_on_base(found, _verdict(gate, here, base, gate.metric, part))
+            found = _also_fails_on_base(found, changes_by_slice.get(part, "no score"))
         return found
 
     def order(part: Slice) -> tuple[int, float]:
@@ -223,7 +225,7 @@ def _baseline(gate: Gate, name: Baseline, here: Results, base: Results | None) -
         if here.decision is None:
             return rule._replace(found="no score: problem.costs in params.yaml says no costs")
         rule = rule._replace(found=f"{rule.found} {here.decision.best_constant_action} acting")
-    if base is not None and not _lead(gate, name, base).low > 0 and not math.isnan(ahead.value):
+    if base is not None and _baseline(gate, name, base, None).holds is False and not math.isnan(ahead.value):
         rule = _also_fails_on_base(rule, _verdict(gate, here, base, metric))
     return rule
 
@@ -236,12 +238,30 @@ def _lead(gate: Gate, name: Baseline, results: Results) -> Difference:
     return gain(beyond(results, name, gate.metric), gate.metric)
 
 
-def _verdict(gate: Gate, here: Results, base: Results, metric: str, part: Slice = WHOLE) -> Verdict:
+def _verdict(gate: Gate, here: Results, base: Results, metric: str) -> Verdict:
     """What a change's difference is, by the smallest one that matters to a gate."""
-    if metric == "cost" and here.decision and base.decision and here.decision.costs != base.decision.costs:
-        return "no score"  # they are of different costs
-    least = {str(name): least for name, least in gate.smallest_difference.items()}
-    return verdict(compare(here, base, metric, part), metric, least.get(metric, 0.0))
+    if _other_costs(here, base, metric):
+        return "no score"
+    return verdict(compare(here, base, metric), metric, _least(gate, metric))
+
+
+def _verdicts_of_slices(gate: Gate, here: Results, base: Results) -> dict[Slice, Verdict]:
+    """The same of each slice that can be compared, by intervals that all hold at once."""
+    if _other_costs(here, base, gate.metric):
+        return {}
+    compared = compare_slices(here, base, gate.metric)
+    return {part: verdict(difference, gate.metric, _least(gate, gate.metric)) for part, difference in compared}
+
+
+def _other_costs(here: Results, base: Results, metric: str) -> bool:
+    if metric != "cost" or here.decision is None or base.decision is None:
+        return False
+    return here.decision.costs != base.decision.costs
+
+
+def _least(gate: Gate, metric: str) -> float:
+    """The smallest difference of a metric that matters."""
+    return {str(name): least for name, least in gate.smallest_difference.items()}.get(metric, 0.0)
 
 
 def _also_fails_on_base(rule: Rule, change: Verdict) -> Rule:
@@ -255,14 +275,27 @@ def _also_fails_on_base(rule: Rule, change: Verdict) -> Rule:
 
 def _no_loss_against_base(gate: Gate, here: Results, base: Results | None, no_base: str) -> Rule:
     if base is not None:
-        for what, ours, theirs in (
-            ("resamples", here.bootstrap, base.bootstrap),
-            ("refits", here.refits, base.refits),
-        ):
-            if len(ours.columns) < len(theirs.columns):
-                fewer = f"{len(ours.columns)} {what}, and the base has {len(theirs.columns)}"
-                return Rule("no loss against the base", False, f"{fewer}: with fewer a loss can hide")
+        ours, theirs = len(here.refits.columns), len(base.refits.columns)
+        if ours < theirs:
+            fewer = f"{ours} refits, and the base has {theirs}: with fewer a loss can hide"
+            return Rule("no loss against the base", False, fewer)
     return _no_loss(gate, here, base, "the base", no_base)
+
+
+def _no_loss_against_release(gate: Gate, here: Results, release: Release) -> Rule:
+    """A release can't be changed, so one that has no such score, or one of other costs, is no obstacle."""
+    found = _no_loss(gate, here, release.results, release.name, release.why_not)
+    if release.results is None or not is_score(_score_of(here, gate.metric)):
+        return found
+    if not is_score(_score_of(release.results, gate.metric)):
+        return Rule(found.rule, None, f"not judged: {release.name} has no score {gate.metric}")
+    if _verdict(gate, here, release.results, gate.metric) == "no score":
+        return Rule(found.rule, None, f"not judged: errors have other costs in {release.name}")
+    return found
+
+
+def _score_of(results: Results, metric: str) -> float | None:
+    return results.scores["model"].get(metric, {}).get("score")
 
 
 def _no_loss(gate: Gate, here: Results, other: Results | None, called: str, why_not: str) -> Rule:

@@ -368,37 +368,48 @@ def _other_question(here: Revision, base: Revision, results: Results, base_resul
     """
     ours, theirs = (flattened(revision.yaml("params.yaml")) for revision in (here, base))
     hashes, base_hashes = results.fingerprints, base_results.fingerprints
-    same_rows = bool(hashes) and hashes == base_hashes
+    known = "targets" in hashes and "targets" in base_hashes
+    same_rows = known and hashes == base_hashes
     keys = ["data.target", "data.task", "data.positive", *([] if same_rows else ["data.set"])]
     if theirs.get("gate.metric") == "cost":
         keys += ["problem.costs.false_positive", "problem.costs.false_negative"]
     if changed := [key for key in keys if ours.get(key) != theirs.get(key)]:
         return f"it answers another question: {', '.join(changed)} changed"
     if not same_rows:
-        same_ids = bool(hashes) and hashes.get("ids") == base_hashes.get("ids")
+        same_ids = known and hashes["ids"] == base_hashes["ids"]
         if same_ids or _target_differs(here, base):
             return "the target is defined differently"
     return ""
 
 
 def _target_differs(here: Revision, base: Revision) -> bool:
-    """Whether a row that both sides have in train or valid has another target, as far as the tables are at hand."""
+    """Whether a row that both sides have in train or valid has another target, as far as the tables are at hand.
+
+    Which of some rows that are equal but for their targets comes first may differ: it's enough if they share a target.
+    """
     ours, theirs = _targets(here), _targets(base)
     if ours is None or theirs is None:
         return False
-    shared = ours.index.intersection(theirs.index)
-    return not ours[shared].equals(theirs[shared])
+    shared = set(ours["id"]) & set(theirs["id"])
+    alike = ours.merge(theirs)  # on both columns
+    return shared != set(alike["id"])
 
 
-def _targets(revision: Revision) -> pd.Series | None:
-    """The targets in train and valid as text, by the rows' ids as text; None where a table isn't at hand."""
+def _targets(revision: Revision) -> pd.DataFrame | None:
+    """The `id` and the `target` of each row in train and valid as text; None where a table isn't at hand.
+
+    An id is without the number that tells equal rows apart.
+    """
     name, target = id_column(revision), str(flattened(revision.readable("params.yaml")).get("data.target"))
     seen = {part: path for part, path in PARTS.items() if part != "test"}
     tables = revision.tables(seen, [name, target])
     if tables.keys() != seen.keys():
         return None
     examples = pd.concat(tables.values())
-    return as_text(examples.set_index(pd.Index(as_text(examples[name])))[target])
+    ids = as_text(examples[name])
+    if not flattened(revision.readable("params.yaml")).get("data.id"):
+        ids = ids.str.partition("-")[0]
+    return pd.DataFrame({"id": ids, "target": as_text(examples[target]).fillna("")}).drop_duplicates()
 
 
 def id_column(revision: Revision) -> str:

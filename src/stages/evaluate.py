@@ -116,10 +116,15 @@ def thinned(curve: pd.DataFrame) -> pd.DataFrame:
     return curve.iloc[np.unique(np.append(keep, [0, len(curve) - 1]))]
 
 
-def calibration(truth: NDArray[Any], guess: Array) -> pd.DataFrame:
-    """The mean prediction and the mean of what happened in at most ten bins of about equal count, at least 10 rows."""
+def calibration_bins(guess: Array) -> NDArray[np.intp]:
+    """The bin of each prediction, shape (rows,): at most ten, of about equal count, of at least 10 rows."""
     bins = equal_bins(guess)
-    table = pd.DataFrame({"predicted": guess, "observed": truth.astype(float), "bin": joined(np.bincount(bins))[bins]})
+    return joined(np.bincount(bins))[bins]
+
+
+def calibration(truth: NDArray[Any], guess: Array) -> pd.DataFrame:
+    """The mean prediction and the mean of what happened in each bin."""
+    table = pd.DataFrame({"predicted": guess, "observed": truth.astype(float), "bin": calibration_bins(guess)})
     grouped = table.groupby("bin")
     return grouped[["predicted", "observed"]].mean().assign(rows=grouped.size())
 
@@ -164,10 +169,12 @@ def check_threshold(
 
     Returns:
         `trusted`, and `bins`: rows, mean prediction, observed rate, and how far chance may part the two (`margin`).
+        There are no bins where there is one unit only: then chance isn't known.
     """
-    bins = equal_bins(guess)
+    if units < 2:
+        return {"trusted": True, "bins": []}
+    bins = calibration_bins(guess)
     rows_in = [bins == number for number in np.unique(bins)]
-    rows_in = [rows for rows in rows_in if rows.sum() >= KEPT_FROM]
     below = [rows for rows in rows_in if guess[rows].mean() < threshold][-1:]
     above = [rows for rows in rows_in if guess[rows].mean() >= threshold][:1]
     found = []

@@ -211,3 +211,15 @@ def test_a_date_without_quotes_which_dvc_cannot_read_is_refused(tmp_path: Path):
 
 def test_the_metrics_that_the_gate_takes_are_those_that_are_scored():
     assert set(get_args(Metric)) == set(HIGHER_IS_BETTER)
+
+
+def test_the_classes_of_the_target_cannot_be_private(tmp_path: Path):
+    told = complaint(tmp_path, yaml.safe_dump(changed("data.private", [GOOD["data"]["target"]])))
+    assert "data.private can't name the target" in told
+
+
+def test_more_than_five_columns_of_slices_are_refused(tmp_path: Path):
+    """Each adds scores of pools of ten rows: with about ten columns every row's loss can be solved for."""
+    told = complaint(tmp_path, yaml.safe_dump(changed("evaluate.slices", list("abcdef"))))
+    assert "evaluate.slices: " in told
+    assert "5" in told

@@ -160,3 +160,14 @@ def test_fingerprints_do_not_depend_on_the_order_or_the_types_of_the_columns(tab
     for other in (table.sample(frac=1, random_state=1), table.astype({"id": "str", "y": "float64"})):
         assert fingerprint(other, GROUPED) == fingerprint(table, GROUPED)
         assert fingerprints(other, GROUPED) == fingerprints(table, GROUPED)
+
+
+def test_there_is_no_hash_of_a_private_target(table: pd.DataFrame):
+    assert set(fingerprints(table, DATA.model_copy(update={"private": ["y"]}))) == {"ids"}
+
+
+def test_the_order_of_rows_that_are_equal_but_for_their_target_is_no_other_definition_of_it():
+    data = DATA.model_copy(update={"id": None})
+    table = pd.DataFrame({"row_id": ["aa-0", "aa-1", "bb-0"], "y": [True, False, True]})
+    assert fingerprints(table, data) == fingerprints(table.assign(y=[False, True, True]), data)
+    assert fingerprints(table, data) != fingerprints(table.assign(y=[True, True, True]), data)

@@ -307,6 +307,19 @@ def test_a_loss_against_the_last_release_fails_though_there_is_none_against_the_
     assert "other rows" in judge(GATE, results(0.7), results(0.7), release=unpaired)[-2].found
 
 
+def test_a_release_that_cannot_be_compared_is_no_obstacle():
+    older = Release("late-flights@v1.2.0", results(0.74, metric="log_loss"), "")
+    rule = judge(GATE, results(0.7), results(0.7), release=older)[-2]
+    assert (rule.holds, rule.found) == (None, "not judged: late-flights@v1.2.0 has no score roc_auc")
+    assert judge(GATE, results(None), None, release=older)[-2].holds is False, "a score that is missing here"
+
+
+def test_a_baseline_that_could_not_be_judged_on_the_base_did_not_fail_there():
+    unknown = replace(results(0.7), bootstrap=results(0.7).bootstrap.iloc[:, :1])
+    rules = judge(GATE, results(0.5), unknown)
+    assert [rule.holds for rule in rules if rule.rule == "better than the baseline prior"] == [False]
+
+
 @pytest.mark.parametrize(
     ("score", "holds"),
     [
@@ -350,13 +363,16 @@ def test_a_base_without_the_metric_fails_rather_than_passes():
     assert verdicts(results(0.7), results(0.7, metric="log_loss"))[-1] is False
 
 
-@pytest.mark.parametrize("what", ["bootstrap", "refits"])
-def test_fewer_draws_than_the_base_has_are_no_way_to_hide_a_loss(what: str):
+def test_fewer_refits_than_the_base_has_are_no_way_to_hide_a_loss():
     here, base = results(0.7), results(0.7)
-    fewer = replace(here, **{what: getattr(here, what).iloc[:, :2]})
-    rule = judge(GATE, fewer, base)[-1]
-    assert (rule.holds, rule.found[:2]) == (False, "2 ")
-    assert judge(GATE, here, replace(base, **{what: getattr(base, what).iloc[:, :2]}))[-1].holds
+    rule = judge(GATE, replace(here, refits=here.refits.iloc[:, :2]), base)[-1]
+    assert (rule.holds, rule.found[:8]) == (False, "2 refits")
+    assert judge(GATE, here, replace(base, refits=base.refits.iloc[:, :2]))[-1].holds
+
+
+def test_fewer_resamples_than_the_base_has_are_as_good():
+    here, base = results(0.7), results(0.7)
+    assert judge(GATE, replace(here, bootstrap=here.bootstrap.iloc[:, :-1]), base)[-1].holds
 
 
 def test_lower_is_better_where_it_is():

@@ -213,3 +213,18 @@ def test_a_few_rows_without_a_positive_are_no_reason_to_distrust():
     """Their resamples have no positive either, and so show no noise."""
     rare = np.zeros(100, dtype=bool)
     assert threshold_check(rare, np.linspace(0.05, 0.15, 100), np.arange(100), 0.1)["trusted"]
+
+
+def test_the_bins_around_the_threshold_are_those_of_the_calibration_curve():
+    """From others, which differ from these by a few rows, the targets of these rows would follow."""
+    rng = np.random.default_rng(0)
+    for guess in (np.r_[np.full(99, 0.1), 0.9], np.sort(rng.random(95)), np.sort(rng.random(23).round(1))):
+        truth, rows = rng.random(len(guess)) < guess, np.arange(len(guess))
+        curve = calibration(truth, guess)[["rows", "predicted", "observed"]].to_numpy().round(9).tolist()
+        for found in threshold_check(truth, guess, rows)["bins"]:
+            assert np.round([found["rows"], found["predicted"], found["observed"]], 9).tolist() in curve
+
+
+def test_the_threshold_of_a_single_unit_is_not_judged():
+    found = threshold_check(np.arange(15) < 5, np.full(15, 0.3), np.zeros(15, dtype=int))
+    assert found == {"trusted": True, "bins": []}
