@@ -22,6 +22,8 @@ from src.datasets import flights
 from src.review.reproduce import OTHERWISE
 
 ROOT = Path(__file__).parents[1]
+# Each worker of pytest-xdist has a core of its own: training on both, two of them would mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 ENVIRONMENT["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 

@@ -33,7 +33,7 @@ IN_LINE = "`dvc repro`, `git add --all` and `git commit` bring the results in li
 def print_scores(results: Results) -> None:
     """Each metric on a line: the model's score and interval, then those of the baselines and the constant actions."""
     baselines = [name for name in (*BASELINES, *CONSTANT_ACTIONS) if name in results.scores]
-    width = 9 if len(baselines) <= len(BASELINES) else 8  # a terminal has 80 columns
+    width = 12 if len(baselines) <= len(BASELINES) else 8  # a terminal has 80 columns
     header = f"{'on valid':<19}{'model':>8}  {'95 % interval':<19}" + "".join(f"{name:>{width}}" for name in baselines)
     print(one_line(header))
     for metric, score in results.scores["model"].items():
