@@ -12,7 +12,19 @@ from src.core.errors import UserError
 from src.core.params import Baseline, Gate
 from src.core.scores import HIGHER_IS_BETTER
 from src.review import changes
-from src.review.noise import WHOLE, Difference, Slice, Verdict, beyond, compare, compare_slices, gain, series, verdict
+from src.review.noise import (
+    WHOLE,
+    Difference,
+    Slice,
+    Verdict,
+    beyond,
+    compare,
+    compare_slices,
+    gain,
+    score_of,
+    series,
+    verdict,
+)
 from src.review.releases import last_release
 from src.review.results import (
     Results,
@@ -242,15 +254,16 @@ def _verdict(gate: Gate, here: Results, base: Results, metric: str) -> Verdict:
     """What a change's difference is, by the smallest one that matters to a gate."""
     if _other_costs(here, base, metric):
         return "no score"
-    return verdict(compare(here, base, metric), metric, _least(gate, metric))
+    return verdict(compare(here, base, metric), metric, least_difference(gate, metric))
 
 
 def _verdicts_of_slices(gate: Gate, here: Results, base: Results) -> dict[Slice, Verdict]:
     """The same of each slice that can be compared, by intervals that all hold at once."""
     if _other_costs(here, base, gate.metric):
         return {}
+    least = least_difference(gate, gate.metric)
     compared = compare_slices(here, base, gate.metric)
-    return {part: verdict(difference, gate.metric, _least(gate, gate.metric)) for part, difference in compared}
+    return {part: verdict(difference, gate.metric, least) for part, difference in compared}
 
 
 def _other_costs(here: Results, base: Results, metric: str) -> bool:
@@ -259,7 +272,7 @@ def _other_costs(here: Results, base: Results, metric: str) -> bool:
     return here.decision.costs != base.decision.costs
 
 
-def _least(gate: Gate, metric: str) -> float:
+def least_difference(gate: Gate, metric: str) -> float:
     """The smallest difference of a metric that matters."""
     return {str(name): least for name, least in gate.smallest_difference.items()}.get(metric, 0.0)
 
@@ -284,18 +297,13 @@ def _no_loss_against_base(gate: Gate, here: Results, base: Results | None, no_ba
 
 def _no_loss_against_release(gate: Gate, here: Results, release: Release) -> Rule:
     """A release can't be changed, so one that has no such score, or one of other costs, is no obstacle."""
-    found = _no_loss(gate, here, release.results, release.name, release.why_not)
-    if release.results is None or not is_score(_score_of(here, gate.metric)):
-        return found
-    if not is_score(_score_of(release.results, gate.metric)):
-        return Rule(found.rule, None, f"not judged: {release.name} has no score {gate.metric}")
-    if _verdict(gate, here, release.results, gate.metric) == "no score":
-        return Rule(found.rule, None, f"not judged: errors have other costs in {release.name}")
-    return found
-
-
-def _score_of(results: Results, metric: str) -> float | None:
-    return results.scores["model"].get(metric, {}).get("score")
+    results, why_not = release.results, release.why_not
+    if results is not None and is_score(score_of(here, gate.metric)):
+        if not is_score(score_of(results, gate.metric)):
+            results, why_not = None, f"{release.name} has no score {gate.metric}"
+        elif _other_costs(here, results, gate.metric):
+            results, why_not = None, f"errors have other costs in {release.name}"
+    return _no_loss(gate, here, results, release.name, why_not)
 
 
 def _no_loss(gate: Gate, here: Results, other: Results | None, called: str, why_not: str) -> Rule:

@@ -92,7 +92,7 @@ def compare_slices(here: Results, base: Results, metric: str) -> list[tuple[Slic
 def beyond(results: Results, baseline: str, metric: str) -> Difference:
     """The model's score less a baseline's, on the same resamples; how much a baseline's fit varies isn't measured."""
     resamples = series(results.bootstrap, "model", metric)[1] - series(results.bootstrap, baseline, metric)[1]
-    value = _score(results, metric) - _score(results, metric, model=baseline)
+    value = score_of(results, metric) - score_of(results, metric, model=baseline)
     noise = [_of_rows(resamples, WHOLE, results), _of_training(series(results.refits, "model", metric)[1], results)]
     found = Compared(value, total_noise(noise), [resamples], paired=True)
     return _interval(found, found.noise.margin)
@@ -151,7 +151,7 @@ def largest_t(compared: list[Compared]) -> float:
 
 
 def _compared(here: Results, base: Results, metric: str, part: Slice) -> Compared:
-    value = _score(here, metric, part) - _score(base, metric, part)
+    value = score_of(here, metric, part) - score_of(base, metric, part)
     rows, ours = series(here.bootstrap, "model", metric, part)
     base_rows, theirs = series(base.bootstrap, "model", metric, part)
     refits, base_refits = (series(side.refits, "model", metric, part)[1] for side in (here, base))
@@ -191,7 +191,8 @@ def _interval(found: Compared, margin: float) -> Difference:
     return Difference(found.value, found.value - margin, found.value + margin, found.paired)
 
 
-def _score(results: Results, metric: str, part: Slice = WHOLE, model: str = "model") -> float:
+def score_of(results: Results, metric: str, part: Slice = WHOLE, model: str = "model") -> float:
+    """The score of a model, or of a slice of the rows; NaN where there is none."""
     if part != WHOLE:
         score = results.slices.get(part.column, {}).get(part.value, {}).get(metric)
     else:

@@ -18,7 +18,7 @@ from src.core.errors import UserError
 from src.core.git import git, git_bytes, git_or_none, git_status
 from src.core.scores import HIGHER_IS_BETTER
 from src.review import changes, lock, noise
-from src.review.gate import WORDS, Judgement, Rule, judge_change
+from src.review.gate import WORDS, Judgement, Rule, judge_change, least_difference
 from src.review.markdown import block, chart, code, fitted, folded, table
 from src.review.pipeline import read_stages
 from src.review.rerun import Rerun
@@ -57,7 +57,7 @@ class Change(Sides):
 
     def least(self, metric: str) -> float:
         """The least difference of a metric that matters, by the gate that judges."""
-        return {str(name): least for name, least in self.judgement.gate.smallest_difference.items()}.get(metric, 0.0)
+        return least_difference(self.judgement.gate, metric)
 
 
 def write_report(base: Revision | None, here: Revision, no_base: str = NO_BASE) -> Path:
