@@ -184,13 +184,18 @@ def fingerprints(table: pd.DataFrame, data: Data) -> dict[str, str]:
     """
     found = {"ids": _hash(table[data.id_column])}
     if not data.hides(data.target):  # who knows the ids could try out targets until the hash is right
-        found["targets"] = _hash(content_of(table[data.id_column], data), table[data.target])
+        found["targets"] = _hash(content_of(table[data.id_column], data.id), table[data.target])
     return found
 
 
-def content_of(ids: pd.Series, data: Data) -> pd.Series:
-    """Each id without the number that tells equal rows apart: which of them comes first depends on the file's order."""
-    return as_text(ids) if data.id else as_text(ids).str.partition("-")[0]
+def content_of(ids: pd.Series, id_column: str | None) -> pd.Series:
+    """Ids as text, without the number that tells equal rows apart, which depends on their order in the file.
+
+    Args:
+        ids: as `prepare` writes them.
+        id_column: `data.id`. Where it names a column, ids are that column's values, and have no such number.
+    """
+    return as_text(ids) if id_column else as_text(ids).str.partition("-")[0]
 
 
 def _hash(*columns: pd.Series) -> str:

@@ -22,6 +22,7 @@ from src.core.files import as_text, is_pointer
 from src.core.git import git, git_bytes, git_names, git_or_none
 from src.core.limits import MOST_BYTES, read_json
 from src.core.params import Gate, read_params, read_yaml_text
+from src.core.resamples import content_of
 from src.core.scores import BASELINES
 
 FILES = ["evaluation.json", "slices.json", "bootstrap.csv", "refits.csv"]
@@ -400,15 +401,14 @@ def _targets(revision: Revision) -> pd.DataFrame | None:
 
     An id is without the number that tells equal rows apart.
     """
-    name, target = id_column(revision), str(flattened(revision.readable("params.yaml")).get("data.target"))
+    params = flattened(revision.readable("params.yaml"))
+    name, target = id_column(revision), str(params.get("data.target"))
     seen = {part: path for part, path in PARTS.items() if part != "test"}
     tables = revision.tables(seen, [name, target])
     if tables.keys() != seen.keys():
         return None
     examples = pd.concat(tables.values())
-    ids = as_text(examples[name])
-    if not flattened(revision.readable("params.yaml")).get("data.id"):
-        ids = ids.str.partition("-")[0]
+    ids = content_of(examples[name], params.get("data.id"))
     return pd.DataFrame({"id": ids, "target": as_text(examples[target]).fillna("")}).drop_duplicates()
 
 

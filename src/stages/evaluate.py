@@ -28,23 +28,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
-from sklearn.metrics import precision_recall_curve, roc_curve
 
+from src.core.curves import curves
+from src.core.decisions import check_threshold, decide
 from src.core.errors import UserError
-from src.core.examples import Target, equal_bins, features, slices
+from src.core.examples import Target, features, slices
 from src.core.files import KEPT_FROM, read_table, write_csv, write_json
 from src.core.intervals import noise_of_rows
 from src.core.models import load_model
-from src.core.params import Costs, Params, read_params
-from src.core.privacy import histogram, joined
+from src.core.params import Params, read_params
 from src.core.resamples import bootstrap, bootstrap_slices, fingerprint, fingerprints
 from src.core.scores import BASELINES, CONSTANT_ACTIONS, Array, Metric, draws_table, metrics_of, score_draws
 
 SMALL_SLICE = 100  # rows
 FEWEST_UNITS = 5  # of a slice that is judged
-CURVE_POINTS = 200
-MOST_MISCALIBRATED = 0.2  # of the smaller of the threshold and its complement
 
 Slices = dict[tuple[str, str], NDArray[np.bool_]]
 
@@ -85,118 +82,6 @@ def score_refits(
         for name, frame in (scores | score_slices(one, truth, guess, cut, every_of)).items():
             found.setdefault(name, []).append(frame)
     return {name: pd.concat(frames, axis=1, ignore_index=True) for name, frames in found.items()}
-
-
-def curves(target: Target, truth: NDArray[Any], guess: Array, private: bool) -> dict[str, pd.DataFrame]:
-    """What is drawn, by name. More classes are pooled: each row counts once for each class.
-
-    A regression's residuals are a histogram, each at its bin's lower edge; those of a private target aren't shown.
-    """
-    if target.kind == "regression":
-        found = {"calibration": calibration(truth, guess)}
-        if not private and (shown := histogram(truth - guess)):
-            edges = shown["first"] + shown["step"] * np.arange(len(shown["counts"]))
-            found["residuals"] = pd.DataFrame({"residual": edges, "rows": shown["counts"]})
-        return found
-    if target.kind == "more classes":
-        truth, guess = np.eye(len(target.classes))[truth].astype(bool).ravel(), guess.ravel()
-    false, true, _ = roc_curve(truth, guess)
-    precision, recall, _ = precision_recall_curve(truth, guess)
-    return {
-        "roc": thinned(pd.DataFrame({"false_positive_rate": false, "true_positive_rate": true})),
-        "precision_recall": thinned(pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]})),
-        "calibration": calibration(truth, guess),
-    }
-
-
-def thinned(curve: pd.DataFrame) -> pd.DataFrame:
-    """About CURVE_POINTS of a curve's points, evenly spread along its first column, its ends among them."""
-    first = curve.iloc[:, 0].to_numpy()
-    keep = np.searchsorted(first, np.linspace(first[0], first[-1], CURVE_POINTS), side="left")
-    return curve.iloc[np.unique(np.append(keep, [0, len(curve) - 1]))]
-
-
-def calibration_bins(guess: Array) -> NDArray[np.intp]:
-    """The bin of each prediction, shape (rows,): at most ten, of about equal count, of at least 10 rows."""
-    bins = equal_bins(guess)
-    return joined(np.bincount(bins))[bins]
-
-
-def calibration(truth: NDArray[Any], guess: Array) -> pd.DataFrame:
-    """The mean prediction and the mean of what happened in each bin."""
-    table = pd.DataFrame({"predicted": guess, "observed": truth.astype(float), "bin": calibration_bins(guess)})
-    grouped = table.groupby("bin")
-    return grouped[["predicted", "observed"]].mean().assign(rows=grouped.size())
-
-
-def decide(costs: Costs, truth: NDArray[Any], guess: Array, prior: float) -> dict[str, Any]:
-    """The decision that the costs imply: the threshold, how many rows fall where, the best constant action.
-
-    Args:
-        costs: what each kind of error costs.
-        truth: whether each row is positive.
-        guess: its predicted probability.
-        prior: the share of positives in `train`. From the threshold on, acting on each row of train costs less than
-            acting on none.
-    """
-    acted = guess >= costs.threshold
-    return {
-        "costs": costs.model_dump(),
-        "threshold": costs.threshold,
-        "best_constant_action": "always" if prior >= costs.threshold else "never",
-        "true_positives": int((acted & truth).sum()),
-        "false_positives": int((acted & ~truth).sum()),
-        "false_negatives": int((~acted & truth).sum()),
-        "true_negatives": int((~acted & ~truth).sum()),
-    }
-
-
-def check_threshold(
-    threshold: float, truth: NDArray[Any], guess: Array, weights: NDArray[np.integer], units: int
-) -> dict[str, Any]:
-    """Whether the probabilities around a threshold are calibrated, so that it can be trusted.
-
-    Looked at are the two bins of the calibration curve between which the threshold lies. The threshold can't be trusted
-    if in one of them the mean prediction and the observed rate differ by more than MOST_MISCALIBRATED of the smaller of
-    the threshold and its complement, and by more than chance explains 99 times in 100.
-
-    Args:
-        threshold: the probability from which on the positive class is acted on.
-        truth: whether each row is positive, shape (rows,).
-        guess: its predicted probability, shape (rows,).
-        weights: how often each row is in each resample, shape (resamples, rows).
-        units: how many groups of rows (or single rows) the resamples are drawn from.
-
-    Returns:
-        `trusted`, and `bins`: rows, mean prediction, observed rate, and how far chance may part the two (`margin`).
-        There are no bins where there is one unit only: then chance isn't known.
-    """
-    if units < 2:
-        return {"trusted": True, "bins": []}
-    bins = calibration_bins(guess)
-    rows_in = [bins == number for number in np.unique(bins)]
-    below = [rows for rows in rows_in if guess[rows].mean() < threshold][-1:]
-    above = [rows for rows in rows_in if guess[rows].mean() >= threshold][:1]
-    found = []
-    for rows in below + above:
-        gaps = truth[rows] - guess[rows]
-        with np.errstate(invalid="ignore"):  # a resample may have none of the rows
-            resampled = (weights[:, rows] @ gaps) / weights[:, rows].sum(axis=1)
-        # Resamples of few rows may hold no positive, and then show no noise: calibrated rows vary at least by this.
-        least = np.sqrt((guess[rows] * (1 - guess[rows])).sum()) / rows.sum()
-        deviation = max(float(np.nanstd(resampled) * np.sqrt(units / (units - 1))), float(least))
-        margin = float(stdtrit(units - 1, 1 - 0.005 / 2)) * deviation  # 99 times in 100 in both bins (Bonferroni)
-        found.append(
-            {
-                "rows": int(rows.sum()),
-                "predicted": float(guess[rows].mean()),
-                "observed": float(truth[rows].mean()),
-                "margin": margin,
-            }
-        )
-    most = MOST_MISCALIBRATED * min(threshold, 1 - threshold)
-    gaps_found = [(abs(each["observed"] - each["predicted"]), each["margin"]) for each in found]
-    return {"trusted": all(gap <= max(most, margin) for gap, margin in gaps_found), "bins": found}
 
 
 def is_small(target: Target, truth: NDArray[Any], units: int) -> bool:

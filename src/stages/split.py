@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from src.core.errors import UserError
 from src.core.files import as_text, read_table, write_table
 from src.core.params import Data, SplitByShare, SplitByTime, read_params
-from src.core.resamples import units
+from src.core.resamples import content_of, units
 
 FEWEST_GROUPS = 5  # with fewer, resamples are too alike to say how sure a score is
 PARTS = ["train", "valid", "test"]
@@ -45,9 +45,8 @@ def split(table: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare) -> d
             raise UserError(f"params.yaml: split.valid_from, split.test_from: must be {kind}, as column {data.time} is")
         part = (moments >= how.valid_from).to_numpy(int) + (moments >= how.test_from).to_numpy(int)
     else:
-        names = as_text(table[{"group": data.group, "random": data.id_column}[how.by]])
-        if how.by == "random" and data.id is None:
-            names = names.str.partition("-")[0]  # rows that are alike stay together
+        # By their content alone, rows that are alike stay together.
+        names = as_text(table[data.group]) if how.by == "group" else content_of(table[data.id_column], data.id)
         place = places(names, how.seed)
         part = (place >= 1 - how.valid - how.test).astype(int) + (place >= 1 - how.test)
     parts = {name: table[part == number].reset_index(drop=True) for number, name in enumerate(PARTS)}
