@@ -9,12 +9,15 @@ should hold the truth in 95 of 100 trials, and `verdict` should say what is so.
 
 - coverage: how often the interval holds the truth, where each row is alone;
 - shared: the same where rows share their chance, in a few groups or in days, and for all slices at once;
+- single: how often the interval of a single score holds the score that is expected;
+- threshold: how often the threshold of a decision is distrusted, rightly or wrongly;
 - verdicts: another seed, a model that has hardly learned, a useful new feature;
 - power: how often a difference is seen, by its size;
 - draws: how often it's seen by the number of refits and resamples, and what they cost.
 
 Trials run on all cores, each in one thread. A table is written to docs/review.md as soon as it's whole, between the
-comments that bear its name; a run that was ended goes on with the tables that are left.
+comments that bear its name, so that a run that was ended can go on with the tables that are left. The exit code is 1
+if the interval of a difference holds the truth less often than docs/review.md promises.
 """
 
 import re
@@ -28,23 +31,27 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.stats import norm
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_limits
 
+from src.core.decisions import check_threshold
 from src.core.examples import Kind, Target
 from src.core.params import Costs, Data
 from src.core.resamples import Draws, bootstrap, bootstrap_slices, half
 from src.core.scores import Array, draws_table, metrics_of, score_draws
 from src.review.noise import Slice, compare, compare_slices, verdict
 from src.review.results import SERIES, Results
+from src.stages.evaluate import interval
 from tests.conftest import ROLES, ROOT
 
 DOCS = ROOT / "docs/review.md"
 SIZES = (300, 3_000, 30_000)
 TRAIN_ROWS, REFITS, RESAMPLES = 2_000, 10, 200
 TRIALS, FEWER_TRIALS, FITS = 1_000, 200, 500  # of a line that counts, of others; fits by which the truth is known
+PROMISED = 93  # in so many of 100 trials, and mostly in more, the interval of a difference holds the truth
 TARGETS: dict[Kind, Target] = {
     "two classes": Target((False, True)),
     "more classes": Target((0, 1, 2)),
@@ -77,6 +84,7 @@ class Case(NamedTuple):
         train_units: and among the training rows.
         resamples: of the validation rows.
         refits: on halves of the training rows.
+        other_rows: whether the base has training and validation rows of its own, as with new data.
     """
 
     kind: Kind
@@ -89,6 +97,7 @@ class Case(NamedTuple):
     train_units: int = 0
     resamples: int = RESAMPLES
     refits: int = REFITS
+    other_rows: bool = False
 
     @property
     def data(self) -> Data:
@@ -175,7 +184,9 @@ def scores(case: Case, truth: NDArray[Any], guess: Array, weights: NDArray[np.in
     return score_draws(wanted, truth, guess, np.ones((1, len(truth)), dtype=np.int64) if weights is None else weights)
 
 
-def results(case: Case, truth: NDArray[Any], guess: Array, refits: list[Array], sliced: bool) -> Results:
+def results(
+    case: Case, truth: NDArray[Any], guess: Array, refits: list[Array], *, sliced: bool, rows_hash: str
+) -> Results:
     """What `evaluate` writes, from what a model and its refits predict for the validation rows."""
     whole, parts = resamples(case.units, len(truth), case.valid_units, case.resamples, sliced)
     slices = slices_of_rows(len(truth)) if sliced else {}
@@ -192,7 +203,7 @@ def results(case: Case, truth: NDArray[Any], guess: Array, refits: list[Array], 
             "small": rows.sum() < 100 or draws.units < 5,
         }
     joined = {name: pd.concat(each, axis=1, ignore_index=True) for name, each in refitted.items()}
-    tables = [draws_table("rows", draws).set_index(SERIES) for draws in (resampled, joined)]
+    tables = [draws_table(rows_hash, draws).set_index(SERIES) for draws in (resampled, joined)]
     point = {metric: {"score": score} for metric, score in scores(case, truth, guess)[0].items()}
     train_units = case.train_units or TRAIN_ROWS
     units = {"valid": whole.units, "train": train_units, "half": (train_units + 1) // 2}
@@ -222,14 +233,19 @@ def expected_once(case: Case, draw: int, sliced: bool) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def run(case: Case, way: Way, train: pd.DataFrame, valid: pd.DataFrame, sliced: bool) -> dict[int, Results]:
+def run(
+    case: Case, way: Way, train: pd.DataFrame, valid: pd.DataFrame, *, sliced: bool, rows_hash: str = "rows"
+) -> dict[int, Results]:
     """What `train` and `evaluate` find, by the number of validation rows."""
     truth = TARGETS[case.kind].truth(valid["target"])
     guess = predict(way, case, train, valid)
     halves = [half(train, case.data, draw) for draw in range(case.refits)]
     refits = [predict(way, case, train[each.rows], valid, draw) for draw, each in enumerate(halves)]
     return {
-        rows: results(case, truth[:rows], guess[:rows], [each[:rows] for each in refits], sliced) for rows in case.sizes
+        rows: results(
+            case, truth[:rows], guess[:rows], [each[:rows] for each in refits], sliced=sliced, rows_hash=rows_hash
+        )
+        for rows in case.sizes
     }
 
 
@@ -237,9 +253,12 @@ def trial(case: Case, number: int, sliced: bool) -> list[dict[str, Any]]:
     """What is found in one trial: a line for each way, number of validation rows and metric (or slice)."""
     found = []
     train, valid = draw_rows(case, max(case.sizes), 2, number)
-    base = run(case, case.base, train, valid, sliced)
+    if case.other_rows:
+        base = run(case, case.base, *draw_rows(case, max(case.sizes), 3, number), sliced=sliced, rows_hash="other rows")
+    else:
+        base = run(case, case.base, train, valid, sliced=sliced)
     for name, way in case.ways.items():
-        for rows, here in run(case, way, train, valid, sliced).items():
+        for rows, here in run(case, way, train, valid, sliced=sliced).items():
             compared = (
                 compare_slices(here, base[rows], case.metrics[0])
                 if sliced
@@ -335,16 +354,17 @@ def sliced(units: str, count: int) -> Case:
 Lines = list[list[str]]
 
 
-def lines_of(model: str, truth: pd.DataFrame, table: pd.DataFrame, sizes: tuple[int, ...] = SIZES) -> Lines:
-    """Lines of a Markdown table: how it was trained, what changed, the metric, the truth, and what was counted."""
+def lines_of(model: str, truth: pd.DataFrame, table: pd.DataFrame, count: int, sizes: tuple[int, ...] = SIZES) -> Lines:
+    """Lines of a Markdown table: how it was trained, what changed, the metric, the truth, how many trials of it were
+    made, and what was counted."""
     return [
-        [model, way, metric, f"{truth.loc[metric, way]:+.5f}"]
+        [model, way, metric, f"{truth.loc[metric, way]:+.5f}", f"{count:,}"]
         + [f"{counts[rows]:.3g}" if rows in counts else "" for rows in sizes]
         for (way, metric), counts in table.iterrows()
     ]
 
 
-BY_SIZE = ["model", "change", "metric", "true difference:", *(f"{rows:,} rows:" for rows in SIZES)]
+BY_SIZE = ["model", "change", "metric", "true difference:", "trials:", *(f"{rows:,} rows:" for rows in SIZES)]
 
 
 def coverage() -> tuple[list[str], Lines]:
@@ -360,7 +380,10 @@ def coverage() -> tuple[list[str], Lines]:
         )
         for model, case, count in cases:
             truth = expect(case, FITS)
-            lines += lines_of(model, truth, covered(trials(case, count), truth))
+            lines += lines_of(model, truth, covered(trials(case, count), truth), count)
+    case = linear_changes(other_rows=True, metrics=("roc_auc", "log_loss", "brier"))
+    truth = expect(case, FITS)
+    lines += lines_of("linear, base on other rows", truth, covered(trials(case, TRIALS), truth), TRIALS)
     return BY_SIZE, lines
 
 
@@ -370,21 +393,101 @@ def shared() -> tuple[list[str], Lines]:
     for units, count in (("groups", 5), ("groups", 10), ("groups", 30), ("days", 30)):
         case = shared_chance(units, count)
         truth = expect(case, FITS)
-        counted = lines_of("linear", truth, covered(trials(case, TRIALS), truth), case.sizes)
-        lines += [[f"{count} {units}", *line[1:]] for line in counted]
-    for units, count in (("rows", 0), ("days", 30)):
+        lines += lines_of(f"{count} {units}", truth, covered(trials(case, TRIALS), truth), TRIALS, case.sizes)
+    case = shared_chance("days", 30)._replace(other_rows=True)
+    truth = expect(case, FITS)
+    lines += lines_of("30 days, base on others", truth, covered(trials(case, TRIALS), truth), TRIALS, case.sizes)
+    for units, count in (("rows", 0), ("days", 30), ("groups", 30)):
         case = sliced(units, count)
         found, truth = trials(case, TRIALS, sliced=True), expect(case, FITS, sliced=True)
         for way, part in found.groupby("way", sort=False):
             what = f"all slices at once, {f'{count} {units}' if count else 'rows alone'}"
-            lines.append([what, str(way), case.metrics[0], "", f"{covered_at_once(part, truth):.3g}"])
-    return ["drawn together", "change", "metric", "true difference:", "of 100 trials:"], lines
+            lines.append([what, str(way), case.metrics[0], "", f"{TRIALS:,}", f"{covered_at_once(part, truth):.3g}"])
+    return ["drawn together", "change", "metric", "true difference:", "trials:", "of 100:"], lines
+
+
+def too_low(lines: Lines) -> Lines:
+    """The lines of `coverage` and `shared` with fewer of 100 trials than promised, by two standard errors or more."""
+    found = []
+    for line in lines:
+        count = int(line[4].replace(",", ""))
+        least = PROMISED - 2 * np.sqrt(PROMISED * (100 - PROMISED) / count)
+        if any(float(cell) < least for cell in line[5:] if cell):
+            found.append(line)
+    return found
+
+
+def calibrated(case: Case, rows: int, shape: tuple[float, float], *seed: int) -> tuple[NDArray[np.bool_], Array]:
+    """The truth of rows, and probabilities that are right on average over new units: of a beta distribution.
+
+    The rows of a unit tend to be positive together: of what decides a row, three tenths of the variance is its unit's.
+    """
+    rng = np.random.default_rng(seed)
+    likely = rng.beta(*shape, rows)
+    decides = rng.normal(size=rows)
+    if count := case.valid_units:
+        of_unit = rng.normal(size=count)[unit_of_rows(case, rows, count)]
+        decides = np.sqrt(0.3) * of_unit + np.sqrt(0.7) * decides
+    return norm.cdf(decides) < likely, likely
+
+
+def single() -> tuple[list[str], Lines]:
+    """In how many of 100 trials the interval of a single score holds the score of very many rows."""
+    metrics = {name: metrics_of("two classes", None)[name] for name in ("roc_auc", "log_loss", "brier")}
+    lines = []
+    for count, rows, shape in (
+        (5, 3_000, (1, 4)),
+        (10, 3_000, (1, 4)),
+        (30, 3_000, (1, 4)),
+        (0, 88, (1, 4)),
+        (0, 300, (1, 4)),
+        (0, 1_000, (1, 4)),
+        (0, 100, (0.1, 0.3)),
+    ):
+        case = Case(
+            "two classes", Way(linear("two classes")), {}, tuple(metrics), (rows,), "groups" if count else "rows"
+        )
+        expected = scores(case, *calibrated(case, 1_000_000, shape, 4))[0]
+        case = case._replace(valid_units=count)
+        drawn, _ = resamples(case.units, rows, count, RESAMPLES, sliced=False)
+        held = dict.fromkeys(metrics, 0)
+        for number in range(TRIALS):
+            truth, guess = calibrated(case, rows, shape, 5, number)
+            resampled, point = scores(case, truth, guess, drawn.weights), scores(case, truth, guess)[0]
+            for name, metric in metrics.items():
+                found = interval(point[name], resampled.loc[name], drawn.units, metric)
+                held[name] += found["low"] <= expected[name] <= found["high"]
+        together = f"{rows:,} rows in {count} groups" if count else f"{rows:,} rows alone"
+        lines += [
+            [together, name, f"{expected[name]:.3f}", f"{TRIALS:,}", f"{100 * each / TRIALS:.3g}"]
+            for name, each in held.items()
+        ]
+    return ["rows", "metric", "true score:", "trials:", "of 100:"], lines
+
+
+def threshold() -> tuple[list[str], Lines]:
+    """In how many of 100 trials the threshold is distrusted, by whether probabilities are right."""
+    lines = []
+    for count, rows in ((0, 300), (0, 1_000), (0, 5_000), (8, 5_000), (30, 5_000)):
+        case = Case("two classes", Way(linear("two classes")), {}, (), (rows,), "groups" if count else "rows", count)
+        drawn, _ = resamples(case.units, rows, count, RESAMPLES, sliced=False)
+        line = [f"{rows:,} rows in {count} groups" if count else f"{rows:,} rows alone", f"{TRIALS:,}"]
+        for limit, off in ((0.1, 0), (0.25, 0), (0.5, 0), (0.25, 0.08)):
+            distrusted = 0
+            for number in range(TRIALS):
+                truth, guess = calibrated(case, rows, (1, 4), 6, number)
+                guess = (guess + off).clip(max=1)
+                distrusted += not check_threshold(limit, truth, guess, drawn.weights, drawn.units)["trusted"]
+            line.append(f"{100 * distrusted / TRIALS:.3g}")
+        lines.append(line)
+    rightly = [f"right, threshold {limit}:" for limit in (0.1, 0.25, 0.5)]
+    return ["rows", "trials:", *rightly, "too high by 0.08, threshold 0.25:"], lines
 
 
 def verdicts() -> tuple[list[str], Lines]:
     """In how many of 100 trials the verdict is the right one."""
     case = telling_changes(iterations=100)
-    return BY_SIZE, lines_of("boosting", expect(case, 200), right(trials(case, FEWER_TRIALS)))
+    return BY_SIZE, lines_of("boosting", expect(case, 200), right(trials(case, FEWER_TRIALS)), FEWER_TRIALS)
 
 
 def power() -> tuple[list[str], Lines]:
@@ -398,7 +501,7 @@ def power() -> tuple[list[str], Lines]:
         ways = {f"weight {weight}": with_new(base, weight) for weight in NEW.values()}
         case = Case("two classes", base, ways, ("roc_auc", "log_loss"))
         found = trials(case, count)
-        lines += lines_of(model, expect(case, 200), of_100(found, found["says"].isin(["better", "worse"])))
+        lines += lines_of(model, expect(case, 200), of_100(found, found["says"].isin(["better", "worse"])), count)
     return BY_SIZE, lines
 
 
@@ -436,7 +539,7 @@ def trial_by_draws(case: Case, number: int, by_slice: bool) -> list[dict[str, An
     """A trial's verdicts by the first so many refits and resamples of it."""
     train, valid = draw_rows(case, case.sizes[0], 2, number)
     (way,) = case.ways.values()
-    both = [run(case, side, train, valid, by_slice)[case.sizes[0]] for side in (way, case.base)]
+    both = [run(case, side, train, valid, sliced=by_slice)[case.sizes[0]] for side in (way, case.base)]
     found = []
     for refits in (5, 10, 20):
         for count in (200, 500, 1_000):
@@ -450,7 +553,7 @@ def trial_by_draws(case: Case, number: int, by_slice: bool) -> list[dict[str, An
     return found
 
 
-TABLES = {table.__name__: table for table in (coverage, shared, verdicts, power, draws)}
+TABLES = {table.__name__: table for table in (coverage, shared, single, threshold, verdicts, power, draws)}
 
 
 def write(name: str, header: list[str], lines: Lines) -> None:
@@ -466,10 +569,16 @@ def write(name: str, header: list[str], lines: Lines) -> None:
 
 
 def main() -> None:
+    broken = []
     for name in sys.argv[1:] or TABLES:
         start = time.monotonic()
-        write(name, *TABLES[name]())
+        header, lines = TABLES[name]()
+        write(name, header, lines)
         print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+        if name in ("coverage", "shared"):
+            broken += too_low(lines)
+    if broken:
+        sys.exit("\n".join(["The interval holds the truth too seldom:", *(", ".join(line) for line in broken)]))
 
 
 if __name__ == "__main__":

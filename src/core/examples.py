@@ -89,7 +89,7 @@ def equal_bins(values: NDArray[np.float64], count: int = 10) -> NDArray[np.intp]
 def slices(table: pd.DataFrame, columns: list[str], most: int = 30) -> dict[tuple[str, str], NDArray[np.bool_]]:
     """The rows of each slice, by column and value: the `most` largest that have at least `KEPT_FROM` rows.
 
-    A slice by which all rows, or a slice of another column, would leave fewer is left out: privacy.without_small_rests.
+    A slice by which a score of fewer could be computed from those of others is left out: privacy.without_small_rests.
 
     Raises:
         UserError: there is no such column, or its values are measurements.
@@ -108,4 +108,4 @@ def slices(table: pd.DataFrame, columns: list[str], most: int = 30) -> dict[tupl
         ]
     found.sort(key=lambda slice_: slice_[:3])
     parts = {(column, name): (table[column] == value).to_numpy(bool) for _, column, name, value in found[:most]}
-    return without_small_rests(parts, {part: part[0] for part in parts})
+    return without_small_rests(parts)

@@ -7,6 +7,8 @@ file in one line.
 
 import gzip
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ MOST_NODES = 1_000_000  # of YAML, with its references written out
 MOST_DIGITS = 40  # of a whole number in JSON
 MOST_EXPANDED = 200_000_000  # bytes of a table, beyond which it may not be MOST_RATIO times its file
 MOST_RATIO = 500  # gzip and Parquet make tables 2 to 100 times smaller, and can make nothing 1,000 times and more
-MANY_BRACKETS = 100  # in a line of JSON, from which on its depth is looked at
+MANY_BRACKETS = 100  # open at once in lines of JSON, or in one line, from which on their depth is looked at
+TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"')  # in JSON
 CHUNK = 1 << 20
 
 
@@ -103,14 +106,33 @@ def check_table(file: Path) -> None:
     kind = file.with_suffix("") if file.suffix == ".gz" else file
     if kind.suffix.lower() in (".jsonl", ".ndjson"):
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                if line.count(b"[") + line.count(b"{") > MANY_BRACKETS:
-                    try:
-                        json.loads(line)
-                    except RecursionError:
-                        raise UserError(f"{file}: line {number} is nested too deep; it is no row of a table") from None
-                    except ValueError:
-                        pass  # what is wrong with it is told where it's read
+            if (number := _too_deep(stream)) is not None:
+                raise UserError(f"{file}: line {number} is nested too deep; it is no row of a table")
+
+
+def _too_deep(lines: Iterable[bytes]) -> int | None:
+    """The first of some lines of JSON that is nested too deep by itself or with those before it; None: none is.
+
+    A parser may read on where a line has ended inside an object. What else is wrong with a line is not told here.
+    """
+    depth = 0
+    for number, line in enumerate(lines, start=1):
+        if not depth and line.count(b"{") == 1 and b"[" not in line and line.rstrip().endswith(b"}"):
+            continue  # an object that holds no other
+        bare = TEXT.sub(b"", line)
+        opened, closed = (sum(bare.count(bracket) for bracket in pair) for pair in ((b"{", b"["), (b"}", b"]")))
+        looked_at = depth + opened > MANY_BRACKETS
+        depth = max(0, depth + opened - closed)
+        if looked_at:
+            try:
+                json.loads(line)
+                depth = 0
+            except RecursionError:
+                return number
+            except ValueError:
+                if depth > MANY_BRACKETS:
+                    return number
+    return None
 
 
 def check_rows(file: Path, rows: int, columns: int) -> None:

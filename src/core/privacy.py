@@ -106,30 +106,22 @@ def quantiles(shown: dict[str, Any], shares: Iterable[float]) -> dict[str, float
     return {str(share): shown["first"] + place * shown["step"] for share, place in zip(shares, places, strict=True)}
 
 
-def without_small_rests(parts: dict[Any, Rows], columns: dict[Any, str]) -> dict[Any, Rows]:
-    """The parts of a table without those by which the whole, or another part, would leave fewer than 10 rows.
+def without_small_rests(parts: dict[Any, Rows]) -> dict[Any, Rows]:
+    """The parts of a table, without those that would let the mean of fewer than 10 rows be computed.
 
-    From the mean of a whole and of its parts, that of the rest follows. So where the parts of one column within the
-    whole (or within a part of another column) leave 1 to 9 rows, the smallest of them is left out.
+    From the means of the whole and of its parts, the sum over any combination of them follows: the whole less all parts
+    of one column, or one union of parts less another. The parts divide the table into cells, whose rows are in the same
+    parts. A part is kept if no combination of it, the parts kept so far and the whole is zero in all cells of 10 rows
+    or more without being zero everywhere.
 
     Args:
-        parts: the rows of each part, shape (rows,).
-        columns: the column of each part; the parts of one column have no row in common.
+        parts: whether each row is in a part, shape (rows,); the most important come first.
     """
-    kept = dict(parts)
-    while (small := _small_rest(kept, columns)) is not None:
-        del kept[small]
+    kept: dict[Any, Rows] = {}
+    for name, rows in parts.items():
+        sums = np.stack([np.ones(len(rows), dtype=bool), *kept.values(), rows])
+        cells, sizes = np.unique(sums, axis=1, return_counts=True)
+        large = cells[:, sizes >= KEPT_FROM]
+        if np.linalg.matrix_rank(large.astype(float)) == np.linalg.matrix_rank(cells.astype(float)):
+            kept[name] = rows
     return kept
-
-
-def _small_rest(parts: dict[Any, Rows], columns: dict[Any, str]) -> Any | None:
-    """The smallest of some parts that leave 1 to 9 rows of what holds them all; None where no parts do."""
-    sizes = {name: int(rows.sum()) for name, rows in parts.items()}
-    whole = np.ones(len(next(iter(parts.values()))), dtype=bool) if parts else np.zeros(0, dtype=bool)
-    for name, rows in [(None, whole), *parts.items()]:
-        for column in sorted(set(columns.values()) - ({columns[name]} if name is not None else set())):
-            inside = [part for part in parts if columns[part] == column and not (parts[part] & ~rows).any()]
-            rest = int(rows.sum()) - sum(sizes[part] for part in inside)
-            if inside and 0 < rest < KEPT_FROM:
-                return min(inside, key=lambda part: (sizes[part], str(part)))
-    return None

@@ -20,7 +20,7 @@ from src.core.errors import one_line
 from src.core.git import require_own_repository
 from src.core.scores import BASELINES, CONSTANT_ACTIONS
 from src.review.gate import WORDS, Rule, judge_change
-from src.review.lock import Verdict, doubts, stale, verify
+from src.review.lock import Verdict, doubts, verify
 from src.review.pipeline import read_stages
 from src.review.report import write_report
 from src.review.reproduce import reproduce
@@ -28,6 +28,7 @@ from src.review.rerun import Rerun, repro, rerun
 from src.review.results import FOLDER, NO_BASE, Results, Revision, calibration_warning, find_base, read_sides
 
 IN_LINE = "`dvc repro`, `git add --all` and `git commit` bring the results in line"
+CHECKOUT = "`dvc checkout` brings this commit's"
 
 
 def print_scores(results: Results) -> None:
@@ -54,7 +55,8 @@ def print_gate(base: Revision | None, no_base: str = NO_BASE) -> bool:
     """Each rule on a line; returns whether none fails. `no_base` says why there is no base."""
     judgement = judge_change(read_sides(FOLDER, base, no_base))
     if doubt := doubts(FOLDER):
-        print(one_line(f"FAIL  {doubt.word}: {', '.join(doubt.found)}; `dvc repro` brings the results in line"))
+        advice = CHECKOUT if doubt.word == "data of another commit" else "`dvc repro` brings the results in line"
+        print(one_line(f"FAIL  {doubt.word}: {', '.join(doubt.found)}; {advice}"))
         return False
     for note in judgement.notes:
         print(one_line(note))
@@ -81,8 +83,11 @@ def print_lock() -> bool:
     for name, stage in read_stages(Revision.of("HEAD")).items():
         if stage.unjudged:
             print(f"not judged: {name} ({stage.unjudged})")
-    if holds and (inputs := stale(FOLDER)):
-        print(one_line(f"but the folder has changed since: {', '.join(inputs)}; {IN_LINE}"))
+    if holds and (doubt := doubts(FOLDER)):
+        if doubt.word == "data of another commit":
+            print(one_line(f"but the folder holds {doubt.word}: {', '.join(doubt.found)}; {CHECKOUT}"))
+        else:
+            print(one_line(f"but the folder has changed since: {', '.join(doubt.found)}; {IN_LINE}"))
         return False
     return holds
 

@@ -25,7 +25,14 @@ from src.review.results import FILES, Revision
 ROUNDING = 5e-4  # README: on other systems the scores agree to about four digits
 MOST = 5  # places named in a file that differs
 
-Word = Literal["reproduced", "the same up to rounding", "stale", "made from other inputs", "not reproduced"]
+Word = Literal[
+    "reproduced",
+    "the same up to rounding",
+    "stale",
+    "data of another commit",
+    "made from other inputs",
+    "not reproduced",
+]
 
 
 class Verdict(NamedTuple):
@@ -65,6 +72,9 @@ def doubts(revision: Revision) -> Verdict | None:
         UserError: its dvc.yaml, dvc.lock or params.yaml can't be read.
     """
     found = read_pipeline(revision)
+    changed = {path for paths in found.stale.values() for path in paths}
+    if changed and changed <= set(found.of_another_commit):
+        return Verdict("data of another commit", {path: [] for path in found.of_another_commit})
     if found.changed:
         return Verdict("stale", found.stale)
     edited = _edited(revision, found)

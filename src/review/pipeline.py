@@ -60,12 +60,15 @@ class Pipeline:
         changed: The inputs, by stage, that differ from those recorded.
         edited: The outputs, by stage, that are here with another content than recorded.
         missing: The outputs, by stage, that Git should hold and does not. DVC ignores them.
+        of_another_commit: The files and folders under DVC whose content here isn't the recorded one, but is in DVC's
+            cache, as after `git checkout` without `dvc checkout`.
     """
 
     stages: dict[str, Stage]
     changed: dict[str, list[str]] = field(default_factory=dict)
     edited: dict[str, list[str]] = field(default_factory=dict)
     missing: dict[str, list[str]] = field(default_factory=dict)
+    of_another_commit: list[str] = field(default_factory=list)
 
     @property
     def stale(self) -> dict[str, list[str]]:
@@ -163,6 +166,7 @@ def _inspected(folder: Path, config: dict[str, Any] | None = None, where: str = 
             found.stages[name] = _recorded(stage)
             if gone := [str(out) for out in stage.outs if not out.use_cache and not out.exists]:
                 found.missing[name] = gone
+        found.of_another_commit.extend(str(out) for out in stage.outs if _is_of_another_commit(out))
         if changed and not _unjudged(stage):
             if inputs := _changed_inputs(stage, upstream):
                 found.changed[name] = inputs
@@ -251,6 +255,13 @@ def _changed_outs(stage: DvcStage) -> list[str]:
     return found
 
 
+def _is_of_another_commit(out: Output) -> bool:
+    """Whether an output is here with another content than recorded, one that DVC's cache holds, too."""
+    if not (out.use_cache and out.hash_info and out.exists and out.changed_checksum()):
+        return False
+    return bool(out.cache.exists(out.get_hash().value))
+
+
 def read_inputs() -> dict[str, str]:
     """The content of dvc.yaml and of each file that its stages depend on and none of them makes, by path.
 
@@ -271,6 +282,7 @@ def read_inputs() -> dict[str, str]:
                 if isinstance(dep, ParamsDependency):
                     values.append(repr(dep.read_params()))
                 elif dep.exists:
+                    dep.update_legacy_hash_name(force=True)  # DVC hashes what dvc.lock doesn't have yet as DVC 2 did
                     values.append(str(dep.get_hash()))
     return {path: "\n".join(values) for path, values in content.items()}
 

@@ -136,7 +136,9 @@ def headline(change: Change) -> str:
     """The three lines that say it all: the difference, whether it may be merged, the lock."""
     metric = change.metric
     score = change.results.scores["model"].get(metric, {})
-    if change.rerun is None and change.lock:
+    if change.rerun is None and change.lock and change.lock.word == "data of another commit":
+        lines = [f"## Not comparable: the folder holds {change.lock.word}"]
+    elif change.rerun is None and change.lock:
         lines = [
             f"## Not comparable: the results here are {'stale' if change.lock.word == 'stale' else 'edited'}",
             "The scores below aren't what the pipeline makes of these inputs; `dvc repro` brings them in line.",
@@ -184,9 +186,11 @@ def lock_said(change: Change) -> str:
         return "The results belong to their inputs; nobody has made them again for this report."
     word, found = change.lock
     where = "; ".join(
-        f"{code(name)} ({', '.join(code(place, 100) for place in places[:3])})"
+        code(name) + (f" ({', '.join(code(place, 100) for place in places[:3])})" if places else "")
         for name, places in list(found.items())[:3]
     )
+    if word == "data of another commit":
+        return f"**Data of another commit:** {where} in the folder. `dvc checkout` brings this commit's."
     if change.rerun is None:
         what = "inputs changed after the results were made" if word == "stale" else "not what the pipeline wrote"
         return f"**{'Stale' if word == 'stale' else 'Edited'}:** {what}: {where}. `dvc repro` brings them in line."

@@ -12,7 +12,7 @@ import pytest
 
 from src.adopt.dialect import understand
 from src.core import limits
-from src.core.limits import read_json
+from src.core.limits import check_table, read_json
 from src.core.params import read_yaml, read_yaml_text
 from src.datasets.table import read
 from src.review.results import FOLDER, Revision, read_results
@@ -120,6 +120,22 @@ def test_a_deep_line_of_json_is_refused_where_pyarrow_would_crash(tmp_path: Path
     for refused in (lambda: read(file), lambda: understand(file)):
         with pytest.raises(SystemExit, match="line 61 is nested too deep"):
             refused()
+
+
+@pytest.mark.parametrize("opening", ['{"a":\n', "[\n", '{"a": ["]", \n', "[" * 90 + "\n"])
+def test_json_that_is_nested_over_many_lines_is_refused(tmp_path: Path, opening: str):
+    file = tmp_path / "deep.jsonl"
+    file.write_text('{"size": 1}\n' + opening * DEEP)
+    for refused in (lambda: read(file), lambda: understand(file)):
+        with pytest.raises(SystemExit, match=r"line \d+ is nested too deep"):
+            refused()
+
+
+def test_brackets_in_text_or_side_by_side_are_not_deep(tmp_path: Path):
+    file = tmp_path / "wide.jsonl"
+    row = {"size": 1, "price": 2.5, "said": '[[["' * 50, "many": [[n] for n in range(300)]}
+    file.write_text(f"{json.dumps(row)}\n" * 60)
+    check_table(file)
 
 
 def test_a_million_columns_are_refused(tmp_path: Path):

@@ -56,6 +56,30 @@ def test_inputs_that_changed_after_the_run_are_named(copy_of, wine: Path, change
         assert f" {line}\n" in done.stdout
 
 
+def test_the_folder_may_hold_the_data_of_another_commit(copy_of, wine: Path):
+    """Git brings the files that it has, and `dvc checkout` the others; they were forgotten, not changed."""
+    project = copy_of(wine)
+    change_params(project, split={"by": "random", "valid": 0.25, "test": 0.15, "seed": 2})
+    check("dvc", "repro", "split", cwd=project)
+    commit(project)
+    check("git", "checkout", "--quiet", "HEAD~1", cwd=project)
+    split = "data/split/train.parquet, data/split/valid.parquet, data/split/test.parquet"
+    done = lock(project)
+    assert done.returncode == 1
+    said = f"data of another commit: {split}; `dvc checkout` brings this commit's\n"
+    assert done.stdout.endswith(f"but the folder holds {said}")
+    assert run(sys.executable, "-m", "src.review", "gate", cwd=project).stdout == f"FAIL  {said}"
+    check(sys.executable, "-m", "src.review", "report", cwd=project)
+    report = (project / "report.md").read_text()
+    assert report.startswith("## Not comparable: the folder holds data of another commit\n")
+    assert "`dvc checkout` brings this commit's." in report
+    check("dvc", "checkout", cwd=project)
+    assert lock(project).returncode == 0
+    with (project / "data/split/train.parquet").open("ab") as file:
+        file.write(b" ")
+    assert "the folder has changed since" in lock(project).stdout, "no commit has such data"
+
+
 def test_a_dependency_that_dvc_yaml_no_longer_names_makes_nothing_stale(copy_of, wine: Path):
     project = copy_of(wine)
     text = (project / "dvc.yaml").read_text()

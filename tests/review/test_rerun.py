@@ -195,6 +195,18 @@ def test_inputs_that_change_while_the_pipeline_runs_are_told_and_the_advice_help
         assert not stale(FOLDER)
 
 
+@pytest.mark.parametrize("content", ["new\n", "new\r\n"])
+def test_a_new_dependency_is_no_change_while_the_pipeline_runs(
+    tmp_path: Path, content: str, capfd: pytest.CaptureFixture[str]
+):
+    """DVC gives a hash another name once dvc.lock has it, and another value where lines end as on Windows."""
+    project = new_project(tmp_path / "project", TWO, **{"a.in": "1", "more.in": content})
+    write(project, TWO | {"a": copied("a", deps=["a.in", "more.in"])})
+    with inside(project):
+        assert repro()
+    assert "changed while" not in capfd.readouterr().err
+
+
 def test_the_report_is_told_which_inputs_changed(tmp_path: Path):
     project = new_project(tmp_path / "project", EDITED, **{"a.in": "old\n"})
     (project / "a.in").write_text("older\n")
