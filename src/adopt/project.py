@@ -18,7 +18,7 @@ from pandera.pandas import DataFrameSchema
 from src.core import params, schema
 from src.core.errors import UserError
 from src.core.files import replacing, write_json
-from src.core.git import git_or_none, git_status, require_own_repository
+from src.core.git import git_names, git_or_none, git_status, require_own_repository
 from src.datasets.table import files_of
 
 SOURCE = Path("data/source")
@@ -134,14 +134,17 @@ def keep_out_of_git(given: Path) -> str:
     if not file.is_relative_to(root) or file.is_relative_to(SOURCE.resolve()):
         return ""
     name = file.relative_to(root).as_posix()
-    if subprocess.run(["git", "ls-files", "--error-unmatch", name], capture_output=True).returncode == 0:
-        return f"{name}: is in Git itself; `git rm -r --cached {shlex.quote(name)}` takes it out of the next commit"
-    if subprocess.run(["git", "check-ignore", "--quiet", name], capture_output=True).returncode == 0:
+    if git_or_none("ls-files", "--error-unmatch", "--", name) is not None:
+        return f"{name}: is in Git itself; `git rm -r --cached -- {shlex.quote(name)}` takes it out of the next commit"
+    if not git_names("ls-files", "--others", "--exclude-standard", "-z", "--", name):  # it's ignored already
         return ""
-    text = IGNORED.read_text(encoding="utf-8") if IGNORED.exists() else ""
+    before = IGNORED.read_bytes() if IGNORED.exists() else b""
     line = re.sub(r"([\\*?\[\]!# ])", r"\\\1", name)
+    line = re.sub(r"[\r\n]", "?", line)  # a pattern has no other way to hold a line break
     with replacing(IGNORED) as part:
-        part.write_bytes(f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}/{line}\n".encode())
+        part.write_bytes(
+            before + (b"" if before.endswith(b"\n") or not before else b"\n") + b"/%s\n" % os.fsencode(line)
+        )
     return f"{name}: stays where it is, and {IGNORED} keeps it out of Git; the project reads its copy"
 
 

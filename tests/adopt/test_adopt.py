@@ -17,10 +17,11 @@ import yaml
 
 from src.adopt.__main__ import main
 from src.adopt.plan import choose_block
+from src.core.errors import one_line
 from src.core.files import read_table
 from src.core.params import read_params, read_yaml
 from src.review.results import FOLDER, read_results
-from tests.conftest import ROOT, check, commit, copy_project, run
+from tests.conftest import IDENTITY, ROOT, check, commit, copy_project, run
 
 RNG = np.random.default_rng(0)
 ROWS = 300
@@ -169,21 +170,25 @@ def test_leading_zeros_and_long_numbers_stay_and_what_was_said_of_a_column_too(a
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["table.csv", "docs/my table [1].csv", "tables/2020.csv"])
+@pytest.mark.parametrize(
+    "name", ["table.csv", "docs/my table [1].csv", "tables/2020.csv", "data[1].csv", "-x.csv", "two\nlines.csv"]
+)
 def test_a_table_in_the_project_is_copied_and_kept_out_of_git(
     adopt: Adopt, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ):
     file = tmp_path / "project" / name
     file.parent.mkdir(exist_ok=True)
     frame().to_csv(file, index=False)
-    given = Path("tables") if name.startswith("tables") else Path(name)
+    given = Path("tables") if name.startswith("tables") else file if name.startswith("-") else Path(name)
+    (tmp_path / "project/data1.csv").write_text("")  # which the pattern `data[1].csv` would match
+    check("git", "add", "data1.csv", cwd=tmp_path / "project")
+    check("git", "commit", "--quiet", "--message", "x", cwd=tmp_path / "project", **IDENTITY)
     project = adopt(given, "--target", "y")
-    assert (
-        f"{given}: stays where it is, and .gitignore keeps it out of Git; the project reads" in capsys.readouterr().out
-    )
+    said = one_line(f"{'tables' if given == Path('tables') else name}: stays where it is, and .gitignore keeps it out")
+    assert said in capsys.readouterr().out
     assert file.exists()
     commit(project)
-    kept = check("git", "-c", "core.quotepath=off", "ls-files", cwd=project).splitlines()
+    kept = check("git", "ls-files", "-z", cwd=project).split("\0")
     assert name not in kept
     assert params(project)["data"]["source"] + ".dvc" in kept
     adopt(given, "--target", "y", "--private", "x")
@@ -194,7 +199,7 @@ def test_a_table_that_git_has_already_is_named(adopt: Adopt, tmp_path: Path, cap
     frame().to_csv(tmp_path / "project/table.csv", index=False)
     commit(tmp_path / "project")
     project = adopt(Path("table.csv"), "--target", "y")
-    assert "table.csv: is in Git itself; `git rm -r --cached table.csv` takes it out" in capsys.readouterr().out
+    assert "table.csv: is in Git itself; `git rm -r --cached -- table.csv` takes it out" in capsys.readouterr().out
     check("git", "rm", "-r", "--cached", "table.csv", cwd=project)
     adopt(Path("table.csv"), "--target", "y")
     commit(project)

@@ -314,12 +314,22 @@ def test_each_kind_of_project_has_workflows_in_order_and_a_storage_that_is_verif
 def test_openssh_is_told_how_to_reach_the_storage(template: Path, tmp_path: Path, url: str, address: str, dvc_url: str):
     host, port = address.split()
     project = make(template, tmp_path / "project", demo=False, remote="ssh", remote_url=url)
+    user = tmp_path / "user_config"  # in the place of ~/.ssh/config, which OpenSSH finds whatever HOME is
+    user.write_text(
+        "Host *\n    ControlMaster auto\n    ControlPath ~/%C\n    ControlPersist 10m\n    ForwardAgent yes\n"
+    )
+    config = project / ".dvc/ssh_config"
+    config.write_text(config.read_text().replace("~/.ssh/config", str(user)))
     shown = check("ssh", "-G", "-F", ".dvc/ssh_config", host, cwd=project).splitlines()
     settings = dict(line.split(" ", 1) for line in shown if " " in line)
     assert (settings["hostname"], settings["port"]) == (host, port)
     assert "@" not in url or settings["user"] == "me"
     assert settings["stricthostkeychecking"] in ("true", "yes")
     assert settings["forwardagent"] == "no"
+    # A connection that is shared with others would stay open, and its port with it.
+    assert settings["controlmaster"] == "false"
+    assert settings.get("controlpath", "none") == "none"
+    assert settings["controlpersist"] == "no"
     assert settings["exitonforwardfailure"] == "yes"
     assert settings["localforward"] == f"[127.0.0.1]:20022 [127.0.0.1]:{port}"
     listed = check("dvc", "remote", "list", cwd=project, COLUMNS="999")
