@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import unicodedata
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.error import HTTPError
@@ -41,14 +42,17 @@ OUTCOMES = {
 JOINER = "\u2060"  # a character without width, which keeps the two beside it from meaning something together
 # The report's own constructs that hold such characters: the head of a patch's hunk, the colours of a chart, folds.
 KEPT = r"""
-    ^@@\ -\d+(,\d+)?\ \+\d+(,\d+)?\ @@(?=\ |$)
+    ^```mermaid(?=\n(?:%%\{init[^\n]*\n)?xychart-beta$)
+  | ^@@\ -\d+(,\d+)?\ \+\d+(,\d+)?\ @@(?=\ |$)
   | ^%%\{init:\ \{"themeVariables":\ \{"xyChart":\ \{"plotColorPalette":\ "\#[0-9a-f]{6}(,\ \#[0-9a-f]{6})*"\}\}\}\}%%$
   | </?(details|summary)>
 """
 # Each of these is followed by a joiner. That works wherever Markdown takes the text for code, too, so that nothing
 # depends on reading Markdown as GitHub does.
 BROKEN = r"""
-    ^(?:[^\S\n]|>)*(?=/)       # a command to a bot, at the start of a line
+    ^(?:[^\S\n]|[->*+]|\d+[.)])*(?=/)  # a command to a bot, at the start of a line, a quote or a list's item
+  | (?:(?<!`)`{3,}+|(?<!~)~{3,}+)[^\S\n]*(?=(?:mermaid|geojson|topojson|stl|math)\b)  # what GitHub draws
+  | \\(?=href|url|html|require|style|class)  # in a formula, what isn't one
   | @                          # a mention
   | <                          # HTML, or a link in angle brackets
   | &(?=[\#a-zA-Z])            # a character that is written as an entity
@@ -59,7 +63,7 @@ BROKEN = r"""
   | gh(?=-\d)                  # the same: GH-1
 """
 MEANINGFUL = re.compile(rf"(?P<kept>{KEPT})|{BROKEN}", re.MULTILINE | re.IGNORECASE | re.VERBOSE)
-PATCH = re.compile(r"^(?P<fence>`{3,})diff\n.*?^(?P=fence)$", re.MULTILINE | re.DOTALL)
+PATCH = re.compile(r"(`{3,})diff\n")  # the line that begins one
 NO_PATCH = "The patch holds characters that a comment must not show: `report.patch` in the run's artifact has it."
 
 
@@ -117,6 +121,8 @@ class GitHub(NamedTuple):
                 return json.load(answer)
         except HTTPError as error:
             raise RefusedError(f"GitHub answers {error.code} to {method} {path}") from None
+        except (OSError, HTTPException, ValueError) as error:
+            raise RefusedError(f"GitHub doesn't answer {method} {path}: {' '.join(str(error).split())}") from None
 
     def pages(self, path: str, **query: str) -> list[dict[str, Any]]:
         """All items of a list."""
@@ -141,7 +147,7 @@ def find_pull_requests(github: GitHub, run: Run) -> set[int]:
         for pull_request in listed
         if pull_request["state"] == "open"
         and pull_request["head"]["sha"] == run.commit
-        and pull_request["head"]["repo"]["full_name"] == run.head_repository
+        and (pull_request["head"]["repo"] or {}).get("full_name") == run.head_repository  # none: the fork is gone
         and pull_request["head"]["ref"] == run.head_branch
     }
 
@@ -192,12 +198,20 @@ def _is_text(character: str) -> bool:
 
 def without_altered_patches(text: str) -> str:
     """The text, in which patches that `harmless` would alter are left out: they would no longer apply."""
-
-    def kept(patch: re.Match[str]) -> str:
-        altered = harmless(patch[0]) != patch[0] or "\ufffd" in patch[0]  # the latter by who wrote the report
-        return NO_PATCH if altered else patch[0]
-
-    return PATCH.sub(kept, text)
+    written, patch, fence = [], "", ""
+    for line in text.splitlines(keepends=True):
+        if not fence and (found := PATCH.fullmatch(line)):
+            patch, fence = line, found[1]
+        elif not fence:
+            written.append(line)
+        elif line.rstrip("\n") == fence:
+            patch += fence
+            altered = harmless(patch) != patch or "\ufffd" in patch  # the latter by who wrote the report
+            written.append((NO_PATCH if altered else patch) + line.removeprefix(fence))
+            patch, fence = "", ""
+        else:
+            patch += line
+    return "".join([*written, patch])  # the last one may have no end
 
 
 def cut(text: str, most: int) -> str:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from src.review.comment import JOINER, MOST_CHARACTERS, NO_PATCH, PAGE, cut, harmless, read, without_altered_patches
+from src.review.comment import (
+    JOINER,
+    MOST_CHARACTERS,
+    NO_PATCH,
+    PAGE,
+    RefusedError,
+    cut,
+    harmless,
+    read,
+    without_altered_patches,
+)
+from src.review.comment import GitHub as Api
 from src.review.markdown import block, chart, code, folded, table
 from tests.conftest import IDENTITY, ROOT, check
 from tests.workflows.github import BOT, REPOSITORY, WRITES, GitHub
@@ -46,12 +58,19 @@ HOSTILE = [
     "/deploy",
     "//deploy",
     "> \u00a0/deploy",
+    "- /deploy",
+    "2. * /deploy",
+    '```mermaid\nflowchart LR\na-->b\nclick a "//evil.example"\n```',
+    "~~~ GeoJSON\n{}\n~~~",
+    "- ````math\nx\n````",
+    r"$\href{//evil.example}{x}$",
     "\u202etxt.exe",
     "\x1b[31m",
     "a\rb",
 ]
 ACTS = re.compile(
-    r"@\w|#\d|&[#a-z]|\][(\[:]|//|/\\|www\.|gh-\d|<(?!/?(details|summary)>)[a-z/!?]|^[^\S\n>]*[>\s]*/|[\x00-\x08\x0b-\x1f\u202a-\u202e]",
+    r"@\w|#\d|&[#a-z]|\][(\[:]|//|/\\|www\.|gh-\d|<(?!/?(details|summary)>)[a-z/!?]|^(?:[\s>*+-]|\d+[.)])*/|\\href"
+    r"|(`{3}|~{3})[^\S\n]*(mermaid(?!\n(%%\{init.*\n)?xychart-beta$)|geojson|math)|[\x00-\x08\x0b-\x1f\u202a-\u202e]",
     re.IGNORECASE | re.MULTILINE,
 )
 
@@ -112,6 +131,18 @@ def test_a_patch_is_left_out_where_it_would_be_altered():
     binary = "```diff\n+\ufffd\n```"
     made = without_altered_patches("\n".join([plain, hostile, binary, "end"]))
     assert made == "\n".join([plain, NO_PATCH, NO_PATCH, "end"])
+
+
+@pytest.mark.parametrize("text", ["```diff\n" * 40_000, "`" * 400_000, " " * 400_000, "1." * 200_000, "~~~ " * 100_000])
+def test_a_report_that_is_built_to_take_long_does_not(text: str):
+    start = time.process_time()
+    harmless(without_altered_patches(text))
+    assert time.process_time() - start < 10, "some milliseconds, where each character is looked at once or twice"
+
+
+def test_a_patch_without_an_end_is_shown_as_it_is():
+    text = "```diff\n+a\n```diff\n"
+    assert without_altered_patches(text) == text
 
 
 def test_a_long_report_ends_between_blocks():
@@ -286,11 +317,15 @@ def test_of_two_pull_requests_of_one_branch_the_artifact_says_which(asked: Asked
 
 
 @needs_openssl
-@pytest.mark.parametrize("why", ["closed", "moved on", "another branch", "another fork", "another branch's name"])
+@pytest.mark.parametrize(
+    "why", ["closed", "moved on", "another branch", "another fork", "no fork", "another branch's name"]
+)
 def test_nothing_is_posted_where_no_open_pull_request_stands_at_the_commit(asked: Asked, why: str):
     [pull_request] = asked.github.pull_requests
     if why == "closed":
         pull_request["state"] = "closed"
+    elif why == "no fork":
+        pull_request["head"]["repo"] = None
     elif why == "moved on":
         asked.run = {"head_sha": "0" * 40}
     elif why == "another branch":
@@ -331,6 +366,11 @@ def test_links_in_the_place_of_files_are_not_followed(tmp_path: Path):
 def test_a_refusal_of_github_is_a_line(asked: Asked):
     asked.run = {"head_repository": None}
     assert asked.refused() == "the repository that the pull request came from is gone"
+
+
+def test_a_github_that_does_not_answer_is_a_line():
+    with pytest.raises(RefusedError, match=r"GitHub doesn't answer GET /pulls: .*refused"):
+        Api("http://127.0.0.1:9", "token").ask("GET", "/pulls")
 
 
 def test_it_imports_the_standard_library_alone():

@@ -84,7 +84,8 @@ class GitHub(ThreadingHTTPServer):
     def open_pull_request(self, number: int, branch: str, repository: str) -> None:
         """Open a pull request of a branch, which a fork may have; its commits are at refs/pull/NUMBER/head."""
         self.pull_requests = [one for one in self.pull_requests if one["number"] != number]
-        head = {"ref": branch, "repo": {"full_name": repository}}
+        owner, _ = repository.split("/")
+        head = {"ref": branch, "repo": {"full_name": repository}, "user": {"login": owner}}
         self.pull_requests.append({"number": number, "state": "open", "head": head})
 
     def open_pull_requests(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
@@ -93,7 +94,7 @@ class GitHub(ThreadingHTTPServer):
         found = []
         for one in self.pull_requests:
             head = one["head"]
-            if (head["repo"]["full_name"].split("/")[0], head["ref"]) == (owner, branch) and one["state"] == "open":
+            if (head["user"]["login"], head["ref"]) == (owner, branch) and one["state"] == "open":
                 commit = self.git("rev-parse", f"refs/pull/{one['number']}/head")
                 found.append(one | {"head": head | {"sha": commit}})
         return found
