@@ -25,6 +25,7 @@ from pathlib import Path
 from src.core.errors import UserError
 
 SSH_CONFIG = Path(".dvc/ssh_config")
+CONFIG = Path(".dvc/config.local")
 REMOTE = "'remote \"storage\"'"  # a section's name, as DVC writes it
 
 
@@ -37,9 +38,16 @@ def written(folder: Path, name: str, content: str) -> Path:
 
 
 def key_file() -> str | None:
-    """The private key that this clone's configuration names."""
+    """The private key that this clone's configuration names.
+
+    Raises:
+        UserError: the configuration can't be read.
+    """
     config = configparser.ConfigParser(interpolation=None)
-    config.read(".dvc/config.local", encoding="utf-8")
+    try:
+        config.read(CONFIG, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{CONFIG}: {' '.join(str(error).split())}") from None
     return config.get(REMOTE, "keyfile", fallback=None)
 
 
@@ -72,14 +80,17 @@ def forwarded(options: list[str]) -> Iterator[None]:
     """The port to the server, open until the block ends.
 
     Raises:
-        UserError: OpenSSH can't reach the server, or refuses it.
+        UserError: OpenSSH isn't there, can't reach the server, or refuses it.
     """
     host = re.findall(r"^Host (\S+)", SSH_CONFIG.read_text(encoding="utf-8"), re.MULTILINE)[0]
     # OpenSSH prints a line once it forwards the port; had it failed to, it would end.
     ready = ["-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo ready"]
     command = ["ssh", "-F", str(SSH_CONFIG), "-N", *ready, *options, host]
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
+        try:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
+        except FileNotFoundError:
+            raise UserError("ssh: not found; install OpenSSH's client, or put it on PATH") from None
         try:
             assert process.stdout is not None
             if not process.stdout.readline():

@@ -16,6 +16,7 @@ SETTINGS = [  # of the user's own, what would run a program or change an answer
     "diff.relative=false",
     "protocol.file.allow=always",
 ]
+UNSET = ["GIT_DIFF_OPTS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"]  # variables, likewise
 
 
 def git(*arguments: str, folder: Path | None = None, index: Path | None = None) -> str:
@@ -56,7 +57,7 @@ def git_or_none(*arguments: str) -> str | None:
         UserError: it can't answer: for example, the repository is broken, or belongs to another user.
     """
     done = _run(arguments, None, None)
-    if done.returncode == 1 or (done.returncode and not done.stderr):
+    if done.returncode == 1 or (done.returncode > 0 and not done.stderr):  # below 0: Git was killed
         return None
     if done.returncode:
         raise UserError(_message(arguments, done))
@@ -117,7 +118,7 @@ def _root() -> Path | None:
 def _run(arguments: tuple[str, ...], folder: Path | None, index: Path | None) -> subprocess.CompletedProcess[bytes]:
     settings = [word for setting in SETTINGS for word in ("-c", setting)]
     command = ["git", "--literal-pathspecs", "--no-optional-locks", *settings, *arguments]
-    environment = {name: value for name, value in os.environ.items() if name != "GIT_DIFF_OPTS"}
+    environment = {name: value for name, value in os.environ.items() if name not in UNSET}
     if index:
         environment["GIT_INDEX_FILE"] = str(index)
     try:

@@ -31,7 +31,8 @@ def check_yaml(text: str, name: str) -> None:
     """Check how large and deep YAML is, by its events, which libyaml reads without recursion.
 
     Raises:
-        UserError: it is too large or deep, or a reference contains itself or multiplies what it refers to.
+        UserError: it is too large or deep, a reference contains itself or multiplies what it refers to, or a tag asks
+            for another type than YAML finds by itself.
     """
     if len(text) > MOST_BYTES:
         raise UserError(f"{name}: larger than {MOST_BYTES:,} bytes; no file of this project is")
@@ -39,6 +40,8 @@ def check_yaml(text: str, name: str) -> None:
     open_: list[tuple[str | None, int]] = [(None, 0)]  # the anchor and the size of each collection that isn't closed
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         anchor, size = getattr(event, "anchor", None), 0
+        if tag := getattr(event, "tag", None):
+            raise UserError(f"{name}: the tag {tag}: no file of this project has one; write the plain value")
         if isinstance(event, yaml.CollectionStartEvent):
             open_.append((anchor, 1))
             if len(open_) > MOST_DEPTH:

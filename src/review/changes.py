@@ -36,10 +36,11 @@ HARMLESS_FILES = re.compile(
     re.VERBOSE,
 )
 HARMLESS_PARAMS = re.compile(r"data\.(source|read(\..*)?)|train\.(?!refits$).*", re.DOTALL)
-CODE = re.compile(r"src/.*|requirements[\w-]*\.(in|txt)", re.DOTALL)
+CODE = re.compile(r"src/(?:[^/.][^/]*/)*[^/.][^/]*\.py|requirements[\w-]*\.(in|txt)", re.DOTALL)
 # A name without its ending, since Python takes a folder or a compiled module before a `.py` of that name.
 JUDGING_CODE = re.compile(
-    r"src/(__init__|core|review|stages/(split|evaluate|validate))[./].*|src/stages\..*", re.DOTALL | re.IGNORECASE
+    r"src/(__init__|core|review|stages/(__init__|split|evaluate|validate))[./].*|src/stages\..*",
+    re.DOTALL | re.IGNORECASE,
 )
 LINKS = ("120000", "160000")  # Git's modes of a symbolic link and of a submodule
 DRAWS = 4000  # at least, and so many for each column looked at

@@ -8,12 +8,13 @@ import copy
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.output import Output
@@ -27,6 +28,8 @@ from dvc_objects.errors import ObjectFormatError
 
 from src.core.errors import UserError
 from src.core.git import git
+from src.core.limits import MOST_BYTES, check_yaml
+from src.core.params import local_path
 from src.review.results import Revision, flattened
 
 FILE = "dvc.yaml"
@@ -83,9 +86,45 @@ def read_pipeline(revision: Revision) -> Pipeline:
     Raises:
         UserError: DVC can't read the pipeline, or another process holds DVC's lock.
     """
-    for name in (FILE, "dvc.lock", "params.yaml"):
-        revision.yaml(name)  # refuses what would keep a parser busy without end
+    require_local_source(
+        revision.yaml("params.yaml"), f"{revision.short}:params.yaml" if revision.commit else "params.yaml"
+    )
     return _inspected(Path()) if revision.commit is None else _of_commit(revision.commit)
+
+
+def require_local_source(params: dict[str, Any], name: str) -> None:
+    """Check that `data.source` lies in the project, since DVC would fetch it from elsewhere to compare it.
+
+    Args:
+        params: the content of params.yaml.
+        name: the file, as an error names it.
+
+    Raises:
+        UserError: it lies elsewhere.
+    """
+    source = flattened(params).get("data.source")
+    try:
+        local_path(str(source))
+    except ValueError as error:
+        raise UserError(f"{name}: data.source: {error}") from None
+
+
+def check_files(folder: Path, where: str = "") -> None:
+    """Check the files that DVC is about to parse, before they could keep it busy without end or crash it.
+
+    Raises:
+        UserError: one is too large or deep, or holds a tag; `where` comes before its name.
+    """
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for file in (Path(parent) / name for name in names):
+            parsed = file.name in (FILE, "dvc.lock") or file.suffix == ".dvc" or file == folder / "params.yaml"
+            if parsed and file.is_file():
+                name = f"{where}{file.relative_to(folder)}"
+                if file.stat().st_size > MOST_BYTES:
+                    raise UserError(f"{name}: larger than {MOST_BYTES:,} bytes; no file of this project is")
+                with suppress(yaml.YAMLError):  # DVC says where
+                    check_yaml(file.read_text(encoding="utf-8", errors="replace"), name)
 
 
 @cache
@@ -139,6 +178,7 @@ def opened(folder: Path = Path(), config: dict[str, Any] | None = None, where: s
     """
     if not (folder / ".dvc").is_dir():
         raise UserError(f"{where}there is no .dvc folder, so this isn't a DVC project")
+    check_files(folder, where)
     try:
         with Repo(str(folder), config=config) as repo:
             yield repo

@@ -301,8 +301,13 @@ def decision(change: Change) -> str:
     for name, action in (("model", model), ("always", "always act"), ("never", "never act")):
         scored = [side.scores.get(name, {}).get("cost", {}) for side in (change.base_results, change.results) if side]
         best = " (the better of the two on train)" if name == found.best_constant_action else ""
-        rows.append((f"{action}{best}", *(number(score.get("score")) for score in scored), interval_of(scored[-1])))
-    header = ["", *(["base:"] if change.base_results else []), "here:", "95 % interval here"]
+        ahead = ""
+        if name != "model":
+            saved = noise.gain(noise.beyond(change.results, name, "cost"), "cost")
+            ahead = f"{signed(saved.value)}, {ends_of(saved)}"
+        shown = [number(score.get("score")) for score in scored]
+        rows.append((f"{action}{best}", *shown, interval_of(scored[-1]), ahead))
+    header = ["", *(["base:"] if change.base_results else []), "here:", "95 % interval here", "the model saves here"]
     said = f"### Decision\n\nWhat an example costs on average:\n\n{table(header, rows)}"
     if not (warning := calibration_warning(found)):
         return said
@@ -519,7 +524,8 @@ def broken(rerun: Rerun, here: Revision, base: Revision | None) -> list[tuple[st
     if failed.endswith(".dvc") and any("missing data" in line for line in rerun.tail):
         title = f"The data isn't here: {code(failed.removesuffix('.dvc'))}"
         hint = (
-            "Git has its hash, and no storage that this run may read has the file. Whoever has it types `make push`. "
+            "Git has its hash, and no storage that this run may read has the file. Whoever has it shares it: by "
+            "`make push` in a project that was made with a storage, else by `dvc push` once it has one. "
             "For a fork or Dependabot no storage is read. Someone who may write to the repository reads the changed "
             "code first, since it runs beside the storage's credentials, then pushes the branch to the repository and "
             "runs the workflow on it.\n\n"

@@ -32,8 +32,15 @@ from src.core.errors import UserError, one_line
 from src.core.files import write_json
 from src.core.git import head
 from src.core.params import FILE as PARAMS
-from src.core.params import local_path, read_yaml
-from src.review.pipeline import FROZEN, opened, own_stages, read_inputs, read_stages
+from src.review.pipeline import (
+    FROZEN,
+    check_files,
+    opened,
+    own_stages,
+    read_inputs,
+    read_stages,
+    require_local_source,
+)
 from src.review.results import FOLDER
 
 FILE = Path(".dvc/tmp/rerun.json")
@@ -91,15 +98,14 @@ def _lend_results() -> None:
                 transfer(staging, repo.cache.local, {found.hash_info}, shallow=False)
 
 
-def _foreign_source() -> str:
-    """Why DVC must not follow `data.source`, which it would fetch from wherever it lies; empty if it may."""
-    try:
-        local_path(str(read_yaml(PARAMS)["data"]["source"]))
-    except ValueError as error:
-        return f"{PARAMS}: data.source: {error}"
-    except (UserError, KeyError, TypeError):
-        return ""  # the stages say what is wrong with the file
-    return ""
+def _require_safe_files() -> None:
+    """Check what DVC is about to parse and fetch.
+
+    Raises:
+        UserError: a file would keep it busy without end, or `data.source` lies elsewhere.
+    """
+    check_files(Path())
+    require_local_source(FOLDER.readable(str(PARAMS)), str(PARAMS))
 
 
 def _set_lock_aside() -> None:
@@ -141,8 +147,13 @@ def _command() -> tuple[list[str], dict[str, str]]:
 
 
 def repro() -> bool:
-    """Run the stages whose inputs have changed; returns whether all went well and no input changed meanwhile."""
-    before = _inputs()
+    """Run the stages whose inputs have changed; returns whether all went well and no input changed meanwhile.
+
+    Raises:
+        UserError: DVC can't read the pipeline, or `data.source` lies elsewhere.
+    """
+    _require_safe_files()
+    before = read_inputs()
     command, environment = _command()
     succeeded = subprocess.run(command, env=environment).returncode == 0
     return not _changed_since(before) and succeeded
@@ -152,9 +163,11 @@ def rerun() -> bool:
     """Run the pipeline, showing what it prints, and keep what happened; returns whether it ran to its end."""
     record = Rerun(commit=head() or "", lock="", succeeded=False, stages=[], tail=[])
     write_json(record.model_dump(), FILE)  # what stands if this process is killed
-    if problem := _foreign_source():
-        print(problem)
-        write_json(record.model_copy(update={"tail": [problem]}).model_dump(), FILE)
+    try:
+        _require_safe_files()
+    except UserError as error:
+        print(error)
+        write_json(record.model_copy(update={"tail": [str(error)]}).model_dump(), FILE)
         return False
     _set_lock_aside()
     before = _inputs()

@@ -104,9 +104,15 @@ def shared_groups_warning(parts: dict[str, pd.DataFrame], data: Data) -> str | N
     if not (shared := shared_groups(parts, data)):
         return None
     of_all = pd.concat([rows[data.group] for rows in parts.values()]).nunique()
+    rest = purged(parts, data)
+    advice = f"split.purge: true removes their rows from train, which leaves {len(rest):,} of {len(parts['train']):,}"
+    try:
+        _check("train", rest, data)
+    except UserError:
+        advice = "split.purge: true would leave too few rows in train; a split by group keeps groups apart"
     return (
         f"{len(shared):,} of {of_all:,} groups (column {data.group}) are in train and in a later part, where the model "
-        "may know them again; split.purge: true removes their rows from train"
+        f"may know them again; {advice}"
     )
 
 

@@ -79,7 +79,7 @@ def settings(tmp_path: Path) -> dict[str, str]:
     (folder / "attributes").write_text("*.json eol=crlf\n")
     (folder / "order").write_text("params.yaml\n")
     (folder / "config").write_text(SETTINGS.format(folder=folder))
-    return {"GIT_CONFIG_GLOBAL": str(folder / "config"), "GIT_DIFF_OPTS": "-u0", "GIT_PAGER_IN_USE": "1"}
+    return {"GIT_CONFIG_GLOBAL": str(folder / "config"), "GIT_DIFF_OPTS": "-u0", "GIT_ICASE_PATHSPECS": "1"}
 
 
 def review(project: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -172,6 +172,7 @@ JUDGES = [
     *(".github/workflows/pipeline.yml", "Makefile", "GNUmakefile", "makefile", "sklearn.py"),
     *("sklearn/__init__.py", "pyproject.toml", ".dvcignore", ".dvc/config", ".copier-answers.yml"),
     *("data/schema.yaml", ".gitattributes", "metrics/.gitattributes", "docs/.dvcignore", "docs/dvc.yaml"),
+    *("src/stages/__init__.py", "src/.dvcignore", "src/dvc.yaml", "src/datasets/a.dvc", "src/datasets/mine.so"),
     *("docs/conf.py", "dvc.yaml", "metrics/__init__.py", "docs/a.dvc", "Docs/a.png", "README.MD"),
     *("tests/test_project.py", "conftest.py", "setup.cfg", "data/source/.gitignore", "data/source/a.py"),
     *("data/a.csv", "requirements.txt/a", ".a.md", ".github/a.md"),

@@ -17,7 +17,7 @@ from src.core.params import Gate
 from src.review import changes, report
 from src.review.__main__ import print_scores
 from src.review.gate import Release, Rule, judge, judge_change
-from src.review.noise import compare
+from src.review.noise import beyond, compare, gain
 from src.review.results import FOLDER, SERIES, Decision, Results, Revision, ThresholdCheck, read_sides
 from tests.conftest import change_params, check, commit, run
 
@@ -197,6 +197,10 @@ def test_what_decisions_cost_is_shown_beside_the_constant_actions(capsys: pytest
     assert "| act from a probability of 0.25 on | 0.35 | 0.3 |" in shown
     assert "| always act | 0.8 | 0.8 |" in shown
     assert "| never act (the better of the two on train) | 0.4 | 0.4 |" in shown
+    saved = gain(beyond(here, "never", "cost"), "cost")
+    assert saved.value == pytest.approx(0.1)
+    assert f"| +0.1, {saved.low:+.2g} to {saved.high:+.2g} |" in shown
+    assert "| +0.5, " in shown
     assert "WARNING" not in shown
     assert report.decision(SimpleNamespace(results=results(0.7), base_results=base)) == ""
 

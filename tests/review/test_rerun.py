@@ -19,7 +19,8 @@ from src.review.rerun import Rerun, repro
 from src.review.rerun import rerun as run_again
 from src.review.results import FOLDER, Revision
 from tests.conftest import ENVIRONMENT, change_params, check, commit, copy_project, run
-from tests.review.small import TWO, copied, inside, new_project, write
+from tests.core.test_limits import LAUGHS
+from tests.review.small import TWO, copied, edit, inside, new_project, write
 
 STAGES = ["ingest", "validate", "prepare", "split", "describe", "train", "evaluate"]
 
@@ -69,7 +70,7 @@ def test_data_that_no_storage_gave_is_told_by_its_name(copy_of, wine: Path):
     assert [(stage["name"], stage["how"]) for stage in kept["stages"]] == [("data/source/wine.csv.dvc", "failed")]
     text = report(project, "--base", "HEAD~1")
     assert text.startswith("## The data isn't here: `data/source/wine.csv`\n\n**May not be merged:**")
-    assert "types `make push`" in text
+    assert "by `make push` in a project that was made with a storage, else by `dvc push`" in text
 
 
 def test_committed_results_are_not_believed(copy_of, wine: Path):
@@ -279,6 +280,42 @@ def test_any_cache_will_do(tmp_path: Path, arrange: Callable[[Path], None], monk
         assert run_again()
         assert {stage.how for stage in Rerun.last().stages} == {"from a cache"}
     assert check("git", "status", "--porcelain", cwd=project) == ""
+
+
+@pytest.mark.parametrize("command", ["lock", "repro", "rerun", "gate"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("params.yaml", "references multiply what they refer to"),
+        ("dvc.yaml", "references multiply what they refer to"),
+        ("dvc.lock", "references multiply what they refer to"),
+        ("data/source/more.dvc", "references multiply what they refer to"),
+        ("params.yaml", "the tag tag:yaml.org,2002:bool"),
+    ],
+)
+def test_files_that_would_keep_a_parser_busy_are_refused_before_dvc_reads_them(
+    copy_of, wine: Path, command: str, name: str, said: str
+):
+    project = copy_of(wine)
+    (project / name).write_text(f"{LAUGHS}" if "references" in said else "data: {source: !!bool x}\n")
+    commit(project)
+    done = run(sys.executable, "-m", "src.review", command, cwd=project)
+    assert done.returncode == 1
+    [line] = (done.stdout + done.stderr).splitlines()
+    assert name in line
+    assert said in line
+
+
+@pytest.mark.parametrize("command", ["lock", "repro", "report", "gate"])
+def test_nothing_follows_a_source_elsewhere(copy_of, wine: Path, command: str):
+    project = copy_of(wine)
+    edit(project / "params.yaml", "data/source/wine.csv", "https://127.0.0.1:9/wine.csv")
+    commit(project)
+    done = run(sys.executable, "-m", "src.review", command, cwd=project)
+    assert done.returncode == 1
+    assert "params.yaml: data.source: must be a path relative to the project" in done.stdout + done.stderr
+    assert len((done.stdout + done.stderr).splitlines()) == 1
+    assert "127.0.0.1" not in done.stdout + done.stderr
 
 
 def test_a_source_elsewhere_is_refused_before_dvc_could_fetch_it(tmp_path: Path):

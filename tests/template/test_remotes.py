@@ -287,6 +287,18 @@ def test_dvc_gets_neither_the_agent_nor_the_key_by_its_environment(tmp_path: Pat
     assert environment["DVC_GLOBAL_CONFIG_DIR"] == str(tmp_path)
 
 
+def test_what_openssh_needs_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/ssh_config").write_text("Host far\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit, match="ssh: not found; install OpenSSH's client"), storage.forwarded([]):
+        pass
+    (tmp_path / ".dvc/config.local").write_text("[a]\nkeyfile = x\nkeyfile = y\n")
+    with pytest.raises(SystemExit, match=r"\.dvc/config\.local: .*'keyfile'.*already exists"):
+        storage.key_file()
+
+
 @needs_tools
 def test_a_pull_request_pulls_where_it_is_trusted_and_stages_see_no_credentials(
     shared: tuple[Path, Remote], tmp_path: Path
