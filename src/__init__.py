@@ -11,11 +11,12 @@ in either.
 This folder's Git repository: in a hook or an alias, Git sets variables that would lead any other Git command, and DVC,
 to its own repository and index.
 
-Output that always ends well: a character that the output can't show is escaped. Ctrl-C is one line, and so many lines
-as a reader takes (`| head`) are enough.
+Output that always ends well: a character that the output can't show is escaped. Ctrl-C and a full disk are one line,
+and so many lines as a reader takes (`| head`) are enough.
 """
 
 import atexit
+import errno
 import io
 import os
 import sys
@@ -51,8 +52,16 @@ def _end(kind: type[BaseException], error: BaseException, trace: TracebackType |
     """End without a traceback where the user has ended the command, and with one where it broke."""
     if issubclass(kind, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        print(f"{error.filename or 'the output'}: cannot be written: {error.strerror}", file=sys.stderr)
+        _drop()
     elif not issubclass(kind, BrokenPipeError):
         sys.__excepthook__(kind, error, trace)
+
+
+def _drop() -> None:
+    """Print nothing more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _flush() -> None:
@@ -60,7 +69,10 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop()
+    except OSError as error:
+        print(f"the output: cannot be written: {error.strerror}", file=sys.stderr)
+        os._exit(1)  # nothing else sets the exit code here
 
 
 sys.excepthook = _end

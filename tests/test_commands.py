@@ -41,6 +41,23 @@ def test_a_reader_may_have_had_enough(wine: Path, command: list[str], unbuffered
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only some systems have a device that is always full")
+@pytest.mark.parametrize("command", COMMANDS[:2], ids=" ".join)  # argparse ignores it
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_a_line(wine: Path, command: list[str], unbuffered: str):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=wine,
+            env=ENVIRONMENT | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "the output: cannot be written: No space left on device\n"
+
+
 def test_a_rerun_that_nobody_reads_ends_and_leaves_nothing_running(copy_of, wine: Path):
     project = copy_of(wine)
     command = f"{sys.executable} -m src.review rerun | head -n 1"

@@ -25,6 +25,7 @@ from src.core.schema import breaches, infer, read_schema, write_schema
 from src.stages.describe import describe
 from tests.conftest import ROLES
 
+ONE_POOL = np.zeros(400, dtype=np.intp)
 SEEDS = st.integers(0, 10**6)
 FEW = 10
 
@@ -150,7 +151,7 @@ def test_no_mean_over_a_few_rows_follows_from_slices(seed: int):
     # Each city lies in one canton, and few rows may make the difference between the two.
     table = pd.DataFrame({"city": [f"c{n}" for n in city], "canton": [f"k{min(n // 2, 1)}" for n in city]})
     loss = rng.normal(size=rows)
-    shown = slices(table, ["city", "canton"])
+    shown = slices(table, ["city", "canton"], ONE_POOL[:rows])
     sums = {name: (len(loss[part]), loss[part].sum()) for name, part in shown.items()}
     assert all(count >= FEW for count, _ in sums.values())
     for whole, column in [(None, "city"), (None, "canton"), *((name, "city") for name in shown if name[0] == "canton")]:
@@ -162,8 +163,8 @@ def test_no_mean_over_a_few_rows_follows_from_slices(seed: int):
 
 def test_the_smallest_slice_goes_where_all_but_a_few_rows_are_in_slices():
     parts = {name: np.repeat([name == other for other in "abc"], [50, 20, 3]) for name in "ab"}
-    assert set(without_small_rests(parts)) == {"a"}
-    assert set(without_small_rests({"a": np.arange(60) < 55})) == set()
+    assert set(without_small_rests(parts, ONE_POOL[:73])) == {"a"}
+    assert set(without_small_rests({"a": np.arange(60) < 55}, ONE_POOL[:60])) == set()
 
 
 @settings(max_examples=40)
@@ -174,11 +175,25 @@ def test_no_loss_follows_from_unions_of_slices_that_differ_by_a_row(seed: int):
     left = np.repeat(["a", "b", "c"], [40, 40, 120])
     right = np.where(np.arange(200) < 81, rng.choice(["x", "y"], 200), "z")  # a and b together are x and y but one
     table = pd.DataFrame({"left": left, "right": right})
-    shown = slices(table, ["left", "right"])
+    shown = slices(table, ["left", "right"], ONE_POOL[:200])
     sums = np.stack([np.ones(200), *shown.values()])
     single = np.eye(200)[80]
     closest = np.linalg.lstsq(sums.T, single, rcond=None)[0] @ sums
     assert not np.allclose(closest, single), "its loss is a combination of the sums that are shown"
+
+
+@settings(max_examples=40)
+@given(SEEDS)
+def test_no_hit_follows_from_the_remainders_of_counts(seed: int):
+    """Accuracy tells how many rows of a slice are hits: where slices overlap, the sum of counts may be odd or even."""
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame({name: rng.random(400) < 0.5 for name in "ab"})
+    table["c"] = table["a"] ^ table["b"] ^ (np.arange(400) < rng.integers(1, 12))
+    shown = [np.ones(400, dtype=bool), *slices(table, list("abc"), ONE_POOL[:400]).values()]
+    assert len(shown) > 4
+    for chosen in range(1, 2 ** len(shown)):
+        odd = np.logical_xor.reduce([rows for number, rows in enumerate(shown) if chosen >> number & 1])
+        assert not 0 < odd.sum() < FEW
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=12))

@@ -20,9 +20,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from src.adopt import columns, project
-from src.adopt.plan import Plan, moments_of, plan
+from src.adopt.plan import FEWEST_ROWS, Plan, moments_of, plan
 from src.core.errors import UserError, one_line
 from src.core.params import FILE, SplitByTime, complain
+from src.core.resamples import content_of
 from src.core.schema import write_schema
 from src.datasets.table import files_of
 
@@ -30,6 +31,22 @@ MOST_SHOWN = 40  # columns
 MOST_TYPES = 8
 MOST_KEYS = 2
 TYPES = "number, text, date, excel-date, or the format of a date such as %d.%m.%Y"
+
+
+class Each(argparse.Action):
+    """An option that may be repeated. For the value of `--missing=--` older versions of argparse give an empty list."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002  # the interface of argparse
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Add the value to those before it."""
+        if values == [] and self.type:
+            raise argparse.ArgumentError(self, "-- is no value of it")
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), "--" if values == [] else values])
 
 
 class Once(argparse.Action):
@@ -45,8 +62,10 @@ class Once(argparse.Action):
         """Keep the value, or stop if there is one already."""
         if self.dest in namespace.given:
             raise UserError(f"{option_string}: given twice; it takes one value")
+        if values == [] and (self.type or self.choices):
+            raise argparse.ArgumentError(self, "-- is no value of it")
         namespace.given.add(self.dest)
-        setattr(namespace, self.dest, values)
+        setattr(namespace, self.dest, "--" if values == [] else values)
 
 
 def typed(text: str) -> tuple[str, str]:
@@ -58,9 +77,9 @@ def typed(text: str) -> tuple[str, str]:
 
 
 def sign(text: str) -> str:
-    """One character of ASCII."""
-    if len(text) != 1 or not text.isascii():
-        raise argparse.ArgumentTypeError(f"{text}: not one character of ASCII")
+    """One character of ASCII that is not itself a part of numbers or quotes cells."""
+    if len(text) != 1 or not text.isascii() or not text.isprintable() or text.isalnum() or text in '+-"':
+        raise argparse.ArgumentTypeError(f"{text}: not a sign such as . or ,")
     return text
 
 
@@ -92,7 +111,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         roles.add_argument(name, metavar="COLUMN", help=told, required=name == "--target", action=Once)
     tasks = ["classification", "regression"]
     roles.add_argument("--task", choices=tasks, action=Once, help="what to learn, where adopt's choice is wrong")
-    repeated: dict[str, Any] = {"action": "append", "default": []}
+    repeated: dict[str, Any] = {"action": Each, "default": []}
     roles.add_argument("--drop", metavar="COLUMN", help="not a feature; may be repeated", **repeated)
     roles.add_argument("--private", metavar="COLUMN", help="no value of it is shown; may be repeated", **repeated)
     cells = parser.add_argument_group("how the cells are written, where the cells themselves do not prove it")
@@ -121,7 +140,7 @@ def told(new: Plan, given: Path) -> Iterator[str]:
     if types:
         more = f", and {len(types) - MOST_TYPES} more" if len(types) > MOST_TYPES else ""
         yield f"read: {', '.join(types[:MOST_TYPES])}{more}"
-    if new.data.read.get("encoding", "utf-16") != "utf-16":
+    if not new.data.read.get("encoding", "utf-8").startswith("utf-"):
         yield "warning: the encoding is a guess; where letters look wrong, correct data.read.encoding in params.yaml"
     yield ""
     found = list(columns.described(new.raw.iloc[:, :MOST_SHOWN], new.data))
@@ -145,6 +164,11 @@ def told(new: Plan, given: Path) -> Iterator[str]:
     else:
         shares = (f"{rows / len(new.prepared):.0%} {name}" for name, rows in new.parts.items())
         yield f"split by {new.split.by}: {', '.join(shares)}"
+    if new.split.by == "random":
+        different = content_of(new.prepared[new.data.id_column], new.data.id).nunique()
+        if different < FEWEST_ROWS:
+            told = f"only {different} rows differ, and equal ones stay in one part, so train and valid differ in kind"
+            yield f"warning: {told}; where a column names each row, --id COLUMN splits them one by one"
     if new.forgotten:
         yield f"warning: given last time, but not now: {', '.join(new.forgotten)}"
     for name in new.gone:
@@ -159,11 +183,13 @@ def listed(keys: list[str]) -> str:
 
 def main() -> None:
     arguments = parse()
-    project.require_clean(arguments.file)
     try:
+        project.require_clean(arguments.file)
         new = plan(arguments)
     except ValidationError as error:
         raise complain(error, {}, FILE) from None
+    except OSError as error:
+        raise UserError(f"{error.filename or arguments.file}: cannot be read: {error.strerror or error}") from None
     for line in told(new, arguments.file):
         print(one_line(line))
     place = Path(new.data.source)

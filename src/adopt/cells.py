@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from src.adopt.dates import date_in_numbers, date_type
-from src.adopt.shown import Shown, option, quoted, rows, whole
+from src.adopt.shown import Shown, option, rows, typed, whole
 from src.core.errors import UserError
 from src.core.row_ids import EXCEL_ERRORS
 from src.datasets.table import GROUPING, OFFSET, figure_pattern, number_pattern, numbers
@@ -26,8 +26,15 @@ GROUP = "[ '\u00a0\u2009\u202f\u2019]"
 SIGNS = [(".", ","), (",", "."), *((point, group) for point in OTHER for group in GROUPING)]
 ANY_FIGURE = "|".join(figure_pattern(point, group) for point, group in SIGNS)
 NAMES = r"^\s*(?:[+-]?(?:0\d+|\d{17,}|0[xX][0-9a-fA-F]+)|\+\d{8,})\s*$"  # 00042, 0x1F, too many digits, +41781234567
+UNREAD = {  # text that means something else to a person, and what to do about it
+    r"^=.*$": "formulas of a spreadsheet, such as {}: save their values in place of them",
+    r"^[+-]?\d{1,3}(?:_\d{3})+(?:\.\d+)?$": "digits in groups, such as {}: leave out the _ in the file",
+    r"^[+-]?(?:\d+ )?\d{1,3}/\d{1,3}$": "fractions, such as {}; if they are numbers, write them as decimals",
+}
+COUNTRIES = r"^[A-Z]{2}$"  # among which NA is one
+FEWEST_LINES = 10  # of one cell, that may be rows
 CODES = r"^\s*\d+[eE]\d+\s*$"  # 12E3, which a program would write as 12000 or 1.2E+04
-ADDRESSES = r"^\d{1,3}(?:\.\d{1,3}){3}$"  # 192.168.100.100
+NOT_NUMBERS = r"^\s*(?:\d{1,3}(?:\.\d{1,3}){3}|\d{1,2}\.\d{1,2}\.)\s*$"  # 192.168.100.100, 31.12.
 
 
 class Signs(NamedTuple):
@@ -130,8 +137,10 @@ def types_of(cells: Cells, decimal: str, thousands: str | None, day_first: bool 
             doubt = date_in_numbers(name, column)
         if written is not None and pa.types.is_floating(column.type) and not type_:
             doubt = _codes_in_numbers(name, written.column(name), shown) or doubt
+        if not type_ and not doubt and _is_text(column):
+            doubt = _unread(name, column, shown)
         found = [doubt] if doubt else []
-        found += _odd_cells(column, written.column(name) if written is not None else column, type_)
+        found += _odd_cells(name, column, written.column(name) if written is not None else column, type_, shown)
         types |= {name: type_} if type_ else {}
         doubts |= {name: found} if found else {}
     return Types(types, doubts)
@@ -143,6 +152,22 @@ class _Text(NamedTuple):
     column: pa.ChunkedArray
     values: pa.Array
     counts: pa.Array
+
+
+def swallowed_rows(table: pa.Table, written: pa.Table | None, separator: str) -> dict[str, list[str]]:
+    """The columns of which a cell may have swallowed rows, since a quote before it is one too many; and what to do."""
+    doubts = {}
+    for name in table.column_names if written is not None else []:
+        if not _is_text(table.column(name)):
+            continue
+        lines = pc.count_substring(table.column(name), "\n")
+        separators = pc.count_substring(table.column(name), separator)
+        like_rows = pc.greater_equal(separators, pc.multiply(lines, len(table.column_names) - 1))
+        found = pc.and_(pc.greater_equal(lines, FEWEST_LINES), like_rows)
+        if (row := pc.index(found, True).as_py()) >= 0:
+            told = f"the cell in row {row + 1:,} holds {lines[row].as_py():,} line breaks, and may be rows in one"
+            doubts[name] = [f"{told}: correct the quote before it"]
+    return doubts
 
 
 def _is_text(column: pa.ChunkedArray) -> bool:
@@ -170,13 +195,14 @@ def _number_texts(table: pa.Table) -> dict[str, _Text]:
         if not _is_text(column):
             continue
         head = whole(column.slice(0, HEAD)).drop_null()
-        if not len(head) or _figures(head).null_count > len(head) / 2:
+        shares = [_figures(cells).null_count / len(cells) for cells in (head, pc.unique(head)) if len(cells)]
+        if not shares or min(shares) > 0.5:
             continue
         counted = pc.value_counts(whole(column.cast(pa.string())).drop_null())
         values, counts = counted.field("values"), counted.field("counts")
         figures = _figures(values)
         share = pc.sum(pc.if_else(pc.is_valid(figures), counts, 0)).as_py() / pc.sum(counts).as_py()
-        if pc.all(pc.match_substring_regex(values, ADDRESSES)).as_py():
+        if pc.all(pc.match_substring_regex(values, NOT_NUMBERS)).as_py():
             continue
         exceptions = figures.null_count <= FEW_TEXTS and len(values) - figures.null_count >= FEWEST_NUMBERS
         if share > MOSTLY or exceptions:
@@ -230,7 +256,7 @@ def _example(figures: pa.Array, sign: str) -> str:
 
 def _question(name: str, figures: pa.Array, shown: Shown) -> str:
     sign = "," if _has(figures, ",") else "."
-    decides = f"--thousands {quoted(sign)} or --decimal {quoted(sign)} decides"
+    decides = f"{option('--thousands', sign)} or {option('--decimal', sign)} decides"
     if name in shown.private:
         return f"column {name}: {sign} may separate thousands or be the decimal sign; {decides}"
     value = _example(figures, sign)
@@ -238,7 +264,7 @@ def _question(name: str, figures: pa.Array, shown: Shown) -> str:
 
 
 def _reading(name: str, figures: pa.Array, sign: str, shown: Shown) -> str:
-    other = f"if {sign} is the decimal sign: --decimal {quoted(sign)}"
+    other = f"if {sign} is the decimal sign: {option('--decimal', sign)}"
     if name in shown.private:
         return f"{sign} is read as a thousands separator; {other}"
     value = _example(figures, sign)
@@ -268,7 +294,7 @@ def _number_type(
         first = shown.cell(name, text.values.filter(pc.is_valid(units))[0].as_py(), text.column)
         return None, f"numbers with different units, or without one, such as {first}: write them alike in the file"
     first = shown.cell(name, text.values[0].as_py(), text.column)
-    return None, f"numbers written as text, such as {first}: {option(name, 'number')} reads them"
+    return None, f"numbers written as text, such as {first}: {typed(name, 'number')} reads them"
 
 
 def _not_numbers(name: str, text: _Text, values: pa.Array, shown: Shown) -> str:
@@ -277,12 +303,12 @@ def _not_numbers(name: str, text: _Text, values: pa.Array, shown: Shown) -> str:
     count, value = pc.sum(text.counts.filter(pc.is_null(values))).as_py(), others[0].as_py()
     first = shown.cell(name, value, text.column)
     if not _figures(others).null_count:
-        if re.search(GROUP, value):
+        if re.search(GROUP, value.strip()):
             return f"digits in groups, such as {first}; if they are numbers: --thousands ' '"
         return f"numbers with different decimal signs or groups, such as {first}: write them alike in the file"
-    missing = "VALUE" if name in shown.private else quoted(value)
+    missing = option("--missing", "VALUE" if name in shown.private else value)
     told = f"numbers but for {rows(count)}, such as {first}, so the column is read as text"
-    return f"{told}: --missing {missing} if that stands for no value, else correct it"
+    return f"{told}: {missing} if that stands for no value, else correct it"
 
 
 def _names_something(written: pa.ChunkedArray) -> str | None:
@@ -301,11 +327,34 @@ def _codes_in_numbers(name: str, written: pa.ChunkedArray, shown: Shown) -> str 
     if not pc.any(found).as_py():
         return None
     first = shown.cell(name, written.filter(found)[0].as_py(), written)
-    return f"{first} is read as a number with an exponent; if it is a code: {option(name, 'text')}"
+    return f"{first} is read as a number with an exponent; if it is a code: {typed(name, 'text')}"
 
 
-def _odd_cells(column: pa.ChunkedArray, written: pa.ChunkedArray, type_: str | None) -> Iterator[str]:
-    """What is read in a way that should be known: Excel's errors as missing, times with offsets by the clock."""
+def _unread(name: str, column: pa.ChunkedArray, shown: Shown) -> str | None:
+    """What texts mean that are mostly of one form, but are not read as what they mean."""
+    head = pc.unique(column.slice(0, HEAD).drop_null())
+    for pattern, told in UNREAD.items():
+        found = pc.match_substring_regex(head, pattern)
+        if len(head) and pc.sum(found).as_py() >= MOSTLY * len(head):
+            return told.format(shown.cell(name, head.filter(found)[0].as_py(), column))
+    return None
+
+
+def _odd_cells(
+    name: str, column: pa.ChunkedArray, written: pa.ChunkedArray, type_: str | None, shown: Shown
+) -> Iterator[str]:
+    """What is read in a way that should be known: words as missing, times of day as hours, offsets by the clock."""
+    if _is_text(column) and _is_text(written) and column.null_count:
+        na = pc.equal(written, "NA")
+        others = pc.match_substring_regex(column.slice(0, HEAD).drop_null(), COUNTRIES)
+        if (count := pc.sum(na).as_py()) and len(others) and pc.all(others).as_py():
+            first = pc.index(na, True).as_py()
+            yield f"NA in {rows(count)}, first in row {first + 1:,}, is read as missing; if it is a code, write another"
+    if _is_text(column) and column is not written and (count := pc.sum(pc.match_substring(written, '\\"')).as_py()):
+        yield f'quotes written as \\" in {rows(count)} are not read as quotes: write them as ""'
+    if pa.types.is_time(column.type) and (place := pc.index(pc.is_valid(column), True).as_py()) >= 0:
+        first = shown.cell(name, written[place].as_py(), written) if _is_text(written) else "a cell"
+        yield f"times of day, such as {first}, are read as hours; if they are none: {typed(name, 'text')}"
     if column.null_count and _is_text(written):
         errors = pc.is_in(written, pa.array(EXCEL_ERRORS, written.type))
         if count := pc.sum(errors).as_py():

@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from src.adopt.shown import quoted, rows
+from src.adopt.shown import option, rows
 from src.adopt.values import odd_values, total_rows
 from src.core.examples import features, is_number
 from src.core.params import Data
+from src.datasets.table import TEXT, kind_of
 from src.stages.describe import SUSPICIOUS, explained
 from src.stages.train import MOST_CATEGORIES
 
@@ -17,6 +20,8 @@ Task = Literal["classification", "regression"]
 MOST_CLASSES = 10  # of whole numbers, that are still taken for classes
 MOST_ROWS = 50_000  # that are looked at for what a feature tells
 NEARLY_ALWAYS = 0.95
+SHUFFLES = 20
+SAVED_INDEX = ("Unnamed: 0", "__index_level_0__")  # how an index that pandas saved is called in text, and in Parquet
 PERSONAL = re.compile(
     r"e-?mail|phone|mobile|address|street|passport|iban|\bssn\b|surname|(first|last|full)[ _-]?name|birth",
     re.IGNORECASE,
@@ -56,9 +61,9 @@ def counts_rows(values: pd.Series) -> bool:
     return bool(values.max() - values.min() == len(values) - 1 and values.is_unique)
 
 
-def is_saved_index(name: str, values: pd.Series) -> bool:
-    """Whether a column is a row index that pandas saved: the first has no name, and each row another whole number."""
-    return name.startswith("Unnamed: 0") and pd.api.types.is_integer_dtype(values) and values.is_unique
+def is_row_counter(values: pd.Series) -> bool:
+    """Whether a column holds another whole number in each row, as the index of a table does."""
+    return bool(pd.api.types.is_integer_dtype(values) and values.is_unique)
 
 
 def described(raw: pd.DataFrame, data: Data) -> Iterator[Column]:
@@ -101,20 +106,16 @@ def warnings(raw: pd.DataFrame, seen: pd.DataFrame, data: Data, doubts: dict[str
     for name, lines in doubts.items():
         if name not in data.drop:
             yield from (f"{name}: {line}" for line in lines)
-    yield from total_rows(raw)
-    sample = seen.sample(MOST_ROWS, random_state=1) if len(seen) > MOST_ROWS else seen
-    said: set[str] = set()
-    for name in features(seen, data):
-        share = explained(sample[name], sample[data.target], data.task)
-        if share > SUSPICIOUS and (option := drop(name, raw)) not in said:
-            yield f"{name}: explains {share:.0%} of the target alone; if it is known only afterwards: {option}"
-            said.add(option)
+    in_lines = kind_of(Path(data.source)) in TEXT  # a footer of each of a folder's files is another thing
+    yield from total_rows(raw, data.read.get("skip_footer", 0) if in_lines else None)
+    yield from telling(raw, seen, data)
     known = {name for name, lines in doubts.items() if "--" in "".join(lines)}
     keys = []
     for name in map(str, raw.columns):
         values = raw[name]
         if name not in data.drop and name != data.id:
-            yield from (f"{name}: {line}" for line in odd_values(values, name in data.private, name == data.target))
+            odd = odd_values(values, name in data.private, name == data.target, name == data.time)
+            yield from (f"{name}: {line}" for line in odd)
         if names_rows(values):
             keys.append(name)
         if name in used:
@@ -130,23 +131,47 @@ def warnings(raw: pd.DataFrame, seen: pd.DataFrame, data: Data, doubts: dict[str
         yield f"{told}; leave them out of the file, or --group COLUMN keeps rows of one origin together"
 
 
+def telling(raw: pd.DataFrame, seen: pd.DataFrame, data: Data) -> Iterator[str]:
+    """The features that explain so much of the target, not by chance, that they may be known only afterwards."""
+    sample = seen.sample(MOST_ROWS, random_state=1) if len(seen) > MOST_ROWS else seen
+    target, task = sample[data.target], data.task
+    if task == "classification" and target.nunique() == 2:  # of 0 and 1 it is the same, and takes half the time
+        target, task = pd.Series(pd.factorize(target)[0], target.index, dtype=float), "regression"
+    said: set[str] = set()
+    for name in features(seen, data):
+        share = explained(sample[name], target, task)
+        if share <= SUSPICIOUS or (words := drop(name, raw)) in said:
+            continue
+        if not by_chance(share, sample[name], target, task):
+            yield f"{name}: explains {share:.0%} of the target alone; if it is known only afterwards: {words}"
+            said.add(words)
+
+
+def by_chance(share: float, feature: pd.Series, target: pd.Series, task: Task) -> bool:
+    """Whether a feature explains as much of a shuffled target, as it may where rows are few or one is extreme."""
+    random = np.random.default_rng(1)
+    shuffled = (pd.Series(random.permutation(target.to_numpy()), target.index) for _ in range(SHUFFLES))
+    return any(explained(feature, other, task) >= share for other in shuffled)
+
+
 def drop(feature: str, raw: pd.DataFrame) -> str:
     """The option that leaves a feature out: its column, or the date that it's made of."""
-    return f"--drop {quoted(feature if feature in raw else feature.rpartition(' (')[0])}"
+    return option("--drop", feature if feature in raw else feature.rpartition(" (")[0])
 
 
 def _of_column(values: pd.Series, data: Data, is_key: bool, is_doubtful: bool) -> Iterator[str]:
-    name, drop = str(values.name), f"--drop {quoted(str(values.name))}"
+    name, drop = str(values.name), option("--drop", str(values.name))
     distinct = values.nunique() if pd.api.types.is_string_dtype(values) else len(pd.unique(values.dropna().to_numpy()))
     if not distinct:
         yield f"has no value: {drop}"
     elif distinct == 1:
-        yield f"has the same value in each row: {drop}"
+        if not values.hasnans:  # else it is a mark that some rows have
+            yield f"has the same value in each row: {drop}"
     elif is_key and not is_doubtful:
-        yield f"another value in each row; if it names the row: --id {quoted(name)}, else {drop}"
+        yield f"another value in each row; if it names the row: {option('--id', name)}, else {drop}"
     elif not is_doubtful and pd.api.types.is_string_dtype(values) and distinct > len(values) / 2:
         yield f"free text, which no model here reads: {drop}"
     if data.time is None and pd.api.types.is_datetime64_any_dtype(values):
-        yield f"a date; if the future is to be predicted from the past: --time {quoted(name)}"
+        yield f"a date; if the future is to be predicted from the past: {option('--time', name)}"
     if PERSONAL.search(name) and name not in data.private:
-        yield f"may be personal data; so that no value of it is shown: --private {quoted(name)}, or {drop}"
+        yield f"may be personal data; so that no value of it is shown: {option('--private', name)}, or {drop}"

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from src.adopt.shown import Shown, option, quoted, whole
+from src.adopt.shown import Shown, option, typed, whole
 from src.core.errors import UserError
 from src.datasets.table import dates_of
 
@@ -21,10 +21,14 @@ DAY = re.compile(
     r"(?P<time>(?P<gap>[T ]|, )\d{1,2}:\d\d(?P<seconds>:\d\d)?(?P<fraction>\.\d{1,6})?(?P<half> ?[AaPp][Mm])?"
     r"(?P<zone> ?(Z|UTC|GMT|[+-]\d\d:?\d\d))?)?"
 )
+NAME_OF_MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\p{L}*\.?"
 OTHER_DATES = (
     r"^(?:\d{1,3}:\d\d(?::\d\d)?(?: ?[AaPp]\.?[Mm]\.?)?|\d{4}[- ]?(?:[WwQq]|KW|[Mm])\d{1,2}|[Qq]\d[- /]\d{4}"
-    r"|\d{8}[ T_-]?\d{4,6}|\d{1,2}\.? \p{L}+\.? \d{4}.*)$"
-)  # 1:45 PM, 2020-W01, 2020Q1, 20201231 2359, 31. Dezember 2020
+    r"|\d{8}[ T_-]?\d{4,6}|\d{1,2}\.? \p{L}+\.? \d{4}.*|\d{1,2}\.\d{1,2}\.|\d{1,2}h\d\d"
+    r"|(?:19|20)\d\d\D{1,3}\d{1,2}\D{1,3}\d{1,2}(?:\D.*)?|\d{1,2}\D{1,3}\d{1,2}\D{1,3}(?:19|20)\d\d(?:\D.*)?"
+    rf"|{NAME_OF_MONTH}[ -]\d{{1,2}}(?:\D.*)?|\d{{1,2}}\p{{L}}{{0,2}}[ -]{NAME_OF_MONTH}(?:[ -]\d{{2,4}})?"
+    rf"|(?:19|20)\d\d[ -]{NAME_OF_MONTH}[ -]\d{{1,2}})$"
+)  # 1:45 PM, 2020-W01, 2020Q1, 20201231 2359, 31. Dezember 2020, 31.12., 10h30, 2020-31-12, Dec 31, 31st Dec
 MONTH = re.compile(
     r"(?P<year>\d{4})(?P<s>[-/.])\d{1,2}|\d{1,2}(?P<t>[-/.])\d{4}|(?P<word>[A-Za-z]{3,9})(?P<u>[- ])\d{4}"
 )
@@ -38,26 +42,33 @@ def date_type(
     Raises:
         UserError: day and month could each come first, and give different dates.
     """
-    candidates = list(
-        dict.fromkeys(
-            format_
-            for value in pc.unique(column.slice(0, HEAD).drop_null()).to_pylist()
-            for format_ in date_formats(value)
-        )
-    )
+    head = pc.unique(column.slice(0, HEAD).drop_null()).to_pylist()
+    candidates = list(dict.fromkeys(format_ for value in head for format_ in date_formats(value.strip())))
     if not candidates:
         return None, _other_dates(name, column, shown)
     values = pa.chunked_array([pc.unique(column.drop_null())])
-    parsed = {format_: dates_of(values, format_) for format_ in candidates}
+    parsed = {format_: dates_of(pc.utf8_trim_whitespace(values), format_) for format_ in candidates}
     fits = {format_: dates for format_, dates in parsed.items() if not dates.null_count}
     if not fits:
         return None, _not_dates(name, column, values, parsed, shown)
+    if blanks := _with_blanks(name, column, shown):
+        return None, blanks
     format_ = _chosen(name, values, fits, day_first, shown)
     if "%y" not in format_:
         return format_, None
     years = pc.min_max(pc.year(fits[format_])).as_py()
     span = "" if name in shown.private else f" as {years['min']} to {years['max']}"
-    return format_, f"years of two digits are read{span or ' as 1969 to 2068'}"
+    told = f"years of two digits are read{span or ' as 1969 to 2068'}"
+    for other, dates in fits.items():  # days spread over 31, so the part that spreads less may be the year
+        if other.startswith("%y") and other != format_ and _years(dates) <= _years(fits[format_]):
+            told += f"; if the year comes first: {typed(name, other)}"
+    return format_, told
+
+
+def _years(dates: pa.ChunkedArray) -> int:
+    """How many years dates span."""
+    ends = pc.min_max(pc.year(dates)).as_py()
+    return int(ends["max"] - ends["min"])
 
 
 def date_in_numbers(name: str, column: pa.ChunkedArray) -> str | None:
@@ -69,9 +80,9 @@ def date_in_numbers(name: str, column: pa.ChunkedArray) -> str | None:
     if whole and 18000101 <= ends["min"] < ends["max"] <= 21991231:
         texts = pa.chunked_array([pc.unique(column).drop_null().cast(pa.string())])
         if dates_of(texts, "%Y%m%d").null_count == 0:
-            return f"may be dates such as 20201231: {option(name, '%Y%m%d')} reads them"
+            return f"may be dates such as 20201231: {typed(name, '%Y%m%d')} reads them"
     if 20000 <= ends["min"] < ends["max"] <= 80000 and DATE_NAME.search(name):
-        return f"may be dates as spreadsheets store them, in days: {option(name, 'excel-date')} reads them"
+        return f"may be dates as spreadsheets store them, in days: {typed(name, 'excel-date')} reads them"
     return None
 
 
@@ -134,9 +145,17 @@ def _chosen(
         return day
     options = ["--dayfirst"] if "%d" in by_start else []
     options += ["--monthfirst"] if "%m" in by_start else []
-    options += [option(name, by_start["%y"])] if "%y" in by_start else []
+    options += [typed(name, by_start["%y"])] if "%y" in by_start else []
     example = "its dates" if name in shown.private else f"{values[0].as_py()} and other dates"
     raise UserError(f"column {name}: {example} can be read in {len(by_start)} ways; {' or '.join(options)} decides")
+
+
+def _with_blanks(name: str, column: pa.ChunkedArray, shown: Shown) -> str | None:
+    """What is doubtful about dates of which some have blanks around them, which no format has."""
+    found = column.filter(pc.not_equal(pc.utf8_trim_whitespace(column), column))
+    if not len(found):
+        return None
+    return f"dates with blanks around some, such as {shown.cell(name, found[0].as_py(), column)}: --strip removes these"
 
 
 def _other_dates(name: str, column: pa.ChunkedArray, shown: Shown) -> str | None:
@@ -162,6 +181,6 @@ def _not_dates(
     format_ = min(parsed, key=lambda one: parsed[one].null_count)
     value = others[0].as_py() if len(others) else values.filter(pc.is_null(parsed[format_]))[0].as_py()
     what = f"dates, but {shown.cell(name, value, column)} is not written as {format_}"
-    missing = "VALUE" if name in shown.private else quoted(value)
-    mended = f"correct it, or --missing {missing} if it stands for no value" if len(others) else "write them alike"
+    missing = option("--missing", "VALUE" if name in shown.private else value)
+    mended = f"correct it, or {missing} if it stands for no value" if len(others) else "write them alike"
     return f"{what}, so the column is read as text: {mended}"

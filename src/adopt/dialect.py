@@ -7,6 +7,7 @@ import codecs
 import csv
 import gzip
 import io
+import json
 import re
 import zlib
 from collections import Counter
@@ -27,6 +28,15 @@ FEWEST_LINES = 20
 MOST_TITLE_ROWS = 20
 DEFAULTS = {"separator": ",", "encoding": "utf-8", "skip_rows": 0}
 FEWEST_LETTERS = 3  # beyond ASCII, that tell nothing of an alphabet
+HEAD_OF_TEXT = 4000  # bytes that tell UTF-16 and UTF-32
+WIDE = ("utf-16", "utf-32")
+CONTROLS = re.compile(r"[\0-\x08]")  # which text does not hold
+MARKS = {  # the longer first, as that of UTF-32 begins with that of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 SEPARATORS = ",;\t| "  # a space only where no other separates the cells
 SYMBOLS = "€£¥§©®°±²³µ·¼½¾\u00a0".encode("cp1252")  # that a table without other letters may hold
 EASTERN = ["cp1251", "koi8_r", "cp932", "euc_jp", "gb18030", "big5", "euc_kr", "cp1253", "cp1255", "cp1256"]
@@ -101,18 +111,40 @@ def _refuse_other_kinds(file: Path, head: bytes, encoding: str | None) -> None:
     for beginning, what in STARTS.items():
         if start.startswith(beginning):
             raise UserError(f"{file}: {what}")
+    if start.startswith(b"{") and kind_of(file) not in LINES and _is_object(start.partition(b"\n")[0]):
+        raise UserError(f"{file}: JSON Lines; rename it so that it ends in .jsonl")
     if MARKUP.match(start):
         raise UserError(f"{file}: HTML or XML; save its table as CSV")
-    if encoding != "utf-16" and b"\0" in head:
+    if not (encoding or "").startswith(WIDE) and b"\0" in head:
         raise UserError(f"{file}: binary; only .csv, .tsv, .parquet and .jsonl files can be read")
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _wide_encoding(head: bytes) -> str | None:
+    """UTF-16 or UTF-32, by the mark at the start or by the zeros that most letters then have."""
+    for mark, encoding in MARKS.items():
+        if head.startswith(mark):
+            return encoding
+    if b"\0" in head:
+        for encoding in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+            text = head.decode(encoding, "ignore")
+            if not CONTROLS.search(text) and 4 * sum(map(str.isascii, text)) > len(head) / 2:
+                return encoding
+    return None
 
 
 def _encoding(file: Path) -> str | None:
     """UTF-8 or UTF-16 where it is that, None for ASCII; else what the words look like, which needn't be right."""
     strange: list[bytes] = []
     with opened(file) as stream:
-        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return "utf-16"
+        if wide := _wide_encoding(stream.read(HEAD_OF_TEXT)):
+            return wide
         stream.seek(0)
         decoder, ascii_only = codecs.getincrementaldecoder("utf-8")(), True
         try:

@@ -15,11 +15,12 @@ from typing import Any, Literal, NamedTuple
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from src.adopt import columns, project
-from src.adopt.cells import OTHER, Cells, signs_of, types_of
+from src.adopt.cells import OTHER, Cells, signs_of, swallowed_rows, types_of
 from src.adopt.dialect import understand
-from src.adopt.shown import Shown, quoted, rows
+from src.adopt.shown import Shown, option, rows, typed
 from src.core.errors import UserError
 from src.core.examples import Kind, Label, Target, features, is_number
 from src.core.files import KEPT_FROM
@@ -97,7 +98,7 @@ def plan(arguments: argparse.Namespace) -> Plan:
     if params["data"]["positive"] != positive:
         data = data.model_copy(update={"positive": params["data"]["positive"]})
         why_positive = "as params.yaml has it"
-    forgotten = [option for option in options_of(was.data) if option not in options_of(data)]
+    forgotten = [words for words in options_of(was.data) if words not in options_of(data)]
     if was.data.source != source:
         forgotten, gone = [], []
     return Plan(raw, prepared, seen, data, chosen, rows_of_parts, forgotten, gone, why, why_positive, doubts, params)
@@ -123,15 +124,15 @@ def options_of(data: Data) -> list[str]:
     named += [("skip-footer", str(data.read["skip_footer"]))] if "skip_footer" in data.read else []
     own = [f"data.set: {data.set}"] if data.set != "table" else []
     own += ["--strip"] if data.read.get("strip") else []
-    return own + [f"--{role} {quoted(name)}" for role, name in named if name is not None]
+    return own + [option(f"--{role}", name) for role, name in named if name is not None]
 
 
 def by_options(line: str, raw: pd.DataFrame) -> str:
     """What a stage says of params.yaml, said of the options that write it."""
     if found := re.search(r"(add it to params.yaml: )?data.drop: \[(.*)\]", line, re.DOTALL):
         line = f"{line[: found.start()]}{columns.drop(found[2], raw)}{line[found.end() :]}"
-    for key, option in (("skip_rows", "--skip-rows"), ("skip_footer", "--skip-footer"), ("types", "--type")):
-        line = line.replace(f"data.read.{key}", option)
+    for key, words in (("skip_rows", "--skip-rows"), ("skip_footer", "--skip-footer"), ("types", "--type")):
+        line = line.replace(f"data.read.{key}", words)
     return re.sub(r"(params.yaml: )?data\.(target|task|id|time|group|drop)\b( in params.yaml)?", r"--\2", line)
 
 
@@ -152,20 +153,22 @@ def read(
     if time in arguments.private:
         raise UserError(f"--private {time}: --time splits by its values, and params.yaml names two of them")
     how = understand(given, arguments.skip_rows)
+    require_lines(arguments)
     how |= {key: value for key, value in was.items() if key in how and (key != "skip_rows" or not arguments.skip_rows)}
     said = {key: getattr(arguments, key) for key in ("missing", "strip", "skip_footer")}
     how |= {key: value for key, value in said.items() if value}
     decimal = arguments.decimal or OTHER.get(arguments.thousands or "")
     if arguments.thousands and arguments.thousands == decimal:
-        raise UserError(f"--thousands {quoted(decimal)}: is --decimal already, and must be another sign")
-    types = was.get("types", {}) | types_said(arguments)
-    table = load(given, how | {"decimal": decimal or "."}, types)
+        raise UserError(f"{option('--thousands', decimal)}: is --decimal already, and must be another sign")
+    types = types_kept(arguments, was) | types_said(arguments)
+    table, differ = load(given, how | {"decimal": decimal or "."})
     if not table.num_rows:
         raise UserError(f"{given}: only a header; a table needs rows")
     for name in types_said(arguments):
         require_column("type", name, table.column_names, given)
     types = {name: type_ for name, type_ in types.items() if name in table.column_names}
     written = reader.cells(given, reader.How(**how))
+    refuse_repeated_header(written, given)
     known = {*types, *arguments.drop} & {*table.column_names}
     unsigned = known - {name for name, type_ in types.items() if type_ in ("number", "excel-date")}
 
@@ -177,7 +180,7 @@ def read(
     try:
         signs = signs_of(cells(unsigned), how.get("separator", ","), decimal, was.get("decimal"))
         if signs.decimal != (decimal or "."):
-            table = load(given, how | {"decimal": signs.decimal}, types)
+            table, differ = load(given, how | {"decimal": signs.decimal})
         thousands = arguments.thousands or signs.thousands or (was.get("thousands") if types else None)
         found = types_of(cells(known), signs.decimal, thousands, arguments.day_first)
     except UserError as error:
@@ -185,27 +188,63 @@ def read(
     grouped = thousands if "number" in (found.types | types).values() else None
     chosen = {"decimal": signs.decimal, "thousands": grouped, "types": found.types | types}
     how |= {key: value for key, value in chosen.items() if value and (key, value) != ("decimal", ".")}
-    if "types" in how:
+    if "types" in how or differ:
         table = reader.load(given, reader.How(**how))
     raw = reader.to_pandas(table, given)
-    doubts = {name: found.doubts.get(name, []) for name in map(str, raw)}
+    swallowed = swallowed_rows(table, written, how.get("separator", ","))
+    doubts = {name: swallowed.get(name, []) + found.doubts.get(name, []) for name in map(str, raw)}
     for name, lines in signs.doubts.items():
         if how.get("types", {}).get(name) == "number":
             doubts[name] += lines
     if time in raw and pd.api.types.is_string_dtype(raw[time]):
-        why = "; ".join(doubts[time]) or f"text; --type {quoted(f'{time}=FORMAT')} says how its dates are written"
+        why = "; ".join(doubts[time]) or f"text; {typed(time, 'FORMAT')} says how its dates are written"
         raise UserError(f"{given}: column {time}: {why}; --time needs dates or numbers")
     return raw, how, doubts
 
 
-def load(given: Path, how: dict[str, Any], types: dict[str, str]) -> pa.Table:
-    """A table with the types that its cells suggest; with those named only where its files are one table then."""
-    try:
-        return reader.load(given, reader.How(**how))
-    except UserError:
-        if not types:
-            raise
-        return reader.load(given, reader.How(**how, types=types))
+def load(given: Path, how: dict[str, Any]) -> tuple[pa.Table, bool]:
+    """A table with the types that its cells suggest, or text where its files differ, and whether they do."""
+    tables = reader.tables_of(given, reader.How(**how))
+    if differing := reader.differing_columns(tables):
+        tables = reader.tables_of(given, reader.How(**how, types=dict.fromkeys(differing, "text")))
+    return pa.concat_tables(tables, promote_options="permissive"), bool(differing)
+
+
+def require_lines(arguments: argparse.Namespace) -> None:
+    """Lines can be left out of text alone.
+
+    Raises:
+        UserError: they are to be left out of another kind of file.
+    """
+    for words, count in (("--skip-rows", arguments.skip_rows), ("--skip-footer", arguments.skip_footer)):
+        if count and not reader.is_text(arguments.file):
+            raise UserError(f"{words} {count}: only for CSV and TSV files; leave the rows out of {arguments.file}")
+
+
+def refuse_repeated_header(written: pa.Table | None, given: Path) -> None:
+    """A row that holds the names of the columns, as where files were joined, would make each column text.
+
+    Raises:
+        UserError: there is one.
+    """
+    if written is None:
+        return
+    found = None
+    for name in written.column_names:
+        same = pc.equal(pc.utf8_trim_whitespace(written.column(name)), name.strip())
+        found = same if found is None else pc.and_(found, same)
+        if not pc.any(found).as_py():
+            return
+    if found is not None:
+        row = pc.index(found, True).as_py() + 1
+        raise UserError(f"{given}: row {row:,} of the data repeats the header; take such lines out of the file")
+
+
+def types_kept(arguments: argparse.Namespace, was: dict[str, Any]) -> dict[str, str]:
+    """The columns' types in params.yaml, but for dates whose order of day and month the user says now."""
+    types = was.get("types", {}).items()
+    said = arguments.day_first is not None
+    return {name: type_ for name, type_ in types if not (said and re.search(r"%d\W+%m|%m\W+%d", type_))}
 
 
 def types_said(arguments: argparse.Namespace) -> dict[str, str]:
@@ -213,7 +252,7 @@ def types_said(arguments: argparse.Namespace) -> dict[str, str]:
     return dict(arguments.type)
 
 
-def require_column(option: str, name: str, names: Iterable[str], given: Path) -> None:
+def require_column(role: str, name: str, names: Iterable[str], given: Path) -> None:
     """A column that an option names must exist.
 
     Raises:
@@ -221,7 +260,7 @@ def require_column(option: str, name: str, names: Iterable[str], given: Path) ->
     """
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1, cutoff=0)
-        raise UserError(f"--{option} {name}: {given} has no such column; the nearest is {near[0]}")
+        raise UserError(f"--{role} {name}: {given} has no such column; the nearest is {near[0]}")
 
 
 def roles_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> dict[str, Any]:
@@ -267,7 +306,8 @@ def id_columns_of(raw: pd.DataFrame, roles: dict[str, Any], was: Data) -> tuple[
 
 def counters_of(raw: pd.DataFrame) -> list[str]:
     """The columns that some programs write before each row, without a name, to count the rows."""
-    return [name for name in map(str, raw) if columns.is_saved_index(name, raw[name])]
+    named = [name for name in map(str, raw) if name.startswith(columns.SAVED_INDEX)]
+    return [name for name in named if columns.is_row_counter(raw[name])]
 
 
 def task_of(arguments: argparse.Namespace, raw: pd.DataFrame, doubts: list[str]) -> tuple[columns.Task, str]:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pandas as pd
 from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 from pandera.pandas import DataFrameSchema
 
+from src.adopt.shown import quoted
 from src.core import params, schema
 from src.core.errors import UserError
 from src.core.files import replacing, write_json
@@ -135,7 +135,7 @@ def keep_out_of_git(given: Path) -> str:
         return ""
     name = file.relative_to(root).as_posix()
     if git_or_none("ls-files", "--error-unmatch", "--", name) is not None:
-        return f"{name}: is in Git itself; `git rm -r --cached -- {shlex.quote(name)}` takes it out of the next commit"
+        return f"{name}: is in Git itself; `git rm -r --cached -- {quoted(name)}` takes it out of the next commit"
     if not git_names("ls-files", "--others", "--exclude-standard", "-z", "--", name):  # it's ignored already
         return ""
     before = IGNORED.read_bytes() if IGNORED.exists() else b""

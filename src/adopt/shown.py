@@ -30,14 +30,26 @@ def rows(count: int) -> str:
     return f"{count:,} row{'s' if count > 1 else ''}"
 
 
-def option(name: str, type_: str) -> str:
+def option(name: str, value: str) -> str:
+    """An option with its value, as a shell and adopt take them."""
+    return f"{name}={quoted(value)}" if value.startswith("-") else f"{name} {quoted(value)}"
+
+
+def typed(name: str, type_: str) -> str:
     """The option that gives a column its type."""
-    return f"--type {quoted(f'{name}={type_}')}"
+    return option("--type", f"{name}={type_}")
 
 
-def quoted(name: str) -> str:
-    """A text as a shell takes it, in one line."""
-    return shlex.quote(name).replace("\n", "\\n").replace("\r", "\\r")
+def quoted(text: str) -> str:
+    """A text as a shell takes it; what isn't visible is written as its bytes, which bash and zsh read in $'...'."""
+    if text.isprintable():
+        return shlex.quote(text)
+    parts = (char if char.isprintable() and char not in "\\'" else _as_bytes(char) for char in text)
+    return f"$'{''.join(parts)}'"
+
+
+def _as_bytes(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
 def whole(column: pa.ChunkedArray) -> pa.Array:

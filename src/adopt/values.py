@@ -1,14 +1,16 @@
 """Values that may not mean what they say: codes for no value, totals of other rows, texts that differ in blanks."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.adopt.shown import rows, shorten
+from src.adopt.shown import option, rows, shorten
 from src.core.examples import is_number
+from src.core.files import shortest_decimal
 
 MOST_ROWS = 50_000  # of a column in which codes are looked for
 MOST_CODES = 3  # at one end of a column
@@ -16,24 +18,39 @@ LAST_ROWS = 3  # in which words such as Sum or Mean name a total
 TOTALS = r"\s*(?:grand |sub-?)?totals?\b.*"
 SUMS = r"\s*(?:gesamt(?:summe)?|summe|insgesamt|somme|suma|totale|totaal|итого|всего|sum|average|mean)\b.*"
 YEARS = range(1800, 2100)
+NO_DATES = ["1900-01-01", "1970-01-01", "2099-12-31"]  # which programs write for no date
+A_YEAR = pd.Timedelta(days=366)
+MUCH_LARGER = 5
 
 
-def odd_values(values: pd.Series, hidden: bool, is_target: bool) -> Iterator[str]:
+def odd_values(values: pd.Series, hidden: bool, is_target: bool, is_time: bool = False) -> Iterator[str]:
     """What is odd about a column's values, with an example of them unless they are `hidden`."""
     if pd.api.types.is_datetime64_any_dtype(values):
-        odd = values[values.notna() & ~values.dt.year.isin(YEARS)]
-        if len(odd):
-            what = "a date" if hidden else odd.iloc[0].date().isoformat()
-            where = f"{rows(len(odd))}, first in row {odd.index[0] + 1:,}"
-            yield f"{what} in {where}, is far from today; if it stands for no date, leave the cell empty"
+        yield from _odd_dates(values, hidden, is_time)
     elif pd.api.types.is_string_dtype(values):
         yield from _alike(values, hidden, is_target)
     elif is_number(values) and not pd.api.types.is_bool_dtype(values):
         for code in codes(values.to_numpy(float)):
             places = values.index[values == code]
-            value = "VALUE" if hidden else f"{code:.15g}"
+            value = "VALUE" if hidden else shortest_decimal(code)
             where = f"{'a value' if hidden else value} in {rows(len(places))}, first in row {places[0] + 1:,}"
-            yield f"{where}, is far from all others; if it stands for no value: --missing {value}"
+            yield f"{where}, is far from all others; if it stands for no value: {option('--missing', value)}"
+
+
+def _odd_dates(values: pd.Series, hidden: bool, is_time: bool) -> Iterator[str]:
+    """Dates that may stand for no date: far from today, or one of NO_DATES apart from the others."""
+    mended = "leave such rows out of the file" if is_time else "leave the cell empty"
+    odd = values.notna() & ~values.dt.year.isin(YEARS)
+    found = [(values[odd], "is far from today")] if odd.any() else []
+    days = values.dt.normalize()
+    for day in pd.to_datetime(NO_DATES):
+        same, others = values[days == day], values[(days != day) & ~odd].dropna()
+        if len(same) > 1 and len(others) and not others.between(day - A_YEAR, day + A_YEAR).any():
+            found.append((same, "is more than a year from all others"))
+    for dates, why in found:
+        what = "a date" if hidden else dates.iloc[0].date().isoformat()
+        where = f"{rows(len(dates))}, first in row {dates.index[0] + 1:,}"
+        yield f"{what} in {where}, {why}; if it stands for no date, {mended}"
 
 
 def codes(values: NDArray[np.float64]) -> list[float]:
@@ -52,6 +69,8 @@ def codes(values: NDArray[np.float64]) -> list[float]:
 
 def _codes_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> int:
     """How many of the lowest values are codes, as a negative number how many of the highest, or 0."""
+    if 2 <= len(distinct) <= 3:
+        return _nines_at_an_end(distinct, counts)
     for size in range(1, min(MOST_CODES, len(distinct) - 3) + 1):
         low, high = distinct[size:], distinct[:-size]
         nines = size == 1 and low[0] >= 0 and re.fullmatch(r"-99+", f"{distinct[0]:.15g}")
@@ -62,19 +81,32 @@ def _codes_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) ->
     return 0
 
 
+def _nines_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> int:
+    """The same for too few values to say what is far from others: only nines that repeat and are much larger."""
+    for end, others in ((-1, distinct[:-1]), (0, distinct[1:])):
+        nines = re.fullmatch(r"-99+|99{2,}", f"{distinct[end]:.15g}")
+        if nines and counts[end] > 1 and abs(distinct[end]) > MUCH_LARGER * max(1, np.abs(others).max()):
+            return -1 if end else 1
+    return 0
+
+
 def _alike(values: pd.Series, hidden: bool, is_target: bool) -> Iterator[str]:
-    """Texts that differ only in the blanks around them, or only in case."""
+    """Texts that differ only in the blanks around them, in what can't be seen, or in case."""
     distinct = [str(text) for text in values.dropna().unique()]
     if len(distinct) > len(values) / 2 and not is_target:
         return
     stripped: dict[str, str] = {}
+    visible: dict[str, str] = {}
     folded: dict[str, str] = {}
     pairs: dict[str, tuple[str, str]] = {}
     for text in distinct:
         plain = text.strip()
         if (other := stripped.setdefault(plain, text)) != text:
             pairs.setdefault("in the blanks around them: --strip removes these", (other, text))
-        if (same := folded.setdefault(plain.casefold(), plain)) != plain:
+        seen = _visible(plain)
+        if (same := visible.setdefault(seen, plain)) != plain:
+            pairs.setdefault("in what cannot be seen: write them alike in the file", (stripped[same], text))
+        elif (same := folded.setdefault(seen.casefold(), plain)) != plain:
             pairs.setdefault("in case: write them alike in the file", (stripped[same], text))
     for what, pair in pairs.items():
         first, second = (
@@ -84,8 +116,19 @@ def _alike(values: pd.Series, hidden: bool, is_target: bool) -> Iterator[str]:
         yield f"{first} and {second} differ only {what}"
 
 
-def total_rows(table: pd.DataFrame) -> Iterator[str]:
-    """Rows that are totals of others: by a word such as Total, or since the last row is the sum of those above."""
+def _visible(text: str) -> str:
+    """A text with one blank where there are some of any kind, composed accents, and nothing that has no width."""
+    composed = unicodedata.normalize("NFC", text)
+    return " ".join("".join(char for char in composed if unicodedata.category(char) != "Cf").split())
+
+
+def total_rows(table: pd.DataFrame, skipped: int | None) -> Iterator[str]:
+    """Rows that are totals of others: by a word such as Total, or since the last row is the sum of those above.
+
+    Args:
+        table: the table as it is.
+        skipped: how many lines are left out at the end of the file already; None where lines cannot be left out.
+    """
     places: set[int] = set()
     for name in map(str, table.select_dtypes("str").columns):
         named = np.flatnonzero(table[name].str.fullmatch(TOTALS, case=False, na=False))
@@ -103,6 +146,8 @@ def total_rows(table: pd.DataFrame) -> Iterator[str]:
     if places:
         first, count = min(places), len(places)
         is_end = first == len(table) - count
-        mended = f"--skip-footer {count} leaves it out" if is_end else "leave such rows out of the file"
+        mended = "leave such rows out of the file"
+        if is_end and skipped is not None:
+            mended = f"--skip-footer {skipped + count} leaves it out"
         more = f" ({rows(count)} do)" if count > 1 else ""
         yield f"row {first + 1:,} looks like a total of other rows{more}: {mended}"

@@ -86,10 +86,18 @@ def equal_bins(values: NDArray[np.float64], count: int = 10) -> NDArray[np.intp]
     return np.searchsorted(edges, values, side="left")
 
 
-def slices(table: pd.DataFrame, columns: list[str], most: int = 30) -> dict[tuple[str, str], NDArray[np.bool_]]:
+def slices(
+    table: pd.DataFrame, columns: list[str], pools: NDArray[np.intp], most: int = 30
+) -> dict[tuple[str, str], NDArray[np.bool_]]:
     """The rows of each slice, by column and value: the `most` largest that have at least `KEPT_FROM` rows.
 
     A slice by which a score of fewer could be computed from those of others is left out: privacy.without_small_rests.
+
+    Args:
+        table: the rows.
+        columns: which to cut by.
+        pools: the number of each row's pool, shape (rows,), as `resamples.pools` gives it.
+        most: how many slices at most.
 
     Raises:
         UserError: there is no such column, or its values are measurements.
@@ -108,4 +116,4 @@ def slices(table: pd.DataFrame, columns: list[str], most: int = 30) -> dict[tupl
         ]
     found.sort(key=lambda slice_: slice_[:3])
     parts = {(column, name): (table[column] == value).to_numpy(bool) for _, column, name, value in found[:most]}
-    return without_small_rests(parts)
+    return without_small_rests(parts, pools)

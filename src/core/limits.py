@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.compute as pc
+import pyarrow.parquet
 import yaml
 
 from src.core.errors import UserError
@@ -126,25 +129,54 @@ def _too_deep(lines: Iterable[bytes]) -> int | None:
         opened, closed = (sum(bare.count(bracket) for bracket in pair) for pair in ((b"{", b"["), (b"}", b"]")))
         looked_at = depth + opened > MANY_BRACKETS
         depth = max(0, depth + opened - closed)
+        if depth > MANY_BRACKETS:
+            return number
         if looked_at:
             try:
                 json.loads(line)
-                depth = 0
             except RecursionError:
                 return number
             except ValueError:
-                if depth > MANY_BRACKETS:
-                    return number
+                pass  # what is wrong with it is told where it's read
     return None
 
 
-def check_rows(file: Path, rows: int, columns: int) -> None:
-    """Check that the rows that a Parquet file declares can be in it.
+def check_parquet(file: Path) -> None:
+    """Check that the rows that a Parquet file declares can be in it, and that its texts can be written out.
 
     Raises:
         UserError: in memory they would be far larger than the file.
     """
-    expanded = 8 * rows * columns
-    if expanded > max(MOST_EXPANDED, MOST_RATIO * file.stat().st_size):
-        told = f"{file}: declares {rows:,} rows of {columns:,} columns"
+    most = max(MOST_EXPANDED, MOST_RATIO * file.stat().st_size)
+    metadata = pyarrow.parquet.read_metadata(file)
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    expanded = max(8 * metadata.num_rows * metadata.num_columns, sum(group.total_byte_size for group in groups))
+    if expanded > most:
+        told = f"{file}: declares {metadata.num_rows:,} rows of {metadata.num_columns:,} columns"
         raise UserError(f"{told}, more than {MOST_RATIO} times its size; write it again with pandas")
+    texts = _columns_of_dictionaries(groups)
+    if not texts:
+        return
+    with pyarrow.parquet.ParquetFile(file, read_dictionary=texts) as parquet:
+        for number in range(metadata.num_row_groups):
+            expanded += sum(map(_written_out, parquet.read_row_group(number, columns=texts).columns))
+            if expanded > most:
+                told = f"{file}: repeats long texts to more than {MOST_RATIO} times its size"
+                raise UserError(f"{told}; shorten them, or write the table as CSV")
+
+
+def _columns_of_dictionaries(groups: list[Any]) -> list[str]:
+    """The columns of Parquet whose texts stand in a dictionary, once each, however many rows refer to them."""
+    chunks = (group.column(number) for group in groups for number in range(group.num_columns))
+    found = (chunk for chunk in chunks if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page)
+    return sorted({chunk.path_in_schema for chunk in found})
+
+
+def _written_out(column: pyarrow.ChunkedArray) -> int:
+    """How many bytes the texts of a column take, each written out in its row."""
+    expanded = 0
+    for chunk in column.chunks:
+        if pyarrow.types.is_dictionary(chunk.type):
+            lengths = pc.binary_length(chunk.dictionary)
+            expanded += pc.sum(lengths.take(chunk.indices).cast(pyarrow.int64())).as_py() or 0
+    return expanded

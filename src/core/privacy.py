@@ -18,6 +18,7 @@ from src.core.files import KEPT_FROM
 
 MOST_BINS = 16
 ROWS_PER_BIN = 20  # on average, so that most bins have enough rows to be shown
+PRIMES = (2, 3, 5, 2**31 - 1)  # by the last one a rank is that of real numbers
 Rows = NDArray[np.bool_]
 
 
@@ -106,22 +107,50 @@ def quantiles(shown: dict[str, Any], shares: Iterable[float]) -> dict[str, float
     return {str(share): shown["first"] + place * shown["step"] for share, place in zip(shares, places, strict=True)}
 
 
-def without_small_rests(parts: dict[Any, Rows]) -> dict[Any, Rows]:
-    """The parts of a table, without those that would let the mean of fewer than 10 rows be computed.
-
-    From the means of the whole and of its parts, the sum over any combination of them follows: the whole less all parts
-    of one column, or one union of parts less another. The parts divide the table into cells, whose rows are in the same
-    parts. A part is kept if no combination of it, the parts kept so far and the whole is zero in all cells of 10 rows
-    or more without being zero everywhere.
+def without_small_rests(parts: dict[Any, Rows], pools: NDArray[np.intp]) -> dict[Any, Rows]:
+    """The parts of a table, without those by which a sum over fewer than 10 rows could be computed.
 
     Args:
         parts: whether each row is in a part, shape (rows,); the most important come first.
+        pools: the number of each row's pool, shape (rows,): what the resamples tell the sum of.
     """
     kept: dict[Any, Rows] = {}
     for name, rows in parts.items():
-        sums = np.stack([np.ones(len(rows), dtype=bool), *kept.values(), rows])
-        cells, sizes = np.unique(sums, axis=1, return_counts=True)
-        large = cells[:, sizes >= KEPT_FROM]
-        if np.linalg.matrix_rank(large.astype(float)) == np.linalg.matrix_rank(cells.astype(float)):
+        if not tells_few([*kept.values(), rows], pools):
             kept[name] = rows
     return kept
+
+
+def tells_few(parts: list[Rows], pools: NDArray[np.intp]) -> bool:
+    """Whether a sum over fewer than 10 rows can follow from the sums over some parts and over each pool.
+
+    What follows are the combinations: any number for each pool plus any for each part. Two cells of a pool (rows that
+    are in the same parts) differ by the parts that only one of them is in. Unless the parts' numbers cancel in this
+    difference, the combination isn't zero in the smaller cell or in the larger one. So a difference that 10 rows or
+    more have must cancel in any combination over fewer. It tells nothing if the other differences then cancel, too:
+    their rank is no higher. Counts of hits are whole, so that remainders could be computed; these ranks count as well.
+    """
+    cell_of = pools
+    for rows in parts:  # rows of one pool that are in the same parts get one number
+        cell_of = np.unique(2 * cell_of + rows, return_inverse=True)[1]
+    _, example, sizes = np.unique(cell_of, return_index=True, return_counts=True)
+    patterns = np.stack([rows[example] for rows in parts], axis=1).astype(np.int64)
+    largest = {int(pools[example[cell]]): cell for cell in np.argsort(sizes, kind="stable")}  # the last of each pool
+    differences = patterns - patterns[[largest[pool] for pool in pools[example].tolist()]]
+    found, number = np.unique(differences, axis=0, return_inverse=True)
+    many = found[np.bincount(number.ravel(), sizes) >= KEPT_FROM]
+    return any(rank(many, prime) < rank(found, prime) for prime in PRIMES)
+
+
+def rank(matrix: NDArray[np.int64], prime: int) -> int:
+    """The rank of a matrix of whole numbers modulo a prime, by Gaussian elimination."""
+    left, found = matrix % prime, 0
+    for column in range(left.shape[1]):
+        below = found + np.flatnonzero(left[found:, column])
+        if not len(below):
+            continue
+        left[[found, below[0]]] = left[[below[0], found]]
+        left[found] = left[found] * pow(int(left[found, column]), -1, prime) % prime
+        left[found + 1 :] = (left[found + 1 :] - np.outer(left[found + 1 :, column], left[found])) % prime
+        found += 1
+    return found

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from src.core.errors import UserError
 from src.core.files import KEPT_FROM, as_text
 from src.core.params import Block, Data
+from src.core.privacy import tells_few
 
 SEED = 20130101
 BLOCKS: dict[Block, str] = {"hour": "h", "day": "D", "week": "W", "month": "M"}  # pandas' names; the finest come first
@@ -67,31 +68,39 @@ def units(table: pd.DataFrame, data: Data) -> Codes:
     return pd.factorize(unit_names(table, data), sort=True)[0]
 
 
-def pooled(codes: Codes, salt: str = "", fewest_units: int = 1) -> Codes:
+def pools(table: pd.DataFrame, data: Data) -> Codes:
+    """The pool of each row, as a number from 0, shape (rows,)."""
+    return pooled(units(table, data))
+
+
+def pooled(codes: Codes) -> Codes:
     """Units joined at random into pools of at least ten rows; units that are that large already stay as they are.
 
     Args:
         codes: the unit of each row, from 0.
-        salt: other salts join other units.
-        fewest_units: of a pool, too. With 2, no unit stays alone, however large.
 
     Returns:
         The pool of each row, from 0; one pool only, if there are too few rows for two.
     """
     sizes = np.bincount(codes)
-    if fewest_units == 1 and sizes.min() >= KEPT_FROM:
-        return codes
-    pool_of = np.zeros(len(sizes), dtype=np.intp)
-    pool = rows = members = 0
-    for unit in np.random.default_rng([SEED, 2, *salt.encode()]).permutation(len(sizes)):
-        if rows >= KEPT_FROM and members >= fewest_units:
-            pool, rows, members = pool + 1, 0, 0
-        pool_of[unit] = pool
-        rows += sizes[unit]
-        members += 1
-    if rows < KEPT_FROM or members < fewest_units:  # what is left over joins the pool before it
-        pool_of[pool_of == pool] = max(0, pool - 1)
-    return pool_of[codes]
+    return codes if sizes.min() >= KEPT_FROM else joined_at_random(sizes)[codes]
+
+
+def joined_at_random(sizes: NDArray[np.integer], salt: str = "") -> Codes:
+    """The group of each of some things, joined at random until each group's sizes add up to ten; shape (things,).
+
+    What is left over at the end joins the group before it. Other salts join others.
+    """
+    group_of = np.zeros(len(sizes), dtype=np.intp)
+    group = size = 0
+    for thing in np.random.default_rng([SEED, 2, *salt.encode()]).permutation(len(sizes)):
+        if size >= KEPT_FROM:
+            group, size = group + 1, 0
+        group_of[thing] = group
+        size += int(sizes[thing])
+    if size < KEPT_FROM:
+        group_of[group_of == group] = max(0, group - 1)
+    return group_of
 
 
 def resample(pools: Codes, draws: int, salt: str = "") -> Draws:
@@ -106,7 +115,7 @@ def resample(pools: Codes, draws: int, salt: str = "") -> Draws:
 
 def bootstrap(table: pd.DataFrame, data: Data, draws: int) -> Draws:
     """Resamples of a table's rows, all units alike."""
-    return resample(pooled(units(table, data)), draws)
+    return resample(pools(table, data), draws)
 
 
 def bootstrap_slices(
@@ -114,10 +123,11 @@ def bootstrap_slices(
 ) -> dict[tuple[str, str], Draws]:
     """Resamples of the rows of each slice.
 
-    A slice takes part in the resamples of the whole as long as it and the slices before it cut no unit into a piece of
-    fewer than ten rows: then nothing about fewer can be computed from all of these together. Any other slice is drawn
-    by itself, in pools of its own that are random and hold at least two units, so that what is known of them can't be
-    subtracted from what is known of the whole.
+    A slice takes part in the resamples of the whole as long as it and the slices before it cut no pool into a piece of
+    fewer than ten rows, and no sum over so few follows from these pieces and the slices' scores. Any other slice is
+    drawn by itself, in random groups of pools. Of each piece in a group count the rows inside the slice or outside,
+    whichever are fewer: a group has ten of these. So what is known of the pieces, subtracted from what is known of the
+    slice in a group, leaves no fewer.
 
     Args:
         table: the rows that the whole was drawn from.
@@ -125,19 +135,23 @@ def bootstrap_slices(
         slices: whether each row is in the slice, by the slice's column and value; the largest come first.
         whole: the resamples of the whole.
     """
-    codes = units(table, data)
-    pieces = pools = pooled(codes)
+    pieces = whole_pools = pools(table, data)
     found = {}
-    for (column, value), rows in slices.items():
+    for name, rows in slices.items():
         finer = np.unique(2 * pieces + rows, return_inverse=True)[1]
-        if np.bincount(finer).min() >= KEPT_FROM:
+        if np.bincount(finer).min() >= KEPT_FROM and not tells_few(list(slices.values()), finer):
             pieces = finer
-            found[column, value] = Draws(len(np.unique(pools[rows])), whole.weights[:, rows])
-        else:
-            salt = f"{column}\n{value}"
-            own = np.unique(codes[rows], return_inverse=True)[1]
-            found[column, value] = resample(pooled(own, salt, fewest_units=2), len(whole.weights), salt)
-    return found
+            found[name] = Draws(len(np.unique(whole_pools[rows])), whole.weights[:, rows])
+    for name, rows in slices.items():
+        if name not in found:
+            salt = "\n".join(name)
+            inside = np.bincount(pieces, rows).astype(np.intp)
+            fewer = np.minimum(inside, np.bincount(pieces) - inside)
+            pool_of = whole_pools[np.unique(pieces, return_index=True)[1]]
+            own, own_pools = np.unique(whole_pools[rows], return_inverse=True)
+            groups = joined_at_random(np.bincount(pool_of, fewer)[own].astype(np.intp), salt)
+            found[name] = resample(groups[own_pools], len(whole.weights), salt)
+    return {name: found[name] for name in slices}
 
 
 class Half(NamedTuple):

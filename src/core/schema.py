@@ -61,7 +61,10 @@ def _infer_column(values: pd.Series, private: bool) -> pa.Column:
         pass
     elif pd.api.types.is_numeric_dtype(values):
         if (ends := _range(_finite(values).clip(-LARGEST, LARGEST))) is not None:
-            checks.append(pa.Check.in_range(*ends))
+            # Beyond the largest number a range has no end: arithmetic with its ends would overflow.
+            low = -math.inf if values.min() < -LARGEST else ends[0]
+            high = math.inf if values.max() > LARGEST else ends[1]
+            checks.append(pa.Check.in_range(low, high))
     else:
         counts = values.value_counts()
         if 0 < len(counts) <= MOST_VALUES and counts.min() >= KEPT_FROM:

@@ -21,6 +21,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
 import zlib
 from collections import Counter
@@ -38,7 +39,7 @@ from pydantic import Field
 
 from src.core.errors import UserError
 from src.core.files import as_text, is_pointer
-from src.core.limits import check_rows, check_table
+from src.core.limits import check_parquet, check_table
 from src.core.params import Data
 from src.core.row_ids import NO_VALUE, row_ids
 
@@ -118,33 +119,65 @@ def read(  # noqa: PLR0913  # each argument is a key of data.read
 
 def load(source: Path, how: How) -> pa.Table:
     """The files of a source as one table of Arrow's types; `read` says how, and what it raises."""
+    tables = tables_of(source, how)
+    if differing := differing_columns(tables):
+        found = " and ".join(sorted({str(table.schema.field(differing[0]).type) for table in tables}))
+        where = f"{source}: column {differing[0]} is {found} in different files"
+        raise UserError(f"{where}; correct them, or set data.read.types")
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def differing_columns(tables: list[pa.Table]) -> list[str]:
+    """The columns whose types do not fit together across files."""
+    differing = []
+    for name in tables[0].column_names if len(tables) > 1 else []:
+        schemas = [pa.schema([table.schema.field(name)]) for table in tables]
+        try:
+            pa.unify_schemas(schemas, promote_options="permissive")
+        except pa.ArrowException:
+            differing.append(name)
+    return differing
+
+
+def tables_of(source: Path, how: How) -> list[pa.Table]:
+    """A table of Arrow's types for each file of a source, all with the same columns."""
     tables: list[pa.Table] = []
+    units: dict[str, str] = {}
     for file in files_of(source):
         table = _read_file(file, how)
         _check_names(file, table.column_names, (tables or [table])[0].column_names, how.types)
-        tables.append(_without_missing(_typed(table, how, file), how))
+        tables.append(_without_missing(_typed(table, how, file, units), how))
     if not tables:
         raise UserError(f"{source}: an empty folder; put files of one table into it (data.source)")
-    try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException:
-        raise UserError(_differing(source, [table.schema for table in tables])) from None
+    return tables
 
 
 def cells(source: Path, how: How) -> pa.Table | None:
     """Each cell of text files as it is written, even where it stands for no value; None for other kinds of files."""
-    files = files_of(source)
-    if not all(kind_of(file) in TEXT for file in files):
+    if not is_text(source):
         return None
-    return pa.concat_tables([_read_file(file, how, as_written=True) for file in files])
+    written = [_read_file(file, how, as_written=True) for file in files_of(source)]
+    return pa.concat_tables(written, promote_options="default")  # by name: the order of columns may differ
+
+
+def is_text(source: Path) -> bool:
+    """Whether the files of a source are text whose lines are rows."""
+    return all(kind_of(file) in TEXT for file in files_of(source))
 
 
 def files_of(source: Path) -> list[Path]:
     """The file, or a folder's files in the order of their names, without hidden ones and those of other programs."""
     if not source.is_dir():
         return [_whole(source)]
-    shown = (file for file in source.rglob("*") if not re.search(r"(^|/)[._]", file.relative_to(source).as_posix()))
-    return [_whole(file) for file in sorted(file for file in shown if not file.is_dir())]
+    files: list[Path] = []
+    for parent, folders, names in os.walk(source, onerror=_refuse_folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "_"))]
+        files += [Path(parent) / name for name in names if not name.startswith((".", "_"))]
+    return [_whole(file) for file in sorted(files)]
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise UserError(f"{error.filename}: cannot be read: {error.strerror}")
 
 
 def _whole(file: Path) -> Path:
@@ -160,7 +193,7 @@ def _whole(file: Path) -> Path:
 
 def kind_of(file: Path) -> str:
     """The suffix that says what a file is, without `.gz`; empty where it has none."""
-    return next((suffix for suffix in reversed(file.suffixes) if suffix != ".gz"), "").lower()
+    return next((suffix for suffix in map(str.lower, reversed(file.suffixes)) if suffix != ".gz"), "")
 
 
 def opened(file: Path) -> IO[bytes]:
@@ -169,6 +202,8 @@ def opened(file: Path) -> IO[bytes]:
     Raises:
         UserError: it cannot be opened, or is no regular file, such as a pipe, which can be read only once.
     """
+    if file.suffix != ".gz" and file.suffix.lower() == ".gz":
+        raise UserError(f"{file}: rename it so that it ends in .gz, in lowercase")
     try:
         if not file.is_file():
             file.stat()
@@ -205,9 +240,9 @@ def _read_file(file: Path, how: How, as_written: bool = False) -> pa.Table:
     try:
         check_table(file)
         if kind == ".parquet":
-            metadata = pa.parquet.read_metadata(file)
-            check_rows(file, metadata.num_rows, metadata.num_columns)
-            return _named(pa.parquet.read_table(file), how)
+            _check_schema(file)
+            check_parquet(file)
+            return _named(_unwrapped(pa.parquet.read_table(file)), how)
         if kind in LINES:
             return _named(_read_lines(file), how)
         if kind in TEXT:
@@ -252,11 +287,7 @@ def _read_csv(file: Path, how: How, as_written: bool) -> pa.Table:
         as_text = parsed(zoned, zoned)
         for name in zoned:
             table = _with(table, name, clock_time(as_text.column(name)))
-    if how.strip and not as_written:
-        for field in table.schema:
-            if pa.types.is_string(field.type):
-                table = _with(table, field.name, _stripped(table.column(field.name)))
-    return table
+    return table if as_written else _named(table, how)
 
 
 def _without_footer(file: Path, lines: int, encoding: str) -> pa.BufferReader:
@@ -284,6 +315,24 @@ def _read_lines(file: Path) -> pa.Table:
     return table
 
 
+def _check_schema(file: Path) -> None:
+    schema = pa.parquet.read_schema(file)
+    _check_names(file, schema.names, schema.names, {})
+    for field in schema:
+        if pa.types.is_nested(field.type):
+            raise UserError(_unusable(file, field.name, field.type))
+
+
+def _unwrapped(table: pa.Table) -> pa.Table:
+    """The values in place of dictionaries, and floats of 32 bits in place of 16, with which Arrow can compute."""
+    for number, field in enumerate(table.schema):
+        type_ = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        type_ = pa.float32() if pa.types.is_float16(type_) else type_
+        if type_ != field.type:
+            table = table.set_column(number, field.name, table.column(number).cast(type_))
+    return table
+
+
 def _with(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
     return table.set_column(table.column_names.index(name), name, column)
 
@@ -295,13 +344,18 @@ def _names(header: list[str], how: How) -> list[str]:
 
 
 def _named(table: pa.Table, how: How) -> pa.Table:
-    return table.rename_columns(_names(table.column_names, how))
+    """The table with a name for each column; without the blanks around names and texts if `strip` is true."""
+    table = table.rename_columns(_names(table.column_names, how))
+    for number, field in enumerate(table.schema if how.strip else []):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            table = table.set_column(number, field.name, _stripped(table.column(number)))
+    return table
 
 
 def _stripped(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Text without the blanks around it; what is then nothing is missing."""
     text = pc.utf8_trim_whitespace(column)
-    return pc.if_else(pc.is_in(text, pa.array(MISSING)), None, text)
+    return pc.if_else(pc.is_in(text, pa.array(MISSING, text.type)), None, text)
 
 
 def _without_missing(table: pa.Table, how: How) -> pa.Table:
@@ -329,21 +383,24 @@ def _float(value: str | float) -> float | None:
         return None
 
 
-def _typed(table: pa.Table, how: How, file: Path) -> pa.Table:
-    """The table with the columns of `types` as that says.
+def _typed(table: pa.Table, how: How, file: Path, units: dict[str, str]) -> pa.Table:
+    """The table with the columns of `types` as that says; `units` are those of the files before it, by column.
 
     Raises:
         UserError: a cell is not of its column's type, which the line names by its row, without its value.
     """
     for name, type_ in how.types.items():
         try:
-            column = _converted(table.column(name), type_, how)
+            column, unit = _converted(table.column(name), type_, how)
         except _NotOfTypeError as error:
             raise UserError(
                 f"{file}: column {name}, row {error.args[0] + 1} of the data: {error.args[1]} (data.read.types)"
             ) from None
         except (pa.ArrowException, ValueError):
             raise UserError(f"{file}: column {name} holds values that are not {type_} (data.read.types)") from None
+        if unit is not None and units.setdefault(name, unit) != unit:
+            what = "numbers of another unit than in the files before it, or only some files have a unit"
+            raise UserError(f"{file}: column {name}: {what} (data.read.types)")
         table = _with(table, name, column)
     return table
 
@@ -352,14 +409,15 @@ class _NotOfTypeError(Exception):
     """The place of a cell, counted from 0, and what it should be."""
 
 
-def _converted(column: pa.ChunkedArray, type_: str, how: How) -> pa.ChunkedArray:
+def _converted(column: pa.ChunkedArray, type_: str, how: How) -> tuple[pa.ChunkedArray, str | None]:
+    """A column as its type, and the unit of its numbers: empty if they have none, None if that isn't known."""
     text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     if type_ == "text":
-        return column.cast(pa.string())
+        return column.cast(pa.string()), None
     if type_ == "number" and not text:
-        return column.cast(pa.float64())
+        return column.cast(pa.float64()), _unit_of_bare(column.cast(pa.float64()))
     if type_ == "date" and not text:
-        return column.cast(pa.timestamp("us"))
+        return column.cast(pa.timestamp("us")), None
     if type_ in ("number", "excel-date"):
         found = numbers(column.cast(pa.string()), how.decimal, how.thousands)
         _require(column, found.values, "not a number")
@@ -371,11 +429,17 @@ def _converted(column: pa.ChunkedArray, type_: str, how: How) -> pa.ChunkedArray
             bare = pc.and_(pc.is_null(found.units), pc.not_equal(found.values, 0))
             if (place := pc.index(bare, True).as_py()) >= 0:
                 raise _NotOfTypeError(place, "a number without the unit that others have")
-        return excel_dates(found.values) if type_ == "excel-date" else found.values
+        unit = units[0] if units else _unit_of_bare(found.values)
+        return excel_dates(found.values) if type_ == "excel-date" else found.values, unit
     iso = pc.if_else(pc.match_substring_regex(column.cast(pa.string()), ISO_DATE), column, None)
     dates = clock_time(iso) if type_ == "date" else dates_of(column.cast(pa.string()), type_)
     _require(column, dates, f"not a date as {type_}" if "%" in type_ else "not a date")
-    return dates
+    return dates, None
+
+
+def _unit_of_bare(values: pa.ChunkedArray) -> str | None:
+    """None where all numbers are 0, which needs no unit; else numbers without a unit have none."""
+    return "" if pc.any(pc.not_equal(values, 0)).as_py() else None
 
 
 def _require(column: pa.ChunkedArray, converted: pa.ChunkedArray, what: str) -> None:
@@ -396,7 +460,7 @@ def number_pattern(figure: str) -> str:
     """The pattern of a number with a unit, a currency and a sign in any place, around the figure's own pattern."""
     return (
         rf"^\s*(?P<first>{CURRENCY})?\s*(?P<open>\()?\s*(?P<sign>\+|{MINUS})?\s*(?P<before>{CURRENCY})?\s*"
-        rf"(?P<inner>{MINUS})?(?P<figure>{figure})(?P<exponent>[eE][+-]?\d+)?(?:[.,][-\x{{2013}}\x{{2014}}]+|[.,])?\s*"
+        rf"(?P<inner>{MINUS})?(?P<figure>{figure})(?P<exponent>[eE][+-]?\d+)?(?P<end>[.,][-\x{{2013}}\x{{2014}}]*)?\s*"
         rf"(?P<after>{UNIT})?\s*(?P<trailing>{MINUS})?(?P<close>\))?\s*(?P<last>{UNIT})?\s*$"
     )
 
@@ -426,7 +490,10 @@ def numbers(text: pa.ChunkedArray, decimal: str, thousands: str | None) -> Numbe
         plain = pc.replace_substring_regex(plain, GROUPING.get(thousands, re.escape(thousands)), "")
     plain = pc.binary_join_element_wise(pc.replace_substring(plain, decimal, "."), part("exponent"), "")
     opened_, closed = (pc.equal(part(name), sign) for name, sign in (("open", "("), ("close", ")")))
-    values = pc.if_else(pc.equal(opened_, closed), plain, None).cast(pa.float64())
+    # A sign at the end, as in 5.- or 5., follows a whole number: 01.03. is a day.
+    ended_twice = pc.and_(pc.not_equal(part("end"), ""), pc.match_substring(part("figure"), decimal))
+    proper = pc.and_(pc.equal(opened_, closed), pc.invert(ended_twice))
+    values = pc.if_else(proper, plain, None).cast(pa.float64())
     signs = [pc.fill_null(pc.match_substring_regex(part(name), MINUS), False) for name in ("sign", "inner", "trailing")]
     negative = pc.fill_null(opened_, False)
     for sign in signs:
@@ -473,28 +540,20 @@ def _check_names(file: Path, names: list[str], first: list[str], types: dict[str
         raise UserError(f"{file}: no column {unknown[0]} (data.read.types in params.yaml)")
 
 
-def _differing(source: Path, schemas: list[pa.Schema]) -> str:
-    """Which column's types do not fit together across files."""
-    for name in schemas[0].names:
-        types = {str(schema.field(name).type) for schema in schemas}
-        try:
-            pa.unify_schemas([pa.schema([schema.field(name)]) for schema in schemas], promote_options="permissive")
-        except pa.ArrowException:
-            found = " and ".join(sorted(types))
-            return f"{source}: column {name} is {found} in different files; correct them, or set data.read.types"
-    return f"{source}: the files' columns have types that do not fit together; set data.read.types"
-
-
 def _reason(error: Exception, file: Path, how: How) -> str:  # noqa: PLR0911  # one for each cause
     """What went wrong, without the values that the library quotes."""
     text = str(error)
     if "columns, got" in text:
         row = re.search(r"Row #(\d+)", text)
         where = f"row {row[1]}" if row else "a row"
+        if row and (line := _ragged_line(file, how)) not in (None, int(row[1])):
+            where = f"row {row[1]}, which ends in line {line} of the file,"
         told = f"{where} has more or fewer cells than the header; correct it, or leave out lines above the header"
         return f"{told} (data.read.skip_rows) or at the end (data.read.skip_footer)"
     if column := re.search(r"Column\(/(.*)\) changed from (\w+) to (\w+)", text):
-        return f"column {column[1]} holds a {column[2]} in one line and a {column[3]} in another; correct it"
+        line = _changing_line(file, column[1])
+        where = f"another, line {line}" if line else "another"
+        return f"column {column[1]} holds a {column[2]} in one line and a {column[3]} in {where}; correct it"
     if kind_of(file) in LINES and (found := _broken_line(file)):
         return found
     if column := re.search(r"column #(\d+):.*conversion error", text):
@@ -506,6 +565,30 @@ def _reason(error: Exception, file: Path, how: How) -> str:  # noqa: PLR0911  # 
     if "Empty CSV" in text:
         return "empty; a table needs a header and rows"
     return "not a complete table of the kind that its name says; write it again"
+
+
+def _ragged_line(file: Path, how: How) -> int | None:
+    """The line of the first row that has more or fewer cells than the header."""
+    width = len(_header(file, how)[0])
+    with opened(file) as stream, suppress(csv.Error):  # which tells another fault than the one that was met
+        text = io.TextIOWrapper(stream, encoding=how.encoding, errors="replace", newline="")
+        for _ in range(how.skip_rows):
+            text.readline()
+        reader = csv.reader(text, delimiter=_separator(file, how))
+        return next((reader.line_num + how.skip_rows for row in reader if row and len(row) != width), None)
+    return None
+
+
+def _changing_line(file: Path, name: str) -> int | None:
+    """The first line of a JSON Lines file in which a column's value is of another type than before."""
+    before = None
+    with opened(file) as stream, suppress(ValueError, AttributeError, RecursionError):  # a line that is no object
+        for number, line in enumerate(stream, 1):
+            value = json.loads(line).get(name) if line.strip() else None
+            kind = float if type(value) in (int, float) else type(value)
+            if value is not None and kind != (before := before or kind):
+                return number
+    return None
 
 
 def _broken_line(file: Path) -> str | None:
@@ -560,8 +643,7 @@ def _plain(column: pa.ChunkedArray, name: str, source: Path) -> pa.ChunkedArray:
     elif given == pa.binary():
         raise UserError(f"{source}: column {name} is not text in the encoding that data.read.encoding names")
     if target is None:
-        what = f"{source}: column {name} holds {given}; only numbers, text, booleans and dates work"
-        raise UserError(f"{what}: leave it out of the file")
+        raise UserError(_unusable(source, name, given))
     if column.type == target:
         return column
     try:
@@ -571,6 +653,12 @@ def _plain(column: pa.ChunkedArray, name: str, source: Path) -> pa.ChunkedArray:
         return column.cast(target, safe=not pa.types.is_timestamp(target))
     except pa.ArrowException:  # an integer of more digits than a float keeps names something
         return column.cast(pa.string())
+
+
+def _unusable(source: Path, name: str, type_: pa.DataType) -> str:
+    return (
+        f"{source}: column {name} holds {type_}; only numbers, text, booleans and dates work: leave it out of the file"
+    )
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -37,7 +37,7 @@ from src.core.files import KEPT_FROM, read_table, write_csv, write_json
 from src.core.intervals import noise_of_rows
 from src.core.models import load_model
 from src.core.params import Params, read_params
-from src.core.resamples import bootstrap, bootstrap_slices, fingerprint, fingerprints
+from src.core.resamples import bootstrap, bootstrap_slices, fingerprint, fingerprints, pools
 from src.core.scores import BASELINES, CONSTANT_ACTIONS, Array, Metric, draws_table, metrics_of, score_draws
 
 SMALL_SLICE = 100  # rows
@@ -111,7 +111,7 @@ def score_all(params: Params, valid: pd.DataFrame, models: dict[str, Any], refit
     guesses = {name: target.predict(model, valid[names]) for name, model in models.items()}
     every = np.ones(len(valid), dtype=np.int64)
     resampled = bootstrap(valid, data, params.evaluate.resamples)
-    cut = slices(valid, params.evaluate.slices)
+    cut = slices(valid, params.evaluate.slices, pools(valid, data))
     resampled_slices = bootstrap_slices(valid, data, cut, resampled)
 
     scored = {name: (metrics, guess) for name, guess in guesses.items()}

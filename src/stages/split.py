@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from src.core.errors import UserError
-from src.core.files import as_text, read_table, write_table
+from src.core.files import KEPT_FROM, as_text, read_table, write_table
 from src.core.params import Data, SplitByShare, SplitByTime, read_params
 from src.core.resamples import content_of, units
 
@@ -77,6 +77,8 @@ def _check(name: str, rows: pd.DataFrame, data: Data) -> None:
         raise UserError(f"split: the part {name} has no rows; see split in params.yaml")
     if name == "test":
         return
+    if len(rows) < KEPT_FROM:  # a score of fewer would say much of each
+        raise UserError(f"split: the part {name} has {len(rows)} rows, and {KEPT_FROM} are the least; see split")
     if (drawn := len(np.unique(units(rows, data)))) < FEWEST_GROUPS:
         block = rows.attrs.get("block")
         what = "groups" if data.group else f"{block}s" if block else "rows"

@@ -105,18 +105,18 @@ def settle(model: Pipeline) -> Pipeline:
     return model
 
 
-def fit(params: Params, table: pd.DataFrame, target: NDArray[Any], seed: int) -> Pipeline:
-    """The model that `params.train` names.
+def fit(params: Params, table: pd.DataFrame, target: NDArray[Any], seed: int, part: str = "train") -> Pipeline:
+    """The model that `params.train` names; `part` is what an error calls the rows.
 
     Raises:
         UserError: `early_stopping` has too few rows of a class to hold some out, or `min_samples_leaf` allows no split.
     """
     rows, fewest = len(table), getattr(params.train, "min_samples_leaf", 0)
     if 2 * fewest > rows:
-        raise UserError(f"params.yaml: train.min_samples_leaf: {fewest} allows no split of {rows:,} training rows")
+        raise UserError(f"params.yaml: train.min_samples_leaf: {fewest} allows no split of the {rows:,} rows in {part}")
     early = params.data.task == "classification" and getattr(params.train, "early_stopping", False)
     if early and np.unique(target, return_counts=True)[1].min() < 2:
-        raise UserError("params.yaml: train.early_stopping: a class has one row in train; make it false")
+        raise UserError(f"params.yaml: train.early_stopping: a class has one row in {part}; make it false")
     arguments = params.train.model_dump(exclude={"model", "seed", "refits"})
     if params.train.model == "LogisticRegression":
         arguments["solver"] = "newton-cholesky"  # converges to the same digits on every machine, as lbfgs doesn't
@@ -181,7 +181,8 @@ def refits(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Tar
         print(f"refit {draw + 1} of {params.train.refits}, on half of the rows", flush=True)
         drawn = half(train, data, draw)
         rows = train[drawn.rows]
-        model = fit(params, rows[names], labels(rows[data.target]), params.train.seed + draw)
+        target_values, part = labels(rows[data.target]), "a random half of train"
+        model = fit(params, rows[names], target_values, params.train.seed + draw, part)
         guess = target.predict(model, valid[names]).reshape(len(valid), -1)
         columns |= {f"{draw}.{code}": pd.Series(significant(values)) for code, values in enumerate(guess.T)}
     found = pd.DataFrame(columns)

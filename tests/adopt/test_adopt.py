@@ -211,6 +211,14 @@ def test_the_largest_number_has_a_range(adopt: Adopt):
     assert "in_range" in yaml.safe_load((project / "data/schema.yaml").read_text())["table"]["columns"]["big"]
 
 
+@pytest.mark.parametrize("large", [1e306, 1.79e308])
+def test_numbers_that_are_nearly_infinite_meet_the_schema(adopt: Adopt, large: float):
+    table = frame(above=[large, 1, 2, 3] * 50, below=[-large, 1, 2, 3] * 50, both=[large, -large, 0, 0, 1] * 40)
+    project = adopt(table.assign(infinite=[np.inf, 1] * 100), "--target", "y", "--drop", "infinite")
+    check(sys.executable, "-m", "src.stages.ingest", cwd=project)
+    check(sys.executable, "-m", "src.stages.validate", cwd=project)
+
+
 def test_a_table_without_a_line_of_names_is_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     table = pd.DataFrame(RNG.normal(size=(ROWS, 3)), columns=["5.1", "3.5", "y"])
     adopt(table, "--target", "y")
@@ -554,6 +562,8 @@ def frame(**columns: Any) -> pd.DataFrame:
     [
         (Path("none.csv"), ["--target", "y"], "none.csv: no such file"),
         (Path("data/nothing"), ["--target", "y"], "no such file"),
+        (Path("x" * 300), ["--target", "y"], "x" * 300 + ": "),
+        (Path("/proc/self/mem"), ["--target", "y"], "/proc/self/mem: cannot be read: Input/output error"),
         (Path("data/source"), ["--target", "y"], "data/source: the folder of all tables; name one of them"),
         (Path("data"), ["--target", "y"], "data: holds the project itself; name a table"),
         (Path(), ["--target", "y"], ".: holds the project itself; name a table"),
@@ -710,6 +720,19 @@ def test_a_saved_index_is_left_out_in_whatever_order(adopt: Adopt):
     assert params(adopt(Path("../a.csv"), "--target", "y"))["data"]["drop"] == ["Unnamed: 0"]
     table.head(150).to_csv("../b.csv")
     assert params(adopt(Path("../b.csv"), "--target", "y"))["data"]["drop"] == ["Unnamed: 0"]
+
+
+def test_an_index_that_parquet_holds_is_left_out(adopt: Adopt):
+    frame(z=RNG.normal(size=200)).sample(frac=1, random_state=1).to_parquet("../a.parquet")
+    assert params(adopt(Path("../a.parquet"), "--target", "y"))["data"]["drop"] == ["__index_level_0__"]
+
+
+def test_few_different_rows_are_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+    table = pd.DataFrame({"x": range(1000), "place": list("abcdefghij") * 100, "y": RNG.choice([0, 1], 1000)})
+    adopt(table.drop(columns="x"), "--target", "y")
+    assert "warning: only 10 rows differ, and equal ones stay in one part" in capsys.readouterr().out
+    adopt(table, "--target", "y", "--id", "x", name="b.csv")
+    assert "rows differ, and" not in capsys.readouterr().out
 
 
 def test_classes_that_alternate_in_a_long_table_are_sampled_fairly(adopt: Adopt, capsys: pytest.CaptureFixture[str]):

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from src.adopt.__main__ import parse
@@ -143,10 +145,37 @@ def test_numbers_written_as_text_are_warned_of_and_read_by_the_option(
         (["12 kg", "950 g"], "numbers with different units, or without one, such as '12 kg' in row 1"),
         (["5k", "3M"], "numbers with different units, or without one, such as '5k' in row 1"),
         ([*map(str, range(20)), "-"], "numbers but for 2 rows, such as '-' in row 21, so the column is read as text"),
+        ([*map(str, range(20)), "-x"], "--missing=-x if that stands for no value, else correct it"),
+        ([*map(str, range(20)), "no\u00a0'value'"], "--missing $'no\\xc2\\xa0\\x27value\\x27' if that stands for"),
         ([*map(str, range(20)), "none"], "--missing none if that stands for no value, else correct it"),
         (["1,5", "2,5", "3,5", "1.5"], "numbers with different decimal signs or groups, such as '1.5' in row 4"),
         (["555 123", "555 124"], "digits in groups, such as '555 123' in row 1; if they are numbers: --thousands ' '"),
         (["1152921504606846976", "1152921504606846977"], "has more digits than a number holds exactly"),
+        ([" 1.5 ", "2,5 "], "numbers with different decimal signs or groups, such as ' 1.5 ' in row 1"),
+        (["31.12.2020", "1.2.2020 "], "dates with blanks around some, such as '1.2.2020 ' in row 2: --strip removes"),
+        (["31.12.", "01.02."], "dates or times in a form that is not read, such as '31.12.' in row 1"),
+        (["2020-15-06", "2020-25-07"], "dates or times in a form that is not read, such as '2020-15-06' in row 1"),
+        (["6 janvier 2020", "7 mars 2020"], "dates or times in a form that is not read, such as '6 janvier 2020'"),
+        (["Jan-20", "Feb-21"], "dates or times in a form that is not read, such as 'Jan-20' in row 1"),
+        (
+            ["5th Jan 2020", "6th Mar 2021"],
+            "dates or times in a form that is not read, such as '5th Jan 2020' in row 1",
+        ),
+        (["10h30", "11h45"], "dates or times in a form that is not read, such as '10h30' in row 1"),
+        (["23.01.02", "22.03.04"], "are read as 2002 to 2004; if the year comes first: --type x=%y.%m.%d"),
+        (
+            ["05:54", "06:30"],
+            "times of day, such as '05:54' in row 1, are read as hours; if they are none: --type x=text",
+        ),
+        (['="5"', '="6"'], """formulas of a spreadsheet, such as '="5"' in row 1: save their values"""),
+        (["1_000", "2_500"], "digits in groups, such as '1_000' in row 1: leave out the _ in the file"),
+        (["1/2", "3/4"], "fractions, such as '1/2' in row 1; if they are numbers, write them as decimals"),
+        (["DE", "NA", "FR"], "NA in 20 rows, first in row 2, is read as missing; if it is a code, write another"),
+        (['"a \\"b\\" c"', "d"], 'quotes written as \\" in 30 rows are not read as quotes: write them as ""'),
+        (
+            [*["-"] * 40, *map(str, range(20))],
+            "numbers but for 40 rows, such as '-' in row 1, so the column is read as",
+        ),
         (["20200131", "20200201"], "may be dates such as 20201231: --type x=%Y%m%d reads them"),
         (["#N/A", "1.5", "2.5"], "#N/A in 20 rows, first in row 1, is read as missing"),
         (["1.5", "#DIV/0!", "2.5"], "#DIV/0! in 20 rows, first in row 2, is read as missing"),
@@ -174,6 +203,9 @@ def test_what_is_doubtful_is_told_with_value_and_row(tmp_path: Path, cells: list
         ["555 1234", "555 1235"],
         ["A1", "A2"],
         ["12a", "14b", "3c", "7d"],
+        ["2 Elm 7", "12 Oak 20"],
+        ["May", "June"],
+        ["2019/20", "2020/21"],
         ["1-2", "3-4"],
     ],
 )
@@ -206,6 +238,24 @@ def test_a_missing_value_that_is_named_leaves_numbers(tmp_path: Path):
     assert warned == []
     assert [raw[name].isna().sum() for name in ("x", "z", "y")] == [2, 30, 0]
     assert raw.dtypes.astype(str).tolist() == ["float64", "float64", "int64"]
+
+
+@pytest.mark.parametrize("word", ["--decimal=5", "--decimal=-", "--thousands=a", '--thousands="', "--decimal=\t"])
+def test_what_is_no_sign_between_digits_is_refused(word: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        parse(["a.csv", "--target", "y", word])
+    assert "not a sign such as . or ," in capsys.readouterr().err
+
+
+def test_two_hyphens_are_a_value_like_any_other(tmp_path: Path):
+    raw, how, warned = understood(written(tmp_path, x=[*map(str, range(20)), "--"], y=["0", "1"]), "--missing=--")
+    assert raw["x"].isna().sum() == 2
+    assert (how, warned) == ({"missing": ["--"]}, [])
+    assert parse(["a.csv", "--target=--", "--drop=--"]).target == "--"
+    for word in ("--type=--", "--decimal=--", "--task=--", "--skip-rows=--"):
+        with pytest.raises(SystemExit) as error:
+            parse(["a.csv", "--target", "y", word])
+        assert error.value.code == 2
 
 
 def test_blank_cells_among_numbers_are_missing(tmp_path: Path):
@@ -256,6 +306,9 @@ def test_where_day_or_month_may_come_first_the_user_decides(tmp_path: Path):
     assert understood(file, "--dayfirst")[0]["x"].iloc[1] == pd.Timestamp(2014, 2, 1)
     assert understood(file, "--monthfirst")[0]["x"].iloc[1] == pd.Timestamp(2014, 1, 2)
     assert understood(file, types={"x": "%d/%m/%Y"})[0]["x"].iloc[1] == pd.Timestamp(2014, 2, 1), "as it was"
+    changed, how, _ = understood(file, "--monthfirst", types={"x": "%d/%m/%Y", "y": "text"})
+    assert changed["x"].iloc[1] == pd.Timestamp(2014, 1, 2), "as it is said now"
+    assert how["types"] == {"x": "%m/%d/%Y", "y": "text"}
     file = written(tmp_path, x=["01-02-03", "02-03-04"], y=["0", "1"])
     assert refusal(file).endswith("--dayfirst or --monthfirst or --type x=%y-%m-%d decides")
     assert understood(file, "--type", "x=%y-%m-%d")[0]["x"].iloc[0] == pd.Timestamp(2001, 2, 3)
@@ -289,6 +342,56 @@ def test_a_date_with_an_offset_is_read_as_the_clock_showed_it(tmp_path: Path, ce
     raw, _, warned = understood(written(tmp_path, x=cells, y=["0", "1"]))
     assert raw["x"].dt.hour.tolist()[:2] == [23, 1]
     assert warned == ["x: its offsets from UTC differ; each time is read as the clock showed it"]
+
+
+def test_files_of_a_folder_may_have_their_columns_in_another_order(tmp_path: Path):
+    (tmp_path / "1.csv").write_text("x,y\n1,a\n")
+    (tmp_path / "2.csv").write_text("y,x\nb,007\n")
+    raw, how, _ = understood(tmp_path)
+    assert raw.to_dict("list") == {"x": ["1", "007"], "y": ["a", "b"]}
+    assert how == {"types": {"x": "text"}}
+
+
+def test_a_folders_columns_are_understood_together(tmp_path: Path):
+    (tmp_path / "1.csv").write_text("x;z\n1;a\n7;b\n")
+    (tmp_path / "2.csv").write_text("x;z\n2,000,777;a\n1,234;b\n")
+    raw, how, _ = understood(tmp_path)
+    assert raw["x"].tolist() == [1, 7, 2000777, 1234]
+    assert how == {"separator": ";", "thousands": ",", "types": {"x": "number"}}
+
+
+def test_rows_that_stray_quotes_have_swallowed_are_told(tmp_path: Path):
+    rows = [f"t{n % 7},{n},{n % 2}\n" for n in range(100)]
+    rows[20], rows[80] = f'"{rows[20]}', f'"{rows[80]}'
+    (tmp_path / "a.csv").write_text("x,n,y\n" + "".join(rows))
+    told = "x: the cell in row 21 holds 60 line breaks, and may be rows in one: correct the quote before it"
+    assert understood(tmp_path / "a.csv")[2] == [told]
+    letters = "".join(f'"Dear Ada,\n{"we, and they, write." * 3}\n{"yours" * 20}\n",{n},1\n' for n in range(20))
+    (tmp_path / "a.csv").write_text("x,n,y\n" + letters)
+    assert understood(tmp_path / "a.csv")[2] == []
+
+
+def test_a_header_that_is_repeated_is_named(tmp_path: Path):
+    rows = "".join(f"{n},{n}\n" for n in range(20))
+    (tmp_path / "a.csv").write_text(f"x,y\n{rows}x, y\n{rows}")
+    assert refusal(tmp_path / "a.csv") == "row 21 of the data repeats the header; take such lines out of the file"
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_blanks_are_removed_and_lines_left_out_where_that_can_be(tmp_path: Path, suffix: str):
+    frame, file = pd.DataFrame({" x": pd.Categorical(column([" a", "b "])), "y": column(["0", "1"])}), tmp_path / "a"
+    file = file.with_suffix(f".{suffix}")
+    frame.to_parquet(file) if suffix == "parquet" else frame.to_json(file, orient="records", lines=True)
+    assert understood(file, "--strip")[0]["x"].tolist()[:2] == ["a", "b"]
+    for words in (["--skip-footer", "1"], ["--skip-rows", "1"]):
+        assert refusal(file, *words) == f"{' '.join(words)}: only for CSV and TSV files; leave the rows out of {file}"
+
+
+def test_numbers_of_16_bits_are_understood_as_others_are(tmp_path: Path):
+    halves = pa.array(column(["1.5", "-999"]), pa.string()).cast(pa.float16())
+    pa.parquet.write_table(pa.table({"day": halves, "y": column(["0", "1"])}), tmp_path / "a.parquet")
+    assert understood(tmp_path / "a.parquet")[0]["day"].tolist()[:2] == [1.5, -999]
+    assert understood(tmp_path / "a.parquet", "--missing", "-999")[0]["day"].isna().sum() == ROWS / 2
 
 
 def test_text_in_other_kinds_of_files_is_understood_as_well(tmp_path: Path):

@@ -60,6 +60,9 @@ def test_the_separator_and_the_header_are_found(tmp_path: Path, content: str, ho
         ("p;q\n1\u00a0234;2\n3\u00a0456;4\n", "cp1252"),
         ("größe,ort\n1,Köln\n", "utf-8"),
         ("größe,ort\n1,Köln\n", "utf-16"),
+        ("größe,ort\n1,Köln\n", "utf-16-le"),
+        ("größe,ort\n1,Köln\n", "utf-16-be"),
+        ("größe,ort\n1,Köln\n", "utf-32"),
     ],
 )
 def test_an_encoding_is_found_and_reads_back_what_was_written(tmp_path: Path, text: str, encoding: str):
@@ -100,6 +103,9 @@ def test_other_kinds_need_no_arguments(tmp_path: Path, name: str):
         ("a.csv", b"a,b\n", "only a header"),
         ("a.csv", b"Dear Sir\nhow are you\n", "not a table, or one of a single column"),
         ("a.csv", b"a,b\n\x00\x01,2\n", "binary"),
+        ("a.csv", b"\x00\x01\x02", "binary"),
+        ("a.csv", b'{"a": 1}\n{"a": 2}\n', "JSON Lines; rename it so that it ends in .jsonl"),
+        ("a.csv.GZ", gzip.compress(b"a,b\n1,2\n", mtime=0), "rename it so that it ends in .gz, in lowercase"),
         ("a.csv", b"PK\x03\x04rest", "a spreadsheet or an archive; open it and save the table as CSV"),
         ("a.xls", b"\xd0\xcf\x11\xe0rest", "a spreadsheet; open it"),
         ("a.pdf", b"%PDF-1.4", "a PDF"),

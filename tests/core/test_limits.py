@@ -99,6 +99,28 @@ def test_gzip_of_an_ordinary_table_is_read_however_large(tmp_path: Path, monkeyp
     assert len(read(file)["table"]) == 50_000
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_parquet_that_repeats_a_long_text_without_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nested: bool
+):
+    monkeypatch.setattr(limits, "MOST_EXPANDED", 5_000_000)
+    file, texts = tmp_path / "bomb.parquet", pa.array(["x" * 1000]).take(pa.array([0] * 300_000))
+    column = pa.StructArray.from_arrays([texts], ["inner"]) if nested else texts
+    pa.parquet.write_table(pa.table({"name": column}), file, compression="zstd")
+    with pytest.raises(SystemExit, match="column name holds struct" if nested else "repeats long texts"):
+        read(file)
+    pa.parquet.write_table(pa.table({"name": [f"name {n % 90_000}" for n in range(300_000)]}), file)
+    assert len(read(file)["table"]) == 300_000
+
+
+def test_parquet_that_expands_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(limits, "MOST_EXPANDED", 5_000_000)
+    texts = pa.table({"name": pa.array(["x" * 1_000_000] * 10)})
+    pa.parquet.write_table(texts, tmp_path / "bomb.parquet", compression="zstd", use_dictionary=False)
+    with pytest.raises(SystemExit, match="more than 500 times its size"):
+        read(tmp_path / "bomb.parquet")
+
+
 def test_parquet_that_declares_endless_rows_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(limits, "MOST_EXPANDED", 5_000_000)
     file = tmp_path / "bomb.parquet"
@@ -122,7 +144,16 @@ def test_a_deep_line_of_json_is_refused_where_pyarrow_would_crash(tmp_path: Path
             refused()
 
 
-@pytest.mark.parametrize("opening", ['{"a":\n', "[\n", '{"a": ["]", \n', "[" * 90 + "\n"])
+@pytest.mark.parametrize(
+    "opening",
+    [
+        '{"a":\n',
+        "[\n",
+        '{"a": ["]", \n',
+        "[" * 90 + "\n",
+        "[" * 60 + "\n[" + ",".join(["[]"] * 60) + "]\n,\n",  # a line that is whole by itself in between
+    ],
+)
 def test_json_that_is_nested_over_many_lines_is_refused(tmp_path: Path, opening: str):
     file = tmp_path / "deep.jsonl"
     file.write_text('{"size": 1}\n' + opening * DEEP)

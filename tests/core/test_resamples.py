@@ -4,8 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from src.core.examples import slices
 from src.core.params import Block, Data
-from src.core.resamples import bootstrap, bootstrap_slices, fingerprint, fingerprints, half, pooled, resample, units
+from src.core.resamples import (
+    bootstrap,
+    bootstrap_slices,
+    fingerprint,
+    fingerprints,
+    half,
+    joined_at_random,
+    pooled,
+    pools,
+    resample,
+    units,
+)
 from tests.conftest import ROLES
 
 DATA = Data(**ROLES | {"source": "x", "read": {}, "target": "y", "task": "classification", "id": "id", "time": "at"})
@@ -93,7 +105,8 @@ def test_a_pool_has_ten_rows_and_whole_units(sizes: list[int]):
     rows = np.bincount(pools)
     assert rows.min() >= 10 or len(rows) == 1
     assert pd.Series(pools).groupby(codes).nunique().max() == 1
-    assert (np.bincount(pooled(codes, fewest_units=2)).min() >= 10) or len(rows) == 1
+    groups = joined_at_random(np.array(sizes), salt="x")
+    assert np.bincount(groups, sizes).min() >= 10 or groups.max() == 0
     if min(sizes) >= 10:
         assert pools.tolist() == codes.tolist()
 
@@ -107,6 +120,35 @@ def test_the_scores_of_resamples_cannot_be_solved_for_rows(table: pd.DataFrame):
     rows = table.iloc[:88]
     assert np.diag(known(resample(units(rows, DATA), 500).weights)) == pytest.approx(1), "rows drawn alone can be"
     assert np.diag(known(bootstrap(rows, DATA, 500).weights)).max() < 0.11
+
+
+def told_of(table: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    """The projection onto what follows from all that is written: each slice's sum, and the sums of all draws."""
+    cut, whole = slices(table, columns, pools(table, GROUPED)), bootstrap(table, GROUPED, 200)
+    lines = [np.ones((1, len(table))), whole.weights]
+    for name, draws in bootstrap_slices(table, GROUPED, cut, whole).items():
+        weights = np.zeros((200, len(table)))
+        weights[:, cut[name]] = draws.weights
+        lines += [weights, cut[name][None, :]]
+    return known(np.vstack(lines))
+
+
+def test_a_slice_tells_nothing_of_the_few_rows_by_which_it_differs_from_whole_groups():
+    table = pd.DataFrame({"id": range(2000), "day": np.arange(2000) // 50, "y": 0})
+    table["place"] = np.where(table["id"] < 1002, "a", "b")
+    few = np.isin(table["id"], [1000, 1001]).astype(float)
+    assert few @ told_of(table, ["place"]) @ few / 2 < 0.9, "1 where their sum follows"
+
+
+def test_a_slice_tells_nothing_of_the_few_rows_that_it_lacks_of_each_group():
+    """Two groups of forty rows, less the slice's rows of both, would be two rows."""
+    table = pd.DataFrame({"id": range(4000), "day": np.arange(4000) // 40, "y": 0})
+    lacking = np.arange(0, 4000, 40)
+    table["flag"] = np.where(table["id"].isin(lacking), "yes", "no")
+    found = told_of(table, ["flag"])[np.ix_(lacking, lacking)]
+    assert np.diag(found).max() < 0.9
+    pairs = (np.diag(found)[:, None] + np.diag(found) + 2 * found) / 2
+    assert pairs[~np.eye(len(found), dtype=bool)].max() < 0.9
 
 
 def test_the_scores_of_slices_cannot_be_solved_for_a_few_rows_either():

@@ -1,7 +1,9 @@
 """One table of any kind is read as it is, or refused in one line that shows none of its values."""
 
+import errno
 import gzip
 import hashlib
+import os
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -120,6 +122,9 @@ def test_a_folder_is_one_table_in_the_order_of_names(tmp_path: Path):
         ("a.jsonl", b'{"a": 1}\n{"a": secret', "line 2 is not valid JSON"),
         ("a.jsonl", b'{"a": [1]}\n', "column a holds list"),
         ("a.jsonl", b'{"a": 1}\n{"a": "secret"}\n', "column a holds a number in one line and a string in another"),
+        ("a.jsonl", b'{"a": 1}\n\n{"b": 2, "a": "secret"}\n', "a string in another, line 3; correct it"),
+        ("a.csv", b'a,b\n"1\n1",2\n\n1,2,secret\n', "row 3, which ends in line 5 of the file, has more or fewer cells"),
+        ("a.CSV.GZ", gzip.compress(b"a,b\n1,2\n", mtime=0), "rename it so that it ends in .gz, in lowercase"),
         ("a.csv", b"z,z\n01,2\n", "the column z is duplicated"),
         ("a.csv.gz", gzip.compress(b"a,b\n" * 999, mtime=0)[:20], "not a complete table"),
         ("a.xlsx", b"PK", "not a table that can be read"),
@@ -134,6 +139,12 @@ def test_what_is_not_a_table_is_refused_in_one_line(tmp_path: Path, name: str, c
     assert line in str(error.value)
     assert "\n" not in str(error.value)
     assert "secret" not in str(error.value)
+
+
+def test_a_name_that_parquet_has_twice_is_named(tmp_path: Path):
+    pa.parquet.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), tmp_path / "a.parquet")
+    with pytest.raises(SystemExit, match="the column a is duplicated"):
+        read(tmp_path / "a.parquet")
 
 
 def test_a_column_without_a_name_is_called_as_pandas_calls_it(tmp_path: Path):
@@ -159,6 +170,22 @@ def test_a_column_of_other_types_in_other_files_is_refused_by_name(tmp_path: Pat
     (tmp_path / "a.csv").write_text("a,b\n1,1\n")
     (tmp_path / "b.csv").write_text("a,b\n1.5,secret\n")
     with pytest.raises(SystemExit, match="column b is int64 and string in different files; correct them"):
+        read(tmp_path)
+
+
+def test_a_subfolder_that_cannot_be_listed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in ("open/a.csv", "shut/b.csv", ".hidden/c.csv"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("a,b\n1,2\n")
+    usual = os.scandir
+
+    def refuse(folder: str) -> Any:
+        if Path(folder).name in ("shut", ".hidden"):
+            raise PermissionError(errno.EACCES, "Permission denied", folder)  # which root never meets
+        return usual(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(SystemExit, match="/shut: cannot be read: Permission denied"):
         read(tmp_path)
 
 
@@ -402,6 +429,7 @@ def test_a_column_of_numbers_may_be_dressed(tmp_path: Path, cells: list[str], ho
         (["5 kg", "6 g"], "column a, row 2 of the data: a number with another unit than those before it"),
         (["5 kg", "6"], "column a, row 2 of the data: a number without the unit that others have"),
         (["5", "(6"], "column a, row 2 of the data: not a number"),
+        (["1.", "01.03."], "column a, row 2 of the data: not a number"),
     ],
 )
 def test_a_cell_that_is_no_such_number_is_one_line_without_its_value(tmp_path: Path, cells: list[str], line: str):
@@ -409,7 +437,17 @@ def test_a_cell_that_is_no_such_number_is_one_line_without_its_value(tmp_path: P
     with pytest.raises(SystemExit) as error:
         read(tmp_path / "a.csv", separator=";", types={"a": "number"})
     assert line in str(error.value)
-    assert cells[1] not in str(error.value)
+    assert cells[1] not in str(error.value).removeprefix(str(tmp_path))
+
+
+@pytest.mark.parametrize(("first", "second"), [("5 kg", "6 g"), ("5 kg", "6"), ("5", "6 kg")])
+def test_a_unit_that_other_files_have_not_is_one_line(tmp_path: Path, first: str, second: str):
+    (tmp_path / "1.csv").write_text(f"a,b\n{first},x\n")
+    (tmp_path / "2.csv").write_text(f"a,b\n0,x\n{second},x\n")
+    with pytest.raises(SystemExit, match=r"2.csv: column a.* unit"):
+        read(tmp_path, types={"a": "number"})
+    (tmp_path / "2.csv").write_text("a,b\n0,x\n")
+    assert len(read(tmp_path, types={"a": "number"})) == 2, "0 needs no unit"
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])

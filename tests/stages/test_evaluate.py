@@ -77,8 +77,9 @@ def test_intervals_hold_their_scores_and_baselines_have_them_too(request: pytest
 def test_slices_have_their_rows_and_small_ones_are_marked(demo: Path):
     slices = results(demo, "slices.json")
     rows = read_table(demo / "data/split/valid.parquet")["carrier"].value_counts()
-    assert {name: slice_["rows"] for name, slice_ in slices["carrier"].items()} == rows.to_dict()
-    assert [name for name, slice_ in slices["carrier"].items() if slice_["small"]] == ["AS", "F9", "HA", "OO", "YV"]
+    few_a_day = ["HA", "OO"]  # by which sums over fewer than ten rows would follow
+    assert {name: slice_["rows"] for name, slice_ in slices["carrier"].items()} == rows.drop(few_a_day).to_dict()
+    assert [name for name, slice_ in slices["carrier"].items() if slice_["small"]] == ["AS", "F9", "YV"]
 
 
 def test_the_draws_are_there_for_the_whole_the_slices_and_the_baselines(demo: Path):

@@ -54,6 +54,13 @@ def test_numbers_split_as_time_too():
     assert [len(part) for part in parts.values()] == [500, 300, 200]
 
 
+def test_a_part_that_is_scored_has_ten_rows():
+    hours = pd.Timestamp("2020-01-20") + pd.to_timedelta([9, 10], unit="h")
+    with pytest.raises(SystemExit, match="split: the part valid has 9 rows, and 10 are the least; see split"):
+        split(TABLE, data(group=None), moments("2020-01-20", hours[0]))
+    assert len(split(TABLE, data(group=None), moments("2020-01-20", hours[1]))["valid"]) == 10
+
+
 def test_groups_on_both_sides_are_warned_of_or_removed_from_train():
     parts = split(TABLE, data(), TIME)
     told = shared_groups_warning(parts, data())

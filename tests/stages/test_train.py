@@ -114,8 +114,15 @@ def test_too_few_rows_of_a_class_is_one_line():
 def test_leaves_too_large_for_any_split_are_one_line():
     params, table = params_for("regression", "HistGradientBoosting"), table_for("regression")
     large = params.model_copy(update={"train": params.train.model_copy(update={"min_samples_leaf": 201})})
-    with pytest.raises(SystemExit, match=r"train.min_samples_leaf: 201 allows no split of 400 training rows"):
+    with pytest.raises(SystemExit, match=r"train.min_samples_leaf: 201 allows no split of the 400 rows in train"):
         fit(large, table[features(table, params.data)], labels(table["price"]), seed=1)
+
+
+def test_a_half_that_is_too_small_is_not_called_train():
+    params, table = params_for("regression", "HistGradientBoosting"), table_for("regression")
+    large = params.model_copy(update={"train": params.train.model_copy(update={"min_samples_leaf": 101})})
+    with pytest.raises(SystemExit, match="101 allows no split of the 200 rows in a random half of train"):
+        refits(large, table, table[:50], Target.of(table["price"], params.data))
 
 
 def test_no_refit_gives_a_class_that_few_rows_have_the_probability_zero():
