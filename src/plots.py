@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import vl_convert
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.scm import SCMError
 
 from src.core.errors import UserError
 
@@ -32,6 +35,11 @@ def describe_plots(names: list[str]) -> dict[str, list[dict[str, Any]]]:
     Raises:
         UserError: DVC can't, or there is nothing to draw.
     """
+    try:  # the command below doesn't fail where it can't read dvc.yaml
+        with Repo() as repo:
+            repo.stage.collect("dvc.yaml")
+    except (DvcException, SCMError) as error:
+        raise UserError(" ".join(str(error).split())) from None
     command = [sys.executable, "-m", "dvc", "plots", "show", "--json", "--", *names]
     done = subprocess.run(command, capture_output=True, encoding="utf-8")
     if done.returncode:
@@ -44,12 +52,21 @@ def describe_plots(names: list[str]) -> dict[str, list[dict[str, Any]]]:
 
 
 def write_page(plots: dict[str, list[dict[str, Any]]]) -> str:
-    """An HTML page of all plots, each with its name as its title."""
+    """An HTML page of all plots, each with its name as its title.
+
+    Raises:
+        UserError: a plot can't be drawn.
+    """
     parts = [HEAD]
     for name, charts in plots.items():
         for chart in charts:
             if chart["type"] == "vega":
-                parts.append(f"<p>{vl_convert.vegalite_to_svg(chart['content'], allowed_base_urls=[])}</p>")
+                try:
+                    drawn = vl_convert.vegalite_to_svg(chart["content"], allowed_base_urls=[])
+                except ValueError as error:
+                    why = "".join(str(error).splitlines()[:2])
+                    raise UserError(f"the plot {name} can't be drawn by its template: {why}") from None
+                parts.append(f"<p>{drawn}</p>")
             else:
                 parts.append(f"<p>{html.escape(name)} isn't drawn here, since it's no chart.</p>")
     return "\n".join(parts) + "\n"

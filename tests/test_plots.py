@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.conftest import ROOT, check, run
 
@@ -60,6 +61,28 @@ def test_the_page_shows_hostile_names_and_runs_and_loads_nothing(tmp_path: Path)
         "http://www.w3.org/2000/svg",
         "http://www.w3.org/1999/xlink",
     }
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("dvc.yaml", "stages: [", "'dvc.yaml', YAML file structure is corrupted"),
+        ("dvc.yaml", "stages: {train: 1}", "dvc.yaml' validation failed"),
+        (
+            ".dvc/plots/bar_horizontal_sorted.json",
+            '{"mark": "no such mark", "data": {"values": "<DVC_METRIC_DATA>"}, "encoding": 3}',
+            "can't be drawn by its template",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_plot_is_a_line(tmp_path: Path, file: str, content: str, said: str):
+    folder = project(tmp_path, title="a", feature="b")
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text(content)
+    done = run(sys.executable, "-m", "src.plots", cwd=folder, PYTHONPATH=str(ROOT))
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert said in line
 
 
 def test_where_there_is_nothing_to_draw_it_says_so_in_a_line(tmp_path: Path):

@@ -20,7 +20,7 @@ from src.core.errors import one_line
 from src.core.git import require_own_repository
 from src.core.scores import BASELINES, CONSTANT_ACTIONS
 from src.review.gate import WORDS, Rule, judge_change
-from src.review.lock import Verdict, doubts, verify
+from src.review.lock import NOT_MADE, Verdict, doubts, verify
 from src.review.pipeline import read_stages
 from src.review.report import write_report
 from src.review.reproduce import reproduce
@@ -34,14 +34,14 @@ CHECKOUT = "`dvc checkout` brings this commit's"
 def print_scores(results: Results) -> None:
     """Each metric on a line: the model's score and interval, then those of the baselines and the constant actions."""
     baselines = [name for name in (*BASELINES, *CONSTANT_ACTIONS) if name in results.scores]
-    width = 12 if len(baselines) <= len(BASELINES) else 8  # a terminal has 80 columns
-    header = f"{'on valid':<19}{'model':>8}  {'95 % interval':<19}" + "".join(f"{name:>{width}}" for name in baselines)
+    width = 11 if len(baselines) <= len(BASELINES) else 7  # a terminal has 80 columns
+    header = f"{'on valid':<19}{'model':>8}  {'95 % interval':<19}" + "".join(f" {name:>{width}}" for name in baselines)
     print(one_line(header))
     for metric, score in results.scores["model"].items():
         numbers = [_number(score[key]) for key in ("score", "low", "high")]
         others = [results.scores[name].get(metric) for name in baselines]
         interval = f"{numbers[1]} to {numbers[2]}"
-        shown = "".join(f"{_number(other['score']) if other else '':>{width}}" for other in others)
+        shown = "".join(f" {_number(other['score']) if other else '':>{width}}" for other in others)
         print(one_line(f"{metric:<19}{numbers[0]:>8}  {interval:<19}{shown}".rstrip()))
     if results.decision and (warning := calibration_warning(results.decision)):
         print("", *warning, sep="\n")
@@ -55,7 +55,12 @@ def print_gate(base: Revision | None, no_base: str = NO_BASE) -> bool:
     """Each rule on a line; returns whether none fails. `no_base` says why there is no base."""
     judgement = judge_change(read_sides(FOLDER, base, no_base))
     if doubt := doubts(FOLDER):
-        advice = CHECKOUT if doubt.word == "data of another commit" else "`dvc repro` brings the results in line"
+        reasons = {reason for found in doubt.found.values() for reason in found}
+        advice = "`dvc repro` brings the results in line"
+        if doubt.word == "data of another commit":
+            advice = CHECKOUT
+        elif reasons == {NOT_MADE}:
+            advice = NOT_MADE
         print(one_line(f"FAIL  {doubt.word}: {', '.join(doubt.found)}; {advice}"))
         return False
     for note in judgement.notes:

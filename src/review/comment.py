@@ -41,10 +41,11 @@ OUTCOMES = {
 
 JOINER = "\u2060"  # a character without width, which keeps the two beside it from meaning something together
 # The report's own constructs that hold such characters: the head of a patch's hunk, the colours of a chart, folds.
-KEPT = r"""
-    ^```mermaid(?=\n(?:%%\{init[^\n]*\n)?xychart-beta$)
+COLOURS = r"""%%\{init:\ \{"themeVariables":\ \{"xyChart":\ \{"plotColorPalette":\ "[\#0-9a-f,\ ]*"\}\}\}\}%%"""
+KEPT = rf"""
+    ^```mermaid(?=\n{COLOURS}\nxychart-beta$)
   | ^@@\ -\d+(,\d+)?\ \+\d+(,\d+)?\ @@(?=\ |$)
-  | ^%%\{init:\ \{"themeVariables":\ \{"xyChart":\ \{"plotColorPalette":\ "\#[0-9a-f]{6}(,\ \#[0-9a-f]{6})*"\}\}\}\}%%$
+  | ^{COLOURS}$
   | </?(details|summary)>
 """
 # Each of these is followed by a joiner. That works wherever Markdown takes the text for code, too, so that nothing
@@ -60,7 +61,7 @@ BROKEN = r"""
   | /(?=[/\\])                 # an address that GitHub makes a link
   | www(?=\.)                  # the same
   | \#(?=\d)                   # an issue: #1, owner/repository#1
-  | gh(?=-\d)                  # the same: GH-1
+  | gh(?=\\?-\d)               # the same: GH-1
 """
 MEANINGFUL = re.compile(rf"(?P<kept>{KEPT})|{BROKEN}", re.MULTILINE | re.IGNORECASE | re.VERBOSE)
 PATCH = re.compile(r"(`{3,})diff\n")  # the line that begins one

@@ -229,14 +229,14 @@ def _baseline(gate: Gate, name: Baseline, here: Results, base: Results | None) -
     """The model must be better than a baseline beyond noise: on the gate's metric, or by what its decisions cost."""
     ahead = _lead(gate, name, here)
     holds = None if math.isinf(ahead.low) else ahead.low > 0  # None: too few units to know the noise
-    called = "best constant action" if name == "best_constant_action" else f"baseline {name}"
-    rule = Rule(f"better than the {called}", holds, _interval(ahead))
+    rule = Rule(f"better than the baseline {name}", holds, _interval(ahead))
     metric: str = gate.metric
     if name == "best_constant_action":
         metric = "cost"
         if here.decision is None:
-            return rule._replace(found="no score: problem.costs in params.yaml says no costs")
-        rule = rule._replace(found=f"{rule.found} {here.decision.best_constant_action} acting")
+            no_costs = "no score: problem.costs in params.yaml says no costs"
+            return Rule("better than the constant actions", holds, no_costs)
+        rule = rule._replace(rule=f"better than {here.decision.best_constant_action} acting")
     if base is not None and _baseline(gate, name, base, None).holds is False and not math.isnan(ahead.value):
         rule = _also_fails_on_base(rule, _verdict(gate, here, base, metric))
     return rule

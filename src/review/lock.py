@@ -24,6 +24,7 @@ from src.review.results import FILES, Revision
 
 ROUNDING = 5e-4  # README: on other systems the scores agree to about four digits
 MOST = 5  # places named in a file that differs
+NOT_MADE = "no stage in dvc.yaml makes it: delete it"
 
 Word = Literal[
     "reproduced",
@@ -72,8 +73,7 @@ def doubts(revision: Revision) -> Verdict | None:
         UserError: its dvc.yaml, dvc.lock or params.yaml can't be read.
     """
     found = read_pipeline(revision)
-    changed = {path for paths in found.stale.values() for path in paths}
-    if changed and changed <= set(found.of_another_commit):
+    if found.of_another_commit:  # whatever else there is: `dvc repro` would take them for new data
         return Verdict("data of another commit", {path: [] for path in found.of_another_commit})
     if found.changed:
         return Verdict("stale", found.stale)
@@ -92,7 +92,7 @@ def _edited(revision: Revision, pipeline: Pipeline) -> dict[str, list[str]]:
     made = {path for stage in pipeline.stages.values() for path in stage.outs}
     for path in revision.files("metrics"):
         if not _is_made(path, made):
-            found[f"metrics: {path}"] = ["no stage in dvc.yaml makes it: delete it"]
+            found[f"metrics: {path}"] = [NOT_MADE]
     for name in FILES:
         if f"metrics/{name}" not in made:
             found[f"metrics: metrics/{name}"] = ["no stage in dvc.yaml makes it, and the review needs it"]
@@ -107,7 +107,7 @@ def verify(committed: Revision, folder: Path = Path()) -> Verdict:
     """
     if committed.read("dvc.lock") is None:
         raise UserError("dvc.lock: not in the commit; `dvc repro`, `git add --all` and `git commit` bring it in")
-    if (doubt := doubts(committed)) and doubt.word == "stale":
+    if (doubt := doubts(committed)) and doubt.word in ("stale", "data of another commit"):
         return doubt
     file = folder / "dvc.lock"
     if not file.is_file():

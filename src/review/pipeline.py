@@ -7,7 +7,7 @@ project's own dvc.yaml is asked. Another dvc.yaml in a subfolder has commands of
 import copy
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -29,7 +29,7 @@ from dvc_objects.errors import ObjectFormatError
 from src.core.errors import UserError
 from src.core.git import git
 from src.core.limits import MOST_BYTES, check_yaml
-from src.core.params import local_path
+from src.core.params import local_path, read_yaml_text
 from src.review.results import Revision, flattened
 
 FILE = "dvc.yaml"
@@ -102,9 +102,9 @@ def require_local_source(params: dict[str, Any], name: str) -> None:
     Raises:
         UserError: it lies elsewhere.
     """
-    source = flattened(params).get("data.source")
+    data = params.get("data")
     try:
-        local_path(str(source))
+        local_path(str(data.get("source") if isinstance(data, dict) else None))
     except ValueError as error:
         raise UserError(f"{name}: data.source: {error}") from None
 
@@ -112,19 +112,54 @@ def require_local_source(params: dict[str, Any], name: str) -> None:
 def check_files(folder: Path, where: str = "") -> None:
     """Check the files that DVC is about to parse, before they could keep it busy without end or crash it.
 
+    These are each dvc.yaml with its dvc.lock, .dvc files, and what a dvc.yaml names as variables or parameters.
+
     Raises:
         UserError: one is too large or deep, or holds a tag; `where` comes before its name.
     """
+    files: list[Path] = []
     for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for file in (Path(parent) / name for name in names):
-            parsed = file.name in (FILE, "dvc.lock") or file.suffix == ".dvc" or file == folder / "params.yaml"
-            if parsed and file.is_file():
-                name = f"{where}{file.relative_to(folder)}"
-                if file.stat().st_size > MOST_BYTES:
-                    raise UserError(f"{name}: larger than {MOST_BYTES:,} bytes; no file of this project is")
-                with suppress(yaml.YAMLError):  # DVC says where
-                    check_yaml(file.read_text(encoding="utf-8", errors="replace"), name)
+        folders[:] = [name for name in folders if name not in (".git", ".dvc", ".venv")]
+        files += [file for file in (Path(parent) / name for name in names) if file.is_file()]
+    parsed = {"dvc.lock", "params.yaml"}
+    for file in (file for file in files if file.name == FILE):
+        parsed |= _named_files(_checked(file, where, folder))
+    for file in files:
+        if file.name in parsed or file.suffix == ".dvc":
+            _checked(file, where, folder)
+
+
+def _checked(file: Path, where: str, folder: Path) -> str:
+    """The text of a YAML file, which is neither too large nor too deep."""
+    name = f"{where}{file.relative_to(folder)}"
+    if file.stat().st_size > MOST_BYTES:
+        raise UserError(f"{name}: larger than {MOST_BYTES:,} bytes; no file of this project is")
+    text = file.read_text(encoding="utf-8", errors="replace")
+    with suppress(yaml.YAMLError):  # DVC says where
+        check_yaml(text, name)
+    return text
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _named_files(pipeline: str) -> set[str]:
+    """The names, without their folders, of the files that a dvc.yaml takes variables and parameters from."""
+    found: set[str] = set()
+    content: list[Any] = []
+    with suppress(UserError):  # DVC says where
+        content.append(read_yaml_text(pipeline, FILE))
+    while content:
+        item = content.pop()
+        if isinstance(item, dict):
+            content += item.values()
+            named = [*_listed(item.get("vars")), *_listed(item.get("params"))]
+            for name in (name for one in named for name in (one if isinstance(one, dict) else [one])):
+                found.add(Path(str(name).partition(":")[0]).name)
+        elif isinstance(item, list):
+            content += item
+    return found
 
 
 @cache
@@ -221,6 +256,7 @@ def _inspected(folder: Path, config: dict[str, Any] | None = None, where: str = 
                 raise error
 
         repo.stage_collection_error_handler = skip_other_pipelines
+        _require_local_dependencies(repo.index.stages, where)
         repo.reproduce(targets=[str(file)], repro_fn=look)
     return found
 
@@ -295,6 +331,21 @@ def _changed_outs(stage: DvcStage) -> list[str]:
     return found
 
 
+def _require_local_dependencies(stages: Iterable[DvcStage], where: str = "") -> None:
+    """Check that no stage that DVC would ask depends on what isn't a file here, since DVC would connect to it.
+
+    Raises:
+        UserError: one does; `where` comes before its name.
+    """
+    for stage in stages:
+        for dep in [] if stage.frozen else stage.deps:
+            if dep.fs.protocol != "local":
+                raise UserError(
+                    f"{where}{_name(stage)}: depends on {dep}, which isn't a file of the project: "
+                    "`dvc import-url` brings it in, and keeps its address"
+                )
+
+
 def _is_of_another_commit(out: Output) -> bool:
     """Whether an output is here with another content than recorded, one that DVC's cache holds, too."""
     if not (out.use_cache and out.hash_info and out.exists and out.changed_checksum()):
@@ -312,6 +363,7 @@ def read_inputs() -> dict[str, str]:
     """
     with opened() as repo:
         stages = own_stages(repo)
+        _require_local_dependencies(stages)
         outs = [out.fs_path for stage in stages for out in stage.outs]
         content: dict[str, list[str]] = {FILE: [Path(FILE).read_text(encoding="utf-8")]}
         for stage in stages:

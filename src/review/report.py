@@ -235,7 +235,9 @@ def notes(change: Change) -> list[str]:
         found += [told] if inputs else []
     tip = here.commit or "HEAD"
     fork = git_or_none("merge-base", str(base.commit), tip)
-    if fork is None:
+    if fork is None and git("rev-parse", "--is-shallow-repository") == "true":
+        found.append("The clone is too shallow to hold their common history; `git fetch --unshallow` brings it.")
+    elif fork is None:
         found.append("The two have no common history.")
     elif fork != base.commit:
         behind = int(git("rev-list", "--count", f"{tip}..{base.commit}"))
@@ -559,14 +561,14 @@ def interval_of(score: dict[str, float | None]) -> str:
 
 def ends_of(difference: noise.Difference) -> str:
     """A difference's 95 % interval, or that there is none."""
-    if math.isinf(difference.low):
-        return "no interval: too few rows"
+    if not math.isfinite(difference.low):
+        return "no interval: too few rows" if math.isinf(difference.low) else "no interval"
     return f"{signed(difference.low)} to {signed(difference.high)}"
 
 
 def signed(value: float) -> str:
     """A difference with two digits and its sign."""
-    return f"{value:+.2g}"
+    return "no score" if math.isnan(value) else f"{value:+.2g}"
 
 
 def counted(count: int, word: str) -> str:

@@ -222,7 +222,7 @@ def calibration_warning(decision: Decision) -> list[str]:
         low, high = max(0.0, near.observed - near.margin), min(1.0, near.observed + near.margin)
         lines.append(
             f"{near.rows:,} rows: mean prediction {near.predicted:.3f}, "
-            f"observed rate {near.observed:.3f} ({low:.3f} to {high:.3f})."
+            f"observed rate {near.observed:.3f} (99 %: {low:.3f} to {high:.3f})."
         )
     return lines
 

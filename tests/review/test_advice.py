@@ -181,12 +181,13 @@ def workflows_commands() -> str:
 
 # Advice that other tests follow, or that depends on what isn't here.
 ELSEWHERE = {
+    "dvc import-url": "tests/review/test_pipeline.py",
     "dvc push": "tests/template/test_remotes.py",
     "dvc add": "names the command that failed",
     "dvc {}": "names the command that failed",
     "git {}": "names the command that failed",
     "git restore dvc.yaml": "brings back a committed file",
-    "git rm -r --cached {}": "tests/adopt/test_adopt.py",
+    "git rm -r --cached -- {}": "tests/adopt/test_adopt.py",
     "make push": "tests/template/test_remotes.py",
     "python -m src.adopt": "tests/adopt/test_adopt.py",
     "dvc exp list --all": "shows names",

@@ -55,6 +55,8 @@ HOSTILE = [
     "owner/repo#1",
     "**owner/repo**\\#1",
     "GH-1",
+    "GH\\-1",
+    '```mermaid\n%%{init: {"themeCSS": "x"}}%%\nxychart-beta\n```',
     "/deploy",
     "//deploy",
     "> \u00a0/deploy",
@@ -69,8 +71,9 @@ HOSTILE = [
     "a\rb",
 ]
 ACTS = re.compile(
-    r"@\w|#\d|&[#a-z]|\][(\[:]|//|/\\|www\.|gh-\d|<(?!/?(details|summary)>)[a-z/!?]|^(?:[\s>*+-]|\d+[.)])*/|\\href"
-    r"|(`{3}|~{3})[^\S\n]*(mermaid(?!\n(%%\{init.*\n)?xychart-beta$)|geojson|math)|[\x00-\x08\x0b-\x1f\u202a-\u202e]",
+    r"@\w|#\d|&[#a-z]|\][(\[:]|//|/\\|www\.|gh\\?-\d|<(?!/?(details|summary)>)[a-z/!?]|^(?:[\s>*+-]|\d+[.)])*/|\\href"
+    r"|(`{3}|~{3})[^\S\n]*(mermaid(?!\n%%\{init: \{\"themeVariables.*\nxychart-beta$)|geojson|math)"
+    r"|[\x00-\x08\x0b-\x1f\u202a-\u202e]",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -73,6 +73,9 @@ def test_the_folder_may_hold_the_data_of_another_commit(copy_of, wine: Path):
     report = (project / "report.md").read_text()
     assert report.startswith("## Not comparable: the folder holds data of another commit\n")
     assert "`dvc checkout` brings this commit's." in report
+    change_params(project, evaluate={"resamples": 101})
+    assert run(sys.executable, "-m", "src.review", "gate", cwd=project).stdout == f"FAIL  {said}", "first of all"
+    check("git", "restore", "params.yaml", cwd=project)
     check("dvc", "checkout", cwd=project)
     assert lock(project).returncode == 0
     with (project / "data/split/train.parquet").open("ab") as file:

@@ -24,6 +24,7 @@ from tests.calibrate import (
     shared_chance,
     sliced,
     telling_changes,
+    too_low,
     trials,
 )
 
@@ -56,6 +57,20 @@ def test_a_verdict_follows_from_the_interval_of_the_gain(low: float, high: float
 def test_what_has_no_score_or_is_not_to_be_judged_gets_no_verdict():
     assert verdict(Difference(math.nan, math.nan, math.nan, paired=True), "roc_auc", 0) == "no score"
     assert verdict(Difference(0.1, 0.05, 0.15, paired=True), "calibration_error", 0) == "not judged"
+
+
+@pytest.mark.parametrize(
+    ("trials", "counted", "fails"),
+    [("1,000", "91.3", True), ("1,000", "91.5", False), ("200", "89.3", True), ("200", "89.5", False)],
+)
+def test_calibrate_fails_where_an_interval_holds_the_truth_less_often_than_promised(
+    trials: str, counted: str, fails: bool
+):
+    """93 of 100, less two standard errors of so many trials."""
+    line = ["linear", "held back", "roc_auc", "+0.00001", trials, "", counted, "99"]
+    assert too_low([line]) == ([line] if fails else [])
+    line[2] = "calibration_error"  # which isn't judged
+    assert too_low([line]) == []
 
 
 def of_slices(draws: np.ndarray, freedom: float) -> list[Compared]:

@@ -3,8 +3,11 @@
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -320,3 +323,30 @@ def test_nothing_is_left_behind(tmp_path: Path):
         stale(Revision.of("HEAD"))
     assert (project / ".git/index").read_bytes() == index
     assert len(check("git", "worktree", "list", cwd=project).splitlines()) == 1
+
+
+class Served(SimpleHTTPRequestHandler):
+    """Serves a folder, and counts what is asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # the library's name
+        self.asked.append(format % arguments)
+
+
+def test_what_was_imported_from_elsewhere_is_not_asked_for_again(tmp_path: Path):
+    """The advice for a dependency on an address: `dvc import-url`."""
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served/a.in").write_text("1")
+    project = new_project(tmp_path / "project", TWO, **{"a.in": "1"})
+    check("git", "rm", "--quiet", "a.in", cwd=project)
+    commit(project)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Served, directory=str(tmp_path / "served"))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        check("dvc", "import-url", f"http://127.0.0.1:{server.server_port}/a.in", cwd=project)
+        commit(project)
+        Served.asked.clear()
+        with inside(project):
+            assert stale(FOLDER) == stale(Revision.of("HEAD")) == {}
+        server.shutdown()
+    assert Served.asked == []

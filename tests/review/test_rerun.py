@@ -290,6 +290,8 @@ def test_any_cache_will_do(tmp_path: Path, arrange: Callable[[Path], None], monk
         ("dvc.yaml", "references multiply what they refer to"),
         ("dvc.lock", "references multiply what they refer to"),
         ("data/source/more.dvc", "references multiply what they refer to"),
+        ("other/params.yaml", "references multiply what they refer to"),
+        ("other/.hidden/bomb", "references multiply what they refer to"),
         ("params.yaml", "the tag tag:yaml.org,2002:bool"),
     ],
 )
@@ -297,6 +299,9 @@ def test_files_that_would_keep_a_parser_busy_are_refused_before_dvc_reads_them(
     copy_of, wine: Path, command: str, name: str, said: str
 ):
     project = copy_of(wine)
+    (project / name).parent.mkdir(parents=True, exist_ok=True)
+    if name.startswith("other"):
+        (project / "other/dvc.yaml").write_text("vars: [.hidden/bomb]\nstages: {}\n")
     (project / name).write_text(f"{LAUGHS}" if "references" in said else "data: {source: !!bool x}\n")
     commit(project)
     done = run(sys.executable, "-m", "src.review", command, cwd=project)
@@ -307,15 +312,32 @@ def test_files_that_would_keep_a_parser_busy_are_refused_before_dvc_reads_them(
 
 
 @pytest.mark.parametrize("command", ["lock", "repro", "report", "gate"])
-def test_nothing_follows_a_source_elsewhere(copy_of, wine: Path, command: str):
+@pytest.mark.parametrize("twice", [False, True])
+def test_nothing_follows_a_source_elsewhere(copy_of, wine: Path, command: str, twice: bool):
     project = copy_of(wine)
     edit(project / "params.yaml", "data/source/wine.csv", "https://127.0.0.1:9/wine.csv")
+    if twice:  # a key that looks like the nested one
+        (project / "params.yaml").open("a").write("data.source: data/source/wine.csv\n")
     commit(project)
     done = run(sys.executable, "-m", "src.review", command, cwd=project)
     assert done.returncode == 1
-    assert "params.yaml: data.source: must be a path relative to the project" in done.stdout + done.stderr
+    said = "unknown key" if twice and command == "gate" else "must be a path relative to the project"
+    assert f"params.yaml: data.source: {said}" in done.stdout + done.stderr
     assert len((done.stdout + done.stderr).splitlines()) == 1
     assert "127.0.0.1" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("command", ["lock", "repro", "report", "gate"])
+def test_nothing_follows_a_dependency_elsewhere(copy_of, wine: Path, command: str):
+    project = copy_of(wine)
+    edit(
+        project / "dvc.yaml", "      - data/schema.yaml\n", "      - data/schema.yaml\n      - https://127.0.0.1:9/a\n"
+    )
+    commit(project)
+    done = run(sys.executable, "-m", "src.review", command, cwd=project)
+    assert done.returncode == 1
+    [line] = (done.stdout + done.stderr).splitlines()
+    assert "validate: depends on https://127.0.0.1:9/a, which isn't a file of the project" in line
 
 
 def test_a_source_elsewhere_is_refused_before_dvc_could_fetch_it(tmp_path: Path):
