@@ -384,9 +384,9 @@ def data_changed(change: Change) -> str:
             drawn = [code(changes.bars(shares, highest)) for shares in (one.base, one.here)]
             rows.append((code(one.column), f"{one.distance:.3f}", f"{one.by_luck:.3f}", *drawn))
         parts.append(
-            f"{counted(len(moved), 'column')} moved further than luck would move them. The distance is the share of "
-            "rows that would have to lie elsewhere for both sides to be alike.\n\n"
-            + table(["column", "distance:", "by luck:", "base", "here"], rows)
+            f"{counted(len(moved), 'column')} moved further than sampling explains. The distance is the share of "
+            "rows that must change for the two distributions to be equal.\n\n"
+            + table(["column", "distance:", "by sampling:", "base", "here"], rows)
         )
     return "### Data\n\n" + "\n\n".join(parts)
 

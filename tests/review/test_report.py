@@ -118,7 +118,7 @@ def test_data_and_slices_that_moved_are_shown(copy_of, wine: Path, worse: Path, 
     assert headings(text) == ["Metrics", "Gate", "What changed", "Data", "For whom", "See it yourself"]
     assert "178 rows → 178: 0 added, 0 removed, 0 with other values, 0 moved between train, valid and test." in text
     assert "| `added` |  | `number` |" in text
-    assert "1 column moved further than luck would move them." in text
+    assert "1 column moved further than sampling explains." in text
     assert "| `flavanoids` | 0.500 |" in text
     assert "3 slices compared" in text
     assert "**worse** |" in text.split("### For whom")[1]
