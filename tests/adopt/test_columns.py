@@ -35,3 +35,12 @@ def test_a_mark_that_some_rows_have_is_a_feature():
     table = noise(1, 60).assign(mark=["x", None] * 30, same="x")
     constant = [line for line in warned(table) if "the same value" in line]
     assert constant == ["same: has the same value in each row: --drop same"]
+
+
+def test_a_total_makes_no_other_column_suspicious():
+    """Its row alone has another region, and so much of the target that the region would explain all of it."""
+    table = noise(1, 60).assign(region=["a", "b"] * 30)
+    table.loc[60] = [table["x0"].sum(), 5, 5, table["y"].sum(), "Total"]
+    lines = list(warned(table))
+    assert any("row 61 looks like a total" in line for line in lines)
+    assert not any("explains" in line for line in lines)
