@@ -41,7 +41,7 @@ from threadpoolctl import threadpool_limits
 from src.core.decisions import check_threshold
 from src.core.examples import Kind, Target
 from src.core.params import UNJUDGED, Costs, Data
-from src.core.resamples import Draws, bootstrap, bootstrap_slices, half
+from src.core.resamples import Draws, bootstrap, bootstrap_slices, half, pools
 from src.core.scores import Array, draws_table, metrics_of, score_draws
 from src.review.changes import drift
 from src.review.noise import Slice, compare, compare_slices, verdict
@@ -177,7 +177,7 @@ def resamples(
     table = pd.DataFrame({"id": range(rows), "unit": unit_of_rows(case, rows, count)})
     table.attrs["block"] = "day" if units == "days" else None
     whole = bootstrap(table, case.data, draws)
-    return whole, bootstrap_slices(table, case.data, slices_of_rows(rows), whole) if sliced else {}
+    return whole, bootstrap_slices(pools(table, case.data), slices_of_rows(rows), whole) if sliced else {}
 
 
 def scores(case: Case, truth: NDArray[Any], guess: Array, weights: NDArray[np.integer] | None = None) -> pd.DataFrame:
@@ -438,6 +438,11 @@ def calibrated(case: Case, rows: int, shape: tuple[float, float], *seed: int) ->
     return norm.cdf(decides) < likely, likely
 
 
+def drawn_from(rows: int, groups: int) -> str:
+    """So many rows, in groups or alone, as a line names them."""
+    return f"{rows:,} rows in {groups} groups" if groups else f"{rows:,} rows alone"
+
+
 def single() -> tuple[list[str], Lines]:
     """In how many of 100 trials the interval of a single score holds the score of very many rows."""
     metrics = {name: metrics_of("two classes", None)[name] for name in ("roc_auc", "log_loss", "brier")}
@@ -464,9 +469,8 @@ def single() -> tuple[list[str], Lines]:
             for name, metric in metrics.items():
                 found = interval(point[name], resampled.loc[name], drawn.units, metric)
                 held[name] += found["low"] <= expected[name] <= found["high"]
-        together = f"{rows:,} rows in {count} groups" if count else f"{rows:,} rows alone"
         lines += [
-            [together, name, f"{expected[name]:.3f}", f"{TRIALS:,}", f"{100 * each / TRIALS:.3g}"]
+            [drawn_from(rows, count), name, f"{expected[name]:.3f}", f"{TRIALS:,}", f"{100 * each / TRIALS:.3g}"]
             for name, each in held.items()
         ]
     return ["rows", "metric", "true score:", "trials:", "of 100:"], lines
@@ -478,7 +482,7 @@ def threshold() -> tuple[list[str], Lines]:
     for count, rows in ((0, 300), (0, 1_000), (0, 5_000), (8, 5_000), (30, 5_000)):
         case = Case("two classes", Way(linear("two classes")), {}, (), (rows,), "groups" if count else "rows", count)
         drawn, _ = resamples(case.units, rows, count, RESAMPLES, sliced=False)
-        line = [f"{rows:,} rows in {count} groups" if count else f"{rows:,} rows alone", f"{TRIALS:,}"]
+        line = [drawn_from(rows, count), f"{TRIALS:,}"]
         for limit, off in ((0.1, 0), (0.25, 0), (0.5, 0), (0.25, 0.08)):
             distrusted = 0
             for number in range(TRIALS):

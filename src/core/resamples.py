@@ -119,7 +119,7 @@ def bootstrap(table: pd.DataFrame, data: Data, draws: int) -> Draws:
 
 
 def bootstrap_slices(
-    table: pd.DataFrame, data: Data, slices: Mapping[tuple[str, str], NDArray[np.bool_]], whole: Draws
+    whole_pools: Codes, slices: Mapping[tuple[str, str], NDArray[np.bool_]], whole: Draws
 ) -> dict[tuple[str, str], Draws]:
     """Resamples of the rows of each slice.
 
@@ -130,12 +130,11 @@ def bootstrap_slices(
     slice in a group, leaves no fewer.
 
     Args:
-        table: the rows that the whole was drawn from.
-        data: which columns hold the group, the time and the id.
+        whole_pools: the pool of each row, as `pools` gives it: what the whole was drawn from.
         slices: whether each row is in the slice, by the slice's column and value; the largest come first.
         whole: the resamples of the whole.
     """
-    pieces = whole_pools = pools(table, data)
+    pieces = whole_pools
     found = {}
     for name, rows in slices.items():
         finer = np.unique(2 * pieces + rows, return_inverse=True)[1]

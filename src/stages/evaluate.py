@@ -111,8 +111,9 @@ def score_all(params: Params, valid: pd.DataFrame, models: dict[str, Any], refit
     guesses = {name: target.predict(model, valid[names]) for name, model in models.items()}
     every = np.ones(len(valid), dtype=np.int64)
     resampled = bootstrap(valid, data, params.evaluate.resamples)
-    cut = slices(valid, params.evaluate.slices, pools(valid, data))
-    resampled_slices = bootstrap_slices(valid, data, cut, resampled)
+    whole_pools = pools(valid, data)
+    cut = slices(valid, params.evaluate.slices, whole_pools)
+    resampled_slices = bootstrap_slices(whole_pools, cut, resampled)
 
     scored = {name: (metrics, guess) for name, guess in guesses.items()}
     decision = None

@@ -181,8 +181,8 @@ def refits(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Tar
         print(f"refit {draw + 1} of {params.train.refits}, on half of the rows", flush=True)
         drawn = half(train, data, draw)
         rows = train[drawn.rows]
-        target_values, part = labels(rows[data.target]), "a random half of train"
-        model = fit(params, rows[names], target_values, params.train.seed + draw, part)
+        seed, part = params.train.seed + draw, "a random half of train"
+        model = fit(params, rows[names], labels(rows[data.target]), seed, part)
         guess = target.predict(model, valid[names]).reshape(len(valid), -1)
         columns |= {f"{draw}.{code}": pd.Series(significant(values)) for code, values in enumerate(guess.T)}
     found = pd.DataFrame(columns)

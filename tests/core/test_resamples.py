@@ -126,7 +126,7 @@ def told_of(table: pd.DataFrame, columns: list[str]) -> np.ndarray:
     """The projection onto what follows from all that is written: each slice's sum, and the sums of all draws."""
     cut, whole = slices(table, columns, pools(table, GROUPED)), bootstrap(table, GROUPED, 200)
     lines = [np.ones((1, len(table))), whole.weights]
-    for name, draws in bootstrap_slices(table, GROUPED, cut, whole).items():
+    for name, draws in bootstrap_slices(pools(table, GROUPED), cut, whole).items():
         weights = np.zeros((200, len(table)))
         weights[:, cut[name]] = draws.weights
         lines += [weights, cut[name][None, :]]
@@ -158,7 +158,7 @@ def test_the_scores_of_slices_cannot_be_solved_for_a_few_rows_either():
     slices = {("carrier", name): carrier == name for name in ("big", "middle", "small")}
     for data in (DATA, GROUPED):
         whole = bootstrap(table, data, 200)
-        parts = bootstrap_slices(table, data, slices, whole)
+        parts = bootstrap_slices(pools(table, data), slices, whole)
         lines = [whole.weights]
         for name, rows in slices.items():
             line = np.zeros((200, 900), dtype=np.int16)
@@ -176,7 +176,7 @@ def test_a_slice_is_drawn_with_the_whole_where_that_gives_nothing_away():
     table = pd.DataFrame({"id": range(800), "day": np.arange(800) // 40, "half": np.arange(800) % 2, "y": 0})
     slices = {("half", "0"): table["half"].to_numpy() == 0, ("few", "1"): np.arange(800) % 8 == 0}
     whole = bootstrap(table, GROUPED, 9)
-    parts = bootstrap_slices(table, GROUPED, slices, whole)
+    parts = bootstrap_slices(pools(table, GROUPED), slices, whole)
     assert (parts["half", "0"].units, parts["few", "1"].units) == (20, 10), "5 rows a day: pools of two days"
     np.testing.assert_array_equal(parts["half", "0"].weights, whole.weights[:, slices["half", "0"]])
     days = table.loc[slices["few", "1"], "day"]
