@@ -112,12 +112,18 @@ def main() -> None:
         prog="python -m src.review", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=["scores", "gate", "report", "repro", "rerun", "lock", "reproduce"])
-    parser.add_argument("--base", metavar="REV", help="for gate and report: what the change is to be merged into")
-    parser.add_argument("--head", metavar="REV", help="for report: the change, if it isn't the folder")
+    parser.add_argument(
+        "--base", metavar="REV", action="append", help="for gate and report: what the change is to be merged into"
+    )
+    parser.add_argument("--head", metavar="REV", action="append", help="for report: the change, if it isn't the folder")
     arguments = parser.parse_args()
     for option, takers in (("base", ("gate", "report")), ("head", ("report",))):
-        if getattr(arguments, option) is not None and arguments.what not in takers:
+        given = getattr(arguments, option) or [None]
+        if len(given) > 1:
+            parser.error(f"--{option}: given twice; it takes one commit")
+        if given != [None] and arguments.what not in takers:
             parser.error(f"--{option} is for {' and '.join(takers)}")
+        setattr(arguments, option, given[0])
     if arguments.what == "repro":
         if not repro():
             sys.exit(1)

@@ -433,6 +433,12 @@ def test_an_option_that_a_command_does_not_take_is_refused(wine: Path, words: tu
     assert f"{words[1]} is for" in done.stderr
 
 
+def test_a_second_base_is_refused_not_ignored(wine: Path):
+    done = run(sys.executable, "-m", "src.review", "gate", "--base", "HEAD", "--base", "HEAD~1", cwd=wine)
+    assert done.returncode == 2
+    assert "--base: given twice" in done.stderr
+
+
 def test_a_pull_request_is_judged_by_the_gate_of_its_base(copy_of, wine: Path):
     project = copy_of(wine)
     change_params(project, gate={"floor": 9})
