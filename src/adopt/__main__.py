@@ -83,6 +83,15 @@ def sign(text: str) -> str:
     return text
 
 
+def encoding(text: str) -> str:
+    """An encoding of text that Python has."""
+    try:
+        "".encode(text)
+    except LookupError:
+        raise argparse.ArgumentTypeError(f"{text}: not an encoding of Python's, such as utf-8 or cp1252") from None
+    return text
+
+
 def count(text: str) -> int:
     """How many lines are left out."""
     if not text.isdecimal():
@@ -125,6 +134,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     )
     cells.add_argument("--missing", metavar="VALUE", help="stands for no value; may be repeated", **repeated)
     cells.add_argument("--strip", action="store_true", help="remove blanks around names and texts")
+    told = "of text files, by Python's name for it, such as cp1250"
+    cells.add_argument("--encoding", metavar="NAME", type=encoding, action=Once, help=told)
     lines: dict[str, Any] = {"metavar": "N", "type": count, "action": Once}
     cells.add_argument("--skip-rows", help="lines above the header", **lines)
     cells.add_argument("--skip-footer", help="lines at the end, such as totals", **lines)
@@ -140,8 +151,8 @@ def told(new: Plan, given: Path) -> Iterator[str]:
     if types:
         more = f", and {len(types) - MOST_TYPES} more" if len(types) > MOST_TYPES else ""
         yield f"read: {', '.join(types[:MOST_TYPES])}{more}"
-    if not new.data.read.get("encoding", "utf-8").startswith("utf-"):
-        yield "warning: the encoding is a guess; where letters look wrong, correct data.read.encoding in params.yaml"
+    if new.guessed:
+        yield f"warning: the encoding {new.guessed} is a guess; where letters look wrong, name another: --encoding NAME"
     yield ""
     found = list(columns.described(new.raw.iloc[:, :MOST_SHOWN], new.data))
     width = min(30, max(len(one_line(column.name)) for column in found))
@@ -173,7 +184,9 @@ def told(new: Plan, given: Path) -> Iterator[str]:
         yield f"warning: given last time, but not now: {', '.join(new.forgotten)}"
     for name in new.gone:
         yield f"warning: {name}: gone from the table, and row ids were made from it: each row gets another id"
-    yield from (f"warning: {warning}" for warning in columns.warnings(new.raw, new.seen, new.data, new.doubts))
+    yield from (
+        f"warning: {warning}" for warning in columns.warnings(new.raw, new.prepared, new.seen, new.data, new.doubts)
+    )
 
 
 def listed(keys: list[str]) -> str:

@@ -29,10 +29,14 @@ NAMES = r"^\s*(?:[+-]?(?:0\d+|\d{17,}|0[xX][0-9a-fA-F]+)|\+\d{8,})\s*$"  # 00042
 UNREAD = {  # text that means something else to a person, and what to do about it
     r"^=.*$": "formulas of a spreadsheet, such as {}: save their values in place of them",
     r"^[+-]?\d{1,3}(?:_\d{3})+(?:\.\d+)?$": "digits in groups, such as {}: leave out the _ in the file",
-    r"^[+-]?(?:\d+ )?\d{1,3}/\d{1,3}$": "fractions, such as {}; if they are numbers, write them as decimals",
+    r"^[+-]?(?:\d+ )?\d{1,3}/\d{1,3}$": "two numbers with a slash, such as {}: write decimals, or two columns",
+    r"^\s*[+-]?[\p{Nd}.,]*[^\P{Nd}0-9][\p{Nd}.,]*\s*$": "digits of another script, such as {}: write them as 0 to 9",
 }
-COUNTRIES = r"^[A-Z]{2}$"  # among which NA is one
+CODES_IN_CAPITALS = r"^[A-Z][A-Z0-9.-]{0,5}$"  # of countries, regions or shares, among which NA is one, and NULL
+ORDINALS = {"st", "nd", "rd", "th"}
+LETTERS_OF_UNITS = "kmbtgdhswyl"  # thousand, million, …; day, hour, …; metre, gram, litre
 FEWEST_LINES = 10  # of one cell, that may be rows
+VERSION = r"^\d+\.\d*[1-9]0+$"  # 1.10, which a program would write as 1.1, unless it writes 1.10 in each row
 CODES = r"^\s*\d+[eE]\d+\s*$"  # 12E3, which a program would write as 12000 or 1.2E+04
 NOT_NUMBERS = r"^\s*(?:\d{1,3}(?:\.\d{1,3}){3}|\d{1,2}\.\d{1,2}\.)\s*$"  # 192.168.100.100, 31.12.
 
@@ -287,14 +291,20 @@ def _number_type(
     values, units = whole(found.values), whole(found.units)
     if values.null_count:
         return None, _not_numbers(name, text, values, shown)
-    kinds = len(pc.unique(units.drop_null()))
-    if kinds > MOST_UNITS:
+    different = set(pc.unique(units.drop_null()).to_pylist())
+    kinds = len(different)
+    if kinds > MOST_UNITS or (kinds > 1 and (different <= ORDINALS or _are_letters(different))):
         return None, None
     if kinds > 1 or (kinds and pc.any(pc.and_(pc.is_null(units), pc.not_equal(values, 0))).as_py()):
         first = shown.cell(name, text.values.filter(pc.is_valid(units))[0].as_py(), text.column)
         return None, f"numbers with different units, or without one, such as {first}: write them alike in the file"
     first = shown.cell(name, text.values[0].as_py(), text.column)
     return None, f"numbers written as text, such as {first}: {typed(name, 'number')} reads them"
+
+
+def _are_letters(units: set[str]) -> bool:
+    """Whether what follows numbers are letters as of seats, 1A and 1B, among which one is no unit and no magnitude."""
+    return all(len(unit) == 1 for unit in units) and not units <= set(LETTERS_OF_UNITS)
 
 
 def _not_numbers(name: str, text: _Text, values: pa.Array, shown: Shown) -> str:
@@ -322,12 +332,20 @@ def _names_something(written: pa.ChunkedArray) -> str | None:
 
 
 def _codes_in_numbers(name: str, written: pa.ChunkedArray, shown: Shown) -> str | None:
-    """What is doubtful about numbers such as 12E3, which may be codes."""
+    """What is doubtful about numbers such as 12E3, or 1.10 beside 1.1, which may be codes or versions."""
     found = pc.match_substring_regex(written, CODES)
-    if not pc.any(found).as_py():
+    if pc.any(found).as_py():
+        first = shown.cell(name, written.filter(found)[0].as_py(), written)
+        return f"{first} is read as a number with an exponent; if it is a code: {typed(name, 'text')}"
+    cells = whole(written)
+    padded = cells.filter(pc.match_substring_regex(cells, VERSION))
+    same = pc.is_in(pc.utf8_rtrim(padded, "0"), cells)
+    if not pc.any(same).as_py():
         return None
-    first = shown.cell(name, written.filter(found)[0].as_py(), written)
-    return f"{first} is read as a number with an exponent; if it is a code: {typed(name, 'text')}"
+    example = padded.filter(same)[0].as_py()
+    first = shown.cell(name, example, written)
+    number = "a shorter number" if name in shown.private else example.rstrip("0")
+    return f"{first} is read as {number}, which other rows hold; if it is a version or a code: {typed(name, 'text')}"
 
 
 def _unread(name: str, column: pa.ChunkedArray, shown: Shown) -> str | None:
@@ -345,16 +363,17 @@ def _odd_cells(
 ) -> Iterator[str]:
     """What is read in a way that should be known: words as missing, times of day as hours, offsets by the clock."""
     if _is_text(column) and _is_text(written) and column.null_count:
-        na = pc.equal(written, "NA")
-        others = pc.match_substring_regex(column.slice(0, HEAD).drop_null(), COUNTRIES)
-        if (count := pc.sum(na).as_py()) and len(others) and pc.all(others).as_py():
-            first = pc.index(na, True).as_py()
-            yield f"NA in {rows(count)}, first in row {first + 1:,}, is read as missing; if it is a code, write another"
+        missing = pc.is_in(written, pa.array(["NA", "NULL"], written.type))
+        others = pc.match_substring_regex(column.slice(0, HEAD).drop_null(), CODES_IN_CAPITALS)
+        if (count := pc.sum(missing).as_py()) and len(others) and pc.all(others).as_py():
+            first = pc.index(missing, True).as_py()
+            told = f"{written[first]} in {rows(count)}, first in row {first + 1:,}, is read as missing"
+            yield f"{told}; if it is a code, write another"
     if _is_text(column) and column is not written and (count := pc.sum(pc.match_substring(written, '\\"')).as_py()):
         yield f'quotes written as \\" in {rows(count)} are not read as quotes: write them as ""'
     if pa.types.is_time(column.type) and (place := pc.index(pc.is_valid(column), True).as_py()) >= 0:
-        first = shown.cell(name, written[place].as_py(), written) if _is_text(written) else "a cell"
-        yield f"times of day, such as {first}, are read as hours; if they are none: {typed(name, 'text')}"
+        example = f", such as {shown.cell(name, written[place].as_py(), written)}," if _is_text(written) else ""
+        yield f"times of day{example} are read as hours; if they are none: {typed(name, 'text')}"
     if column.null_count and _is_text(written):
         errors = pc.is_in(written, pa.array(EXCEL_ERRORS, written.type))
         if count := pc.sum(errors).as_py():

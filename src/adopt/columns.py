@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from src.adopt.shown import option, rows
-from src.adopt.values import odd_values, total_rows
+from src.adopt.values import odd_values, told_totals, total_rows
 from src.core.examples import features, is_number
 from src.core.params import Data
 from src.datasets.table import TEXT, kind_of
@@ -90,11 +90,14 @@ def described(raw: pd.DataFrame, data: Data) -> Iterator[Column]:
         yield Column(str(name), kind, float(values.isna().mean()), role)
 
 
-def warnings(raw: pd.DataFrame, seen: pd.DataFrame, data: Data, doubts: dict[str, list[str]]) -> Iterator[str]:
+def warnings(
+    raw: pd.DataFrame, prepared: pd.DataFrame, seen: pd.DataFrame, data: Data, doubts: dict[str, list[str]]
+) -> Iterator[str]:
     """The common pitfalls of a table, each with the option or the correction that avoids it.
 
     Args:
         raw: the table as it is.
+        prepared: its rows that have a target, in the same order.
         seen: the prepared rows of train and valid: how much a feature tells of the target is looked at on these alone.
         data: the columns' roles.
         doubts: what is doubtful about how each column's cells are read.
@@ -107,10 +110,11 @@ def warnings(raw: pd.DataFrame, seen: pd.DataFrame, data: Data, doubts: dict[str
         if name not in data.drop:
             yield from (f"{name}: {line}" for line in lines)
     in_lines = kind_of(Path(data.source)) in TEXT  # a footer of each of a folder's files is another thing
-    totals = list(total_rows(raw, data.read.get("skip_footer", 0) if in_lines else None))
-    yield from totals
-    if not totals:  # a total is so large that whatever is another value in its row explains the target
-        yield from telling(raw, seen, data)
+    if totals := total_rows(raw):  # so large that whatever is another value in such a row explains the target
+        yield told_totals(totals, len(raw), data.read.get("skip_footer", 0) if in_lines else None)
+        is_total = raw.index.isin(totals)[target.notna()]
+        seen = seen[~seen[data.id_column].isin(prepared.loc[is_total, data.id_column])]
+    yield from telling(raw, seen, data)
     known = {name for name, lines in doubts.items() if "--" in "".join(lines)}
     keys = []
     for name in map(str, raw.columns):

@@ -1,6 +1,7 @@
 """Dates that are written as text: their format, found once, or a question where two formats fit."""
 
 import re
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +30,8 @@ OTHER_DATES = (
     rf"|{NAME_OF_MONTH}[ -]\d{{1,2}}(?:\D.*)?|\d{{1,2}}\p{{L}}{{0,2}}[ -]{NAME_OF_MONTH}(?:[ -]\d{{2,4}})?"
     rf"|(?:19|20)\d\d[ -]{NAME_OF_MONTH}[ -]\d{{1,2}})$"
 )  # 1:45 PM, 2020-W01, 2020Q1, 20201231 2359, 31. Dezember 2020, 31.12., 10h30, 2020-31-12, Dec 31, 31st Dec
+DIGITS = {6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # by how many they are
+MOMENT = datetime(2020, 12, 31, 23, 59)
 MONTH = re.compile(
     r"(?P<year>\d{4})(?P<s>[-/.])\d{1,2}|\d{1,2}(?P<t>[-/.])\d{4}|(?P<word>[A-Za-z]{3,9})(?P<u>[- ])\d{4}"
 )
@@ -72,15 +75,18 @@ def _years(dates: pa.ChunkedArray) -> int:
 
 
 def date_in_numbers(name: str, column: pa.ChunkedArray) -> str | None:
-    """What is doubtful about a column of numbers that may be dates: 20201231, or a spreadsheet's days."""
+    """What is doubtful about numbers that may be dates: 20201231, 202012, 202012312359, or a spreadsheet's days."""
     whole = pa.types.is_integer(column.type)
     if not (whole or pa.types.is_floating(column.type)) or column.null_count == len(column):
         return None
     ends = pc.min_max(column).as_py()
-    if whole and 18000101 <= ends["min"] < ends["max"] <= 21991231:
+    digits = {len(str(end)) for end in ends.values()} if whole and ends["min"] < ends["max"] else set()
+    format_ = DIGITS.get(digits.pop()) if len(digits) == 1 else None
+    if format_ and int(str(ends["min"])[:4]) >= 1800 and int(str(ends["max"])[:4]) < 2200:
         texts = pa.chunked_array([pc.unique(column).drop_null().cast(pa.string())])
-        if dates_of(texts, "%Y%m%d").null_count == 0:
-            return f"may be dates such as 20201231: {typed(name, '%Y%m%d')} reads them"
+        sure = len(texts) >= FEWEST_DATES or format_ != "%Y%m" or DATE_NAME.search(name)
+        if sure and dates_of(texts, format_).null_count == 0:
+            return f"may be dates such as {MOMENT.strftime(format_)}: {typed(name, format_)} reads them"
     if 20000 <= ends["min"] < ends["max"] <= 80000 and DATE_NAME.search(name):
         return f"may be dates as spreadsheets store them, in days: {typed(name, 'excel-date')} reads them"
     return None
@@ -165,7 +171,8 @@ def _other_dates(name: str, column: pa.ChunkedArray, shown: Shown) -> str | None
     if not len(head) or (pc.sum(found).as_py() or 0) < MOSTLY * len(head):
         return None
     first = shown.cell(name, head[0].as_py(), column)
-    return f"dates or times in a form that is not read, such as {first}: write them as 2020-12-31 or 23:59:00"
+    forms = "write them as 2020-12-31 or 23:59:00, and durations as a number of hours"
+    return f"dates or times in a form that is not read, such as {first}: {forms}"
 
 
 def _not_dates(

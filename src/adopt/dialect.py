@@ -50,12 +50,13 @@ STARTS = {
 MARKUP = re.compile(rb"<(!|\?xml|(html|head|body|table|div|tr)\b|[\w:-]+( [^<>]*)?>[ \r\n]*<)", re.IGNORECASE)
 
 
-def understand(source: Path, skip_rows: int | None = None) -> dict[str, Any]:
+def understand(source: Path, skip_rows: int | None = None, encoding: str | None = None) -> dict[str, Any]:
     """How a file is read, or a folder of files alike: the arguments of `src.datasets.table.read` that are not defaults.
 
     Args:
         source: a file or a folder.
         skip_rows: lines above the header, where the user says how many.
+        encoding: of text files, where the user says it.
 
     Raises:
         UserError: a file is missing, empty, no table, cut short, or a quote in it is never closed.
@@ -67,7 +68,7 @@ def understand(source: Path, skip_rows: int | None = None) -> dict[str, Any]:
     for file in files:
         if source.is_dir() and "=" in file.relative_to(source).parent.as_posix():
             raise UserError(f"{file}: a folder's name holds a column, which is not read; write it into the files")
-    found = [_understand_file(file, skip_rows) for file in files]
+    found = [_understand_file(file, skip_rows, encoding) for file in files]
     same: dict[str, Any] = {}
     for file, how in zip(files, found, strict=True):
         for key, value in how.items():
@@ -77,7 +78,7 @@ def understand(source: Path, skip_rows: int | None = None) -> dict[str, Any]:
     return {key: value for key, value in same.items() if value != DEFAULTS[key]}
 
 
-def _understand_file(file: Path, skip_rows: int | None) -> dict[str, Any]:
+def _understand_file(file: Path, skip_rows: int | None, said: str | None) -> dict[str, Any]:
     """What `understand` returns, but with the defaults too; None where any value would do."""
     kind = kind_of(file)
     try:
@@ -88,7 +89,7 @@ def _understand_file(file: Path, skip_rows: int | None) -> dict[str, Any]:
                 raise UserError(f"{file}: empty; a table needs a header and rows")
             if kind == ".parquet":
                 return {}
-            encoding = _encoding(file)
+            encoding = said or _encoding(file)
             _refuse_other_kinds(file, head, encoding)
             if kind in LINES:
                 return {}
@@ -111,7 +112,10 @@ def _refuse_other_kinds(file: Path, head: bytes, encoding: str | None) -> None:
     for beginning, what in STARTS.items():
         if start.startswith(beginning):
             raise UserError(f"{file}: {what}")
-    if start.startswith(b"{") and kind_of(file) not in LINES and _is_object(start.partition(b"\n")[0]):
+    first = _object(start.partition(b"\n")[0]) if start.startswith(b"{") and kind_of(file) not in LINES else None
+    if first and any(isinstance(value, list | dict) for value in first.values()):
+        raise UserError(f"{file}: a JSON object of columns; write an object for each row, one a line, as .jsonl")
+    if first is not None:
         raise UserError(f"{file}: JSON Lines; rename it so that it ends in .jsonl")
     if MARKUP.match(start):
         raise UserError(f"{file}: HTML or XML; save its table as CSV")
@@ -119,11 +123,13 @@ def _refuse_other_kinds(file: Path, head: bytes, encoding: str | None) -> None:
         raise UserError(f"{file}: binary; only .csv, .tsv, .parquet and .jsonl files can be read")
 
 
-def _is_object(line: bytes) -> bool:
+def _object(line: bytes) -> dict[str, Any] | None:
+    """The JSON object that a line holds, if it holds one."""
     try:
-        return isinstance(json.loads(line), dict)
+        content = json.loads(line)
     except (ValueError, RecursionError):
-        return False
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _wide_encoding(head: bytes) -> str | None:

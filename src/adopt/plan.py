@@ -48,6 +48,7 @@ class Plan(NamedTuple):
     """A table as it is and as stages prepare it, its roles and split, with reasons, and the content of params.yaml.
 
     `seen` are the prepared rows of train and valid; `gone` are columns that ids were made from and that it has no more.
+    `guessed` is the encoding of text files where their bytes don't prove it.
     """
 
     raw: pd.DataFrame
@@ -61,6 +62,7 @@ class Plan(NamedTuple):
     why_task: str
     why_positive: str
     doubts: dict[str, list[str]]
+    guessed: str | None
     params: dict[str, Any]
 
 
@@ -73,7 +75,7 @@ def plan(arguments: argparse.Namespace) -> Plan:
     given, old = arguments.file, project.current()
     source, was = project.place_of(given).as_posix(), Params.model_validate(old)
     try:
-        raw, how, doubts = read(given, arguments, was.data.read if was.data.source == source else {})
+        raw, how, doubts, guessed = read(given, arguments, was.data.read if was.data.source == source else {})
     except UserError as error:
         raise UserError(by_options(str(error), pd.DataFrame())) from None
     roles = roles_of(arguments, raw)
@@ -101,7 +103,9 @@ def plan(arguments: argparse.Namespace) -> Plan:
     forgotten = [words for words in options_of(was.data) if words not in options_of(data)]
     if was.data.source != source:
         forgotten, gone = [], []
-    return Plan(raw, prepared, seen, data, chosen, rows_of_parts, forgotten, gone, why, why_positive, doubts, params)
+    return Plan(
+        raw, prepared, seen, data, chosen, rows_of_parts, forgotten, gone, why, why_positive, doubts, guessed, params
+    )
 
 
 def fits(prepared: pd.DataFrame, data: Data, was: Params) -> bool:
@@ -131,15 +135,16 @@ def by_options(line: str, raw: pd.DataFrame) -> str:
     """What a stage says of params.yaml, said of the options that write it."""
     if found := re.search(r"(add it to params.yaml: )?data.drop: \[(.*)\]", line, re.DOTALL):
         line = f"{line[: found.start()]}{columns.drop(found[2], raw)}{line[found.end() :]}"
-    for key, words in (("skip_rows", "--skip-rows"), ("skip_footer", "--skip-footer"), ("types", "--type")):
-        line = line.replace(f"data.read.{key}", words)
+    line = line.replace("data.read.types", "--type")
+    for key in ("skip_rows", "skip_footer", "encoding"):
+        line = line.replace(f"data.read.{key}", f"--{key.replace('_', '-')}")
     return re.sub(r"(params.yaml: )?data\.(target|task|id|time|group|drop)\b( in params.yaml)?", r"--\2", line)
 
 
 def read(
     given: Path, arguments: argparse.Namespace, was: dict[str, Any]
-) -> tuple[pd.DataFrame, dict[str, Any], dict[str, list[str]]]:
-    """The table, the arguments with which it is read, and what is doubtful about its columns' cells.
+) -> tuple[pd.DataFrame, dict[str, Any], dict[str, list[str]], str | None]:
+    """The table, the arguments with which it is read, what is doubtful about its columns' cells, a guessed encoding.
 
     Args:
         given: the user's file or folder.
@@ -152,9 +157,13 @@ def read(
     time = arguments.time
     if time in arguments.private:
         raise UserError(f"--private {time}: --time splits by its values, and params.yaml names two of them")
-    how = understand(given, arguments.skip_rows)
+    how = understand(given, arguments.skip_rows, arguments.encoding)
     require_lines(arguments)
-    how |= {key: value for key, value in was.items() if key in how and (key != "skip_rows" or not arguments.skip_rows)}
+    first = how.get("encoding", "utf-8")
+    decided = {key for key in ("skip_rows", "encoding") if getattr(arguments, key)}
+    how |= {key: value for key, value in was.items() if key in how.keys() - decided}
+    kept = how.get("encoding", "utf-8")
+    guessed = kept if kept == first and not (arguments.encoding or kept.startswith("utf-")) else None
     said = {key: getattr(arguments, key) for key in ("missing", "strip", "skip_footer")}
     how |= {key: value for key, value in said.items() if value}
     decimal = arguments.decimal or OTHER.get(arguments.thousands or "")
@@ -199,7 +208,7 @@ def read(
     if time in raw and pd.api.types.is_string_dtype(raw[time]):
         why = "; ".join(doubts[time]) or f"text; {typed(time, 'FORMAT')} says how its dates are written"
         raise UserError(f"{given}: column {time}: {why}; --time needs dates or numbers")
-    return raw, how, doubts
+    return raw, how, doubts, guessed
 
 
 def load(given: Path, how: dict[str, Any]) -> tuple[pa.Table, bool]:

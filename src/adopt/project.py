@@ -30,14 +30,16 @@ def require_clean(given: Path) -> None:
     """What isn't committed couldn't be told from what adopt does; but what it did before, and results, may stay.
 
     Raises:
-        UserError: a file has changed since the last commit, there is no commit, or a whole part of the project is
-            given as the table.
+        UserError: there is no such table, a file has changed since the last commit, there is no commit, or a whole
+            part of the project is given as the table.
     """
+    require_own_repository()
+    if not given.exists():
+        raise UserError(f"{given}: {'a link that leads nowhere' if given.is_symlink() else 'no such file'}")
     if given.resolve() == SOURCE.resolve():
         raise UserError(f"{given}: the folder of all tables; name one of them, or a folder in it")
     if Path.cwd().is_relative_to(given.resolve()) or SOURCE.resolve().is_relative_to(given.resolve()):
         raise UserError(f"{given}: holds the project itself; name a table, or a folder of tables alone")
-    require_own_repository()
     mine = remembered()
     for name, letters in git_status().items():
         given_too = Path(name).resolve().is_relative_to(given.resolve())

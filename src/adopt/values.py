@@ -21,6 +21,7 @@ YEARS = range(1800, 2100)
 NO_DATES = ["1900-01-01", "1970-01-01", "2099-12-31"]  # which programs write for no date
 A_YEAR = pd.Timedelta(days=366)
 MUCH_LARGER = 5
+COMMON = 0.2  # the share of the rows from which on a 0 is a value like any other
 
 
 def odd_values(values: pd.Series, hidden: bool, is_target: bool, is_time: bool = False) -> Iterator[str]:
@@ -74,11 +75,27 @@ def _codes_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) ->
     for size in range(1, min(MOST_CODES, len(distinct) - 3) + 1):
         low, high = distinct[size:], distinct[:-size]
         nines = size == 1 and low[0] >= 0 and re.fullmatch(r"-99+", f"{distinct[0]:.15g}")
-        if counts[:size].min() > 1 and (nines or low[0] - distinct[size - 1] > low[-1] - low[0]):
+        is_far = low[0] - distinct[size - 1] > low[-1] - low[0] and not _is_common_zero(distinct, counts)
+        if counts[:size].min() > 1 and (nines or is_far):
             return size
-        if counts[-size:].min() > 1 and distinct[-size] - high[-1] > high[-1] - high[0]:
+        is_far = distinct[-size] - high[-1] > high[-1] - high[0] and not _is_next_magnitude(distinct, size)
+        if counts[-size:].min() > 1 and is_far:
             return -size
     return 0
+
+
+def _is_common_zero(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> bool:
+    """Whether the lowest value is a 0 that many rows hold, as where some got a bonus."""
+    return bool(distinct[0] == 0 and counts[0] > COMMON * counts.sum())
+
+
+def _is_next_magnitude(distinct: NDArray[np.float64], size: int) -> bool:
+    """Whether the highest values of 1, 10, 100, … are as far from the others as those from each other, as factors."""
+    high = distinct[distinct > 0]
+    repeated = re.fullmatch(r"(\d)\1+", f"{distinct[-size]:.15g}")  # as 999 or 8888
+    if repeated or len(high) < size + 2:
+        return False
+    return bool(high[-size] / high[-size - 1] <= high[-size - 1] / high[0])
 
 
 def _nines_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> int:
@@ -122,32 +139,49 @@ def _visible(text: str) -> str:
     return " ".join("".join(char for char in composed if unicodedata.category(char) != "Cf").split())
 
 
-def total_rows(table: pd.DataFrame, skipped: int | None) -> Iterator[str]:
-    """Rows that are totals of others: by a word such as Total, or since the last row is the sum of those above.
+def total_rows(table: pd.DataFrame) -> list[int]:
+    """The places of rows that are totals of others: by a word such as Total, or as the last is the sum of those above.
 
-    Args:
-        table: the table as it is.
-        skipped: how many lines are left out at the end of the file already; None where lines cannot be left out.
+    A text that names many rows, such as the brand Total, is no total unless these rows' numbers are much larger than
+    the others'. Words such as Mean count in the last rows alone, and only if no other row holds them.
     """
+    figures = table.select_dtypes("number").to_numpy(float)
     places: set[int] = set()
     for name in map(str, table.select_dtypes("str").columns):
-        named = np.flatnonzero(table[name].str.fullmatch(TOTALS, case=False, na=False))
-        if len(named) <= len(table) / 4:
-            places |= set(named.tolist())
-        last = table[name].iloc[-LAST_ROWS:].str.fullmatch(SUMS, case=False, na=False)
-        places |= {len(table) - len(last) + int(place) for place in np.flatnonzero(last)}
-    figures = table.select_dtypes("number").to_numpy(float)
+        named = table[name].str.fullmatch(TOTALS, case=False, na=False).to_numpy(bool)
+        if named.sum() == 1 or (named.sum() <= len(table) / 4 and _are_larger(figures, named)):
+            places |= set(np.flatnonzero(named).tolist())
+        summed = np.flatnonzero(table[name].str.fullmatch(SUMS, case=False, na=False))
+        if len(summed) and summed[0] >= len(table) - LAST_ROWS:
+            places |= set(summed.tolist())
     if figures.shape[1] > 1:
         with np.errstate(all="ignore"):  # sums of the largest numbers are infinite
             sums = np.nansum(figures[:-1], axis=0)
             equal = np.isclose(figures[-1], sums, rtol=1e-6) & (sums != 0)
         if equal.sum() > figures.shape[1] / 2:
             places.add(len(table) - 1)
-    if places:
-        first, count = min(places), len(places)
-        is_end = first == len(table) - count
-        mended = "leave such rows out of the file"
-        if is_end and skipped is not None:
-            mended = f"--skip-footer {skipped + count} leaves it out"
-        more = f" ({rows(count)} do)" if count > 1 else ""
-        yield f"row {first + 1:,} looks like a total of other rows{more}: {mended}"
+    return sorted(places)
+
+
+def _are_larger(figures: NDArray[np.float64], named: NDArray[np.bool_]) -> bool:
+    """Whether some rows' numbers are mostly larger than nearly all of the other rows' in at least one column."""
+    for column in figures.T:
+        inside, others = (column[rows & np.isfinite(column)] for rows in (named, ~named))
+        if len(inside) and len(others) and np.median(inside) > np.quantile(others, 0.9):
+            return True
+    return False
+
+
+def told_totals(places: list[int], count: int, skipped: int | None) -> str:
+    """What to do about rows that look like totals.
+
+    Args:
+        places: where they are, counted from 0.
+        count: how many rows the table has.
+        skipped: how many lines are left out at the end of the file already; None where lines cannot be left out.
+    """
+    mended = "leave such rows out of the file"
+    if places[0] == count - len(places) and skipped is not None:
+        mended = f"--skip-footer {skipped + len(places)} leaves it out"
+    more = f" ({rows(len(places))} do)" if len(places) > 1 else ""
+    return f"row {places[0] + 1:,} looks like a total of other rows{more}: {mended}"

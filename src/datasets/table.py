@@ -544,10 +544,7 @@ def _reason(error: Exception, file: Path, how: How) -> str:  # noqa: PLR0911  # 
     """What went wrong, without the values that the library quotes."""
     text = str(error)
     if "columns, got" in text:
-        row = re.search(r"Row #(\d+)", text)
-        where = f"row {row[1]}" if row else "a row"
-        if row and (line := _ragged_line(file, how)) not in (None, int(row[1])):
-            where = f"row {row[1]}, which ends in line {line} of the file,"
+        where = _ragged_row(file, how)
         told = f"{where} has more or fewer cells than the header; correct it, or leave out lines above the header"
         return f"{told} (data.read.skip_rows) or at the end (data.read.skip_footer)"
     if column := re.search(r"Column\(/(.*)\) changed from (\w+) to (\w+)", text):
@@ -567,16 +564,18 @@ def _reason(error: Exception, file: Path, how: How) -> str:  # noqa: PLR0911  # 
     return "not a complete table of the kind that its name says; write it again"
 
 
-def _ragged_line(file: Path, how: How) -> int | None:
-    """The line of the first row that has more or fewer cells than the header."""
+def _ragged_row(file: Path, how: How) -> str:
+    """The first row, counted from the first below the header, that has more or fewer cells than the header."""
     width = len(_header(file, how)[0])
     with opened(file) as stream, suppress(csv.Error):  # which tells another fault than the one that was met
         text = io.TextIOWrapper(stream, encoding=how.encoding, errors="replace", newline="")
         for _ in range(how.skip_rows):
             text.readline()
         reader = csv.reader(text, delimiter=_separator(file, how))
-        return next((reader.line_num + how.skip_rows for row in reader if row and len(row) != width), None)
-    return None
+        for number, row in enumerate(row for row in reader if row):
+            if len(row) != width:
+                return f"row {number:,} (line {reader.line_num + how.skip_rows:,} of the file)"
+    return "a row"
 
 
 def _changing_line(file: Path, name: str) -> int | None:
@@ -650,6 +649,8 @@ def _plain(column: pa.ChunkedArray, name: str, source: Path) -> pa.ChunkedArray:
         whole_numbers = pa.types.is_decimal(type_) and type_.scale <= 0
         if whole_numbers:  # a cast from decimals to floats would not say that digits are lost
             column = column.cast(pa.int64())
+        elif pa.types.is_decimal(type_):  # nor give the nearest float: of 1.13 it makes 1.1300000000000001
+            column = column.cast(pa.string())
         return column.cast(target, safe=not pa.types.is_timestamp(target))
     except pa.ArrowException:  # an integer of more digits than a float keeps names something
         return column.cast(pa.string())

@@ -21,6 +21,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 from src.core.errors import UserError
 from src.core.files import KEPT_FROM, as_text
 from src.core.git import git_names
+from src.core.row_ids import canonical
 from src.review.pipeline import read_stages
 from src.review.results import PARTS, Revision, flattened, id_column
 
@@ -272,9 +273,9 @@ def _examples(revision: Revision, only_ids: bool = False) -> tuple[pd.DataFrame,
 
 
 def _differ(ours: pd.Series, theirs: pd.Series) -> NDArray[np.bool_]:
-    """Whether each value is another; the same number in a column of another type isn't."""
+    """Whether each value is another; the same value in a column of another type isn't."""
     if ours.dtype != theirs.dtype:
-        ours, theirs = as_text(ours), as_text(theirs)
+        ours, theirs = (pd.Series(canonical(side), index=side.index).replace("", None) for side in (ours, theirs))
     return ~((ours == theirs) | (ours.isna() & theirs.isna())).to_numpy(bool)
 
 

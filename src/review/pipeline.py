@@ -217,8 +217,12 @@ def opened(folder: Path = Path(), config: dict[str, Any] | None = None, where: s
     try:
         with Repo(str(folder), config=config) as repo:
             yield repo
-    except (DvcException, SCMError) as error:
+    except (DvcException, SCMError, TypeError) as error:
         cause: BaseException = error
+        if isinstance(error, TypeError):
+            if not str(error).startswith("Unsupported value of type"):
+                raise
+            cause = UserError(f"{error}; a date needs quotes")  # no other type of YAML's own is unsupported
         while cause.__cause__ and str(cause).startswith("failed to reproduce"):
             cause = cause.__cause__
         said = " ".join(str(cause).split()).replace(f"{os.path.relpath(folder)}/", "").replace("'./", "'")

@@ -6,14 +6,15 @@ from src.core.git import git, head
 from src.review.results import Revision
 
 TAG = re.compile(r"(?P<name>[\w./=-]+)@v(?P<version>[\w.+-]+)(?P<taken_back>!?)(#\d+)?", re.ASCII)
+SHORT = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 def last_release(revision: Revision) -> Revision | None:
     """The last release whose commit is that of a revision or an ancestor of it; None if there is none.
 
     Of the releases of one name it's the one with the highest version, by semantic versioning, that wasn't taken back
-    (GTO does that by a tag `NAME@VERSION!`). If a repository releases under several names, it's the one that the fewest
-    commits were made after.
+    (GTO does that by a tag `NAME@VERSION!`). A version may be shorter than GTO's: v1 is v1.0.0. If a repository
+    releases under several names, it's the one that the fewest commits were made after.
     """
     tip = revision.commit or head()
     if tip is None:
@@ -39,8 +40,10 @@ def newest_by_name(tags: list[str]) -> list[str]:
     newest: dict[str, tuple[Version, str]] = {}
     for match in found:
         name, text = match.group("name", "version")
-        if Version.is_valid(text) and (name, text) not in taken_back:
-            version = Version.parse(text)
-            if name not in newest or version > newest[name][0]:
-                newest[name] = version, match.string
+        try:
+            version = Version.parse(text, optional_minor_and_patch=SHORT.fullmatch(text) is not None)
+        except ValueError:  # a tag of another kind
+            continue
+        if (name, text) not in taken_back and (name not in newest or version > newest[name][0]):
+            newest[name] = version, match.string
     return [tag for _, tag in newest.values()]

@@ -24,6 +24,8 @@ from src.core.privacy import histogram, quantiles, without_rare
 
 QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95]
 MOST_VALUES = 50
+MOST_BINS = 50
+FEWEST_IN_BIN = 5  # rows; with one or two, a bin's mean is nearly the target itself, by chance
 EPOCH = pd.Timestamp("1970-01-01").as_unit("us")  # in nanoseconds, as by default, dates end in 2262
 SUSPICIOUS = 0.9  # the share of the target that one feature explains
 
@@ -56,13 +58,15 @@ def describe(values: pd.Series, private: bool) -> dict[str, Any]:
 def explained(feature: pd.Series, target: pd.Series, task: str) -> float:
     """The share of the target's variance between the feature's values, adjusted for how many there are.
 
-    This is epsilon squared (Kelley, 1935) with numbers in 50 bins, rare values pooled and missing values as one more;
-    a target of classes is taken as an indicator of each.
+    This is epsilon squared (Kelley, 1935) with numbers in 50 bins (fewer where a bin would hold less than
+    FEWEST_IN_BIN rows), rare values pooled and missing values as one more; a target of classes is taken as an
+    indicator of each.
     """
     if is_number(feature):
         there = feature.notna().to_numpy()
         codes = np.zeros(len(feature), dtype=np.intp)
-        codes[there] = equal_bins(feature[there].to_numpy(float), 50) + 1 if there.any() else 0
+        bins = min(MOST_BINS, max(1, int(there.sum()) // FEWEST_IN_BIN))
+        codes[there] = equal_bins(feature[there].to_numpy(float), bins) + 1 if there.any() else 0
     else:
         codes = pd.factorize(feature)[0] + 1
         codes[np.bincount(codes)[codes] < KEPT_FROM] = 0

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from src.adopt.__main__ import main
+from src.adopt.__main__ import main, parse
 from src.adopt.plan import choose_block
 from src.core.errors import one_line
 from src.core.files import read_table
@@ -443,12 +443,13 @@ def test_a_schema_of_ones_own_stays_while_it_suits_the_rows(adopt: Adopt):
 def test_a_guess_that_was_corrected_is_not_made_again(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     content = "city,x,y\n" + "".join(f"Gdańsk,{n},{n % 2}\n" for n in range(100))
     project = adopt(content.encode("cp1250"), "--target", "y")
-    assert (
-        "warning: the encoding is a guess; where letters look wrong, correct data.read.encod" in capsys.readouterr().out
-    )
-    edit(project, "params.yaml", ("encoding: cp1252", "encoding: cp1250"))
+    told = "warning: the encoding cp1252 is a guess; where letters look wrong, name another: --encoding NAME"
+    assert told in capsys.readouterr().out
+    adopt(content.encode("cp1250"), "--target", "y", "--encoding", "cp1250")
+    assert params(project)["data"]["read"] == {"encoding": "cp1250"}
     adopt(content.encode("cp1250"), "--target", "y", "--drop", "x")
     assert params(project)["data"]["read"] == {"encoding": "cp1250"}
+    assert "is a guess" not in capsys.readouterr().out
 
 
 def test_a_type_that_was_named_makes_one_table_of_files_that_differ(adopt: Adopt, tmp_path: Path):
@@ -569,7 +570,7 @@ def frame(**columns: Any) -> pd.DataFrame:
         (Path(), ["--target", "y"], ".: holds the project itself; name a table"),
         (b"", ["--target", "y"], "houses.csv: empty"),
         (b"x,y\n", ["--target", "y"], "only a header"),
-        (b"x,y\n1,2\n3\n", ["--target", "y"], "row 3 has more or fewer cells"),
+        (b"x,y\n1,2\n3\n", ["--target", "y"], "row 2 (line 3 of the file) has more or fewer cells"),
         (b'x,y\n1,2\n"3,4\n', ["--target", "y"], "the quote that opens in line 3 is never closed"),
         (b"PK\x03\x04", ["--target", "y"], "a spreadsheet or an archive"),
         (b"\x00\x01\x02", ["--target", "y"], "binary"),
@@ -622,6 +623,18 @@ def refusal(adopt: Adopt, table: pd.DataFrame | bytes | Path, *words: str) -> st
     assert "\n" not in message
     assert snapshot(Path()) == before
     return message
+
+
+def test_a_link_to_itself_is_refused_in_one_line(adopt: Adopt, tmp_path: Path):
+    link = tmp_path / "loop.csv"
+    link.symlink_to(link)
+    assert refusal(adopt, link, "--target", "y") == f"{link}: a link that leads nowhere"
+
+
+def test_an_encoding_must_be_one(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        parse(["x.csv", "--target", "y", "--encoding", "rot13"])
+    assert "rot13: not an encoding of Python's, such as utf-8 or cp1252" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

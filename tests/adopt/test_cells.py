@@ -28,7 +28,7 @@ def written(folder: Path, separator: str = ",", quote: str = "", **columns: list
 
 def understood(file: Path, *words: str, **was: Any) -> tuple[pd.DataFrame, dict[str, Any], list[str]]:
     """A table as adopt reads it, how, and what it warns of."""
-    raw, how, doubts = read(file, parse([str(file), "--target", "y", *words]), was)
+    raw, how, doubts, _ = read(file, parse([str(file), "--target", "y", *words]), was)
     return raw, how, [f"{name}: {line}" for name, lines in doubts.items() for line in lines]
 
 
@@ -169,13 +169,20 @@ def test_numbers_written_as_text_are_warned_of_and_read_by_the_option(
         ),
         (['="5"', '="6"'], """formulas of a spreadsheet, such as '="5"' in row 1: save their values"""),
         (["1_000", "2_500"], "digits in groups, such as '1_000' in row 1: leave out the _ in the file"),
-        (["1/2", "3/4"], "fractions, such as '1/2' in row 1; if they are numbers, write them as decimals"),
+        (["1/2", "3/4"], "two numbers with a slash, such as '1/2' in row 1: write decimals, or two columns"),
+        (["\u0661\u0662", "\u0663"], "digits of another script, such as '\u0661\u0662' in row 1: write them as 0 to 9"),
+        (["28:58:46", "3:10:00"], "dates or times in a form that is not read, such as '28:58:46' in row 1"),
+        (["1.1", "1.10", "1.9"], "'1.10' in row 2 is read as 1.1, which other rows hold; if it is a version or a code"),
+        (["20201231235900", "20210101000000"], "may be dates such as 20201231235900: --type x=%Y%m%d%H%M%S reads them"),
+        (["NA", "EMEA", "APAC"], "NA in 20 rows, first in row 1, is read as missing; if it is a code, write another"),
+        (["NULL", "MSFT", "BRK.B"], "NULL in 20 rows, first in row 1, is read as missing; if it is a code, write"),
         (["DE", "NA", "FR"], "NA in 20 rows, first in row 2, is read as missing; if it is a code, write another"),
         (['"a \\"b\\" c"', "d"], 'quotes written as \\" in 30 rows are not read as quotes: write them as ""'),
         (
             [*["-"] * 40, *map(str, range(20))],
             "numbers but for 40 rows, such as '-' in row 1, so the column is read as",
         ),
+        ([f"20{year}{month:02}" for year in (20, 21) for month in range(1, 13)], "may be dates such as 202012: --type"),
         (["20200131", "20200201"], "may be dates such as 20201231: --type x=%Y%m%d reads them"),
         (["#N/A", "1.5", "2.5"], "#N/A in 20 rows, first in row 1, is read as missing"),
         (["1.5", "#DIV/0!", "2.5"], "#DIV/0! in 20 rows, first in row 2, is read as missing"),
@@ -207,11 +214,14 @@ def test_what_is_doubtful_is_told_with_value_and_row(tmp_path: Path, cells: list
         ["May", "June"],
         ["2019/20", "2020/21"],
         ["1-2", "3-4"],
+        ["1st", "2nd", "3rd"],
+        ["1A", "2B", "3A"],
+        ["yes", "NA", "no"],
     ],
 )
 def test_other_text_with_digits_is_text(tmp_path: Path, cells: list[str]):
     raw, how, warned = understood(written(tmp_path, ";", x=cells, y=["0", "1"]))
-    assert raw["x"].tolist()[: len(cells)] == cells
+    assert raw["x"].fillna("NA").tolist()[: len(cells)] == cells
     assert (how, warned) == ({"separator": ";"}, [])
 
 

@@ -13,7 +13,7 @@ from tests.conftest import ROLES
 def warned(table: pd.DataFrame, task: str = "regression") -> Iterator[str]:
     roles = {"source": "x.csv", "read": {}, "target": "y", "task": task, "id_columns": ["x0"]}
     rows = table.assign(row_id=[f"{n}-0" for n in range(len(table))])
-    return warnings(table, rows, Data.model_validate(ROLES | roles), {})
+    return warnings(table, rows, rows, Data.model_validate(ROLES | roles), {})
 
 
 def noise(seed: int, rows: int) -> pd.DataFrame:
@@ -24,6 +24,13 @@ def noise(seed: int, rows: int) -> pd.DataFrame:
 def test_what_chance_explains_in_few_rows_is_not_suspicious():
     lines = [line for seed in range(50) for line in warned(noise(seed, 51)) if "explains" in line]
     assert len(lines) <= 5
+
+
+def test_nothing_explains_a_target_of_36_rows_that_is_pure_noise():
+    random = np.random.default_rng(1)
+    for _ in range(100):
+        table = pd.DataFrame({name: random.normal(size=36) for name in ("x0", "x1", "x2", "x3", "y")})
+        assert not [line for line in warned(table) if "explains" in line]
 
 
 def test_what_gives_the_target_away_is_suspicious_however_few_the_rows():
@@ -44,3 +51,5 @@ def test_a_total_makes_no_other_column_suspicious():
     lines = list(warned(table))
     assert any("row 61 looks like a total" in line for line in lines)
     assert not any("explains" in line for line in lines)
+    table["x0"] = 2 * table["y"]
+    assert any(line.startswith("x0: explains") for line in warned(table)), "what gives the target away is told still"

@@ -105,6 +105,7 @@ def test_other_kinds_need_no_arguments(tmp_path: Path, name: str):
         ("a.csv", b"a,b\n\x00\x01,2\n", "binary"),
         ("a.csv", b"\x00\x01\x02", "binary"),
         ("a.csv", b'{"a": 1}\n{"a": 2}\n', "JSON Lines; rename it so that it ends in .jsonl"),
+        ("a.json", b'{"a": [1, 2], "b": [3, 4]}', "a JSON object of columns; write an object for each row, one a line"),
         ("a.csv.GZ", gzip.compress(b"a,b\n1,2\n", mtime=0), "rename it so that it ends in .gz, in lowercase"),
         ("a.csv", b"PK\x03\x04rest", "a spreadsheet or an archive; open it and save the table as CSV"),
         ("a.xls", b"\xd0\xcf\x11\xe0rest", "a spreadsheet; open it"),
@@ -159,7 +160,7 @@ def test_the_lines_above_the_header_may_be_named(tmp_path: Path):
 def test_a_short_header_is_not_taken_for_a_title(tmp_path: Path, content: str):
     file = written(tmp_path, content)
     assert understand(file) == {}
-    with pytest.raises(SystemExit, match="row 2 has more or fewer cells than the header"):
+    with pytest.raises(SystemExit, match=r"row 1 \(line 2 of the file\) has more or fewer cells than the header"):
         table.read(file)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.adopt.values import codes, odd_values, total_rows
+from src.adopt.values import codes, odd_values, told_totals, total_rows
 
 SIZES = [65.5, 50.8, 36.9, 37.7, 52.4, 56.6, 44.1, 61.3]
 
@@ -29,6 +29,11 @@ SIZES = [65.5, 50.8, 36.9, 37.7, 52.4, 56.6, 44.1, 61.3]
         ([0, 0, 0, 1, 5, 20, 100], []),
         ([-99, -99, -98.5, -97, -100.5, -101], []),
         ([np.nan, np.inf], []),
+        ([0, 0, 0, 0, 36, 37, 38.5, 40, 41], []),  # those who work, and those who don't
+        ([0, 0, *range(30, 60)], [0]),
+        ([1, 10, 100, 1000, 10_000, 100_000] * 9, []),  # doses
+        ([0.001, 0.01, 0.1, 1, 10, 100, 1000] * 9, []),
+        ([1, 2, 3, 4, 5, 8888, 8888], [8888]),
         ([], []),
     ],
 )
@@ -116,9 +121,25 @@ PLACES = pd.DataFrame({"place": ["a", "b", "c", "d"], "rooms": [1, 2, 3, 4], "pr
 )
 def test_a_row_that_sums_up_others_is_told(rows: list[tuple[Any, ...]], told: list[str]):
     table = pd.concat([PLACES, pd.DataFrame(rows, columns=PLACES.columns)], ignore_index=True)
-    found = list(total_rows(table, 0))
+    places = total_rows(table)
+    found = [told_totals(places, len(table), 0)] if places else []
     assert len(found) == len(told)
     assert all(line.startswith(start) for line, start in zip(found, told, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["Poor", "Good", "Average"] * 20, []),
+        (["Shell", "Total", "Aral", "Jet", "Esso"] * 12, []),
+        (["Good", "Poor"] * 29 + ["Good", "Average"], [59]),
+        (["a", "b", "c", "d", "Subtotal"] * 12, [*range(4, 60, 5)]),
+    ],
+)
+def test_a_word_that_many_rows_hold_is_a_total_only_where_their_numbers_are_larger(names: list[str], found: list[int]):
+    rooms = np.random.default_rng(1).integers(1, 6, len(names))
+    larger = [name == "Subtotal" for name in names]
+    assert total_rows(pd.DataFrame({"name": names, "rooms": np.where(larger, 4 * rooms, rooms)})) == found
 
 
 @pytest.mark.parametrize(
@@ -126,4 +147,5 @@ def test_a_row_that_sums_up_others_is_told(rows: list[tuple[Any, ...]], told: li
 )
 def test_a_last_row_is_left_out_by_the_option_where_the_file_has_lines(skipped: int | None, advice: str):
     table = pd.concat([PLACES, pd.DataFrame([("Total", 10, 13.0)], columns=PLACES.columns)], ignore_index=True)
-    assert next(total_rows(table, skipped)).startswith(f"row 5 looks like a total of other rows: {advice}")
+    told_of = told_totals(total_rows(table), len(table), skipped)
+    assert told_of.startswith(f"row 5 looks like a total of other rows: {advice}")

@@ -118,6 +118,9 @@ def test_a_value_is_no_other_for_its_columns_type():
     assert changes._differ(numbers, pd.Series([1.0, np.nan, 3])).tolist() == [False, True, False]
     assert changes._differ(numbers, texts).tolist() == [False, True, True]
     assert changes._differ(texts, texts).tolist() == [False, False, False]
+    truths = pd.Series([True, False, True])
+    for others in ([1, 0, 0], [1.0, 0.0, 0.0], ["True", "FALSE", "0"]):
+        assert changes._differ(truths, pd.Series(others)).tolist() == [False, False, True]
 
 
 def test_code_packages_and_guards_are_named(copy_of, wine: Path, monkeypatch: pytest.MonkeyPatch):

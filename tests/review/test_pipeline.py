@@ -299,6 +299,7 @@ def test_a_result_that_git_lacks_is_a_doubt_though_dvc_allows_it(tmp_path: Path)
         ("dvc.lock", "<<<<<<< HEAD", "dvc.lock' validation failed"),
         ("dvc.yaml", "stages: [1]", "dvc.yaml' validation failed"),
         ("dvc.yaml", "stages: {a: {cmd: 'cp ${x} y'}}", "Could not find 'x'"),
+        ("params.yaml", "split: {from: 2024-08-20}", "params.yaml:split.from'; a date needs quotes"),
     ],
 )
 def test_what_dvc_cannot_read_is_one_line_without_the_name_of_a_temporary_folder(

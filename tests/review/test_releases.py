@@ -20,12 +20,14 @@ TAGGER = {"GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@b"}
     ("tags", "newest"),
     [
         ([], []),
-        (["v1.0.0", "late@1.0.0", "late@vone", "late@v1.0", "late#prod#3", "@v1.0.0", "late@v01.0.0"], []),
+        (["v1.0.0", "late@1.0.0", "late@vone", "late@v01", "late#prod#3", "@v1.0.0", "late@v01.0.0"], []),
         (["late@v1.9.0", "late@v1.10.0", "late@v1.2.0"], ["late@v1.10.0"]),
         (["late@v2.0.0-rc.1", "late@v1.0.0"], ["late@v2.0.0-rc.1"]),
         (["late@v2.0.0-rc.1", "late@v2.0.0"], ["late@v2.0.0"]),
         (["late@v1.0.0", "late@v2.0.0", "late@v2.0.0!"], ["late@v1.0.0"]),
         (["late@v1.0.0", "late@v1.0.0!#2"], []),
+        (["late@v1", "late@v1.1", "late@v1.0.2"], ["late@v1.1"]),
+        (["late@v1", "late@v1!"], []),
         (["models/late@v1.0.0", "wine@v3.0.0", "wine@v0.1.0"], ["models/late@v1.0.0", "wine@v3.0.0"]),
     ],
 )

@@ -270,6 +270,7 @@ def test_nothing_is_sent_to_a_server_with_another_host_key(shared: tuple[Path, R
     assert "20022" in done.stderr
     # Nor is what listens at the port instead taken for the server.
     with socket.socket() as other, remote.served():
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections block it for a minute
         other.bind(("127.0.0.1", 20022))
         other.listen()
         says_what_is_wrong(run_make(project, "push", remote), "Could not request local forwarding")
