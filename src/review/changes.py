@@ -130,7 +130,13 @@ def changed_keys(here: Mapping[str, Any], base: Mapping[str, Any]) -> Changed:
 
 def changed_code(here: Revision, base: Revision) -> dict[str, list[str]]:
     """The modules, by stage, that a stage depends on and whose content isn't the base's; a new stage has them all."""
-    ours, theirs = read_stages(here), read_stages(base)
+    ours = read_stages(here)
+    try:
+        theirs = read_stages(base)
+    except UserError:  # DVC can't read the base, which this change may mend: by Git, then
+        changed = changed_files(here, base)
+        by_git = {name: [path for path in stage.inputs if path in changed] for name, stage in ours.items()}
+        return {name: code for name, paths in by_git.items() if (code := [p for p in paths if p.endswith(".py")])}
     found = {}
     for name, stage in ours.items():
         before = theirs[name].inputs if name in theirs else {}

@@ -161,6 +161,18 @@ def test_a_base_whose_metrics_are_broken_is_not_comparable(copy_of, wine: Path, 
     assert "the base can't be read" in text
 
 
+def test_a_change_that_mends_a_pipeline_that_dvc_cannot_read_gets_its_report(copy_of, wine: Path, told):
+    project = copy_of(wine)
+    good = (project / "dvc.yaml").read_text()
+    (project / "dvc.yaml").write_text(good.replace("${data.source}", "${data.sauce}"))
+    commit(project)
+    (project / "dvc.yaml").write_text(good)
+    (project / "src/stages/train.py").write_text((project / "src/stages/train.py").read_text() + "# shorter\n")
+    check("dvc", "commit", "--force", "--quiet", cwd=project)
+    commit(project)
+    assert "| `train` | `src/stages/train.py` |" in told(project)
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
