@@ -77,7 +77,7 @@ def signs_of(cells: Cells, separator: str, decimal: str | None, kept: str | None
         UserError: two readings fit.
     """
     table, written, shown = cells
-    figures = {name: pc.unique(_figures(found.values).drop_null()) for name, found in _number_texts(table).items()}
+    figures = {name: pc.unique(found.figures.drop_null()) for name, found in _number_texts(table).items()}
     floats = [field.name for field in table.schema if pa.types.is_floating(field.type)] if written is not None else []
     proof = _proves_a_point(written, floats) if decimal is None else False
     if written is not None and decimal is None and not proof:
@@ -151,10 +151,11 @@ def types_of(cells: Cells, decimal: str, thousands: str | None, day_first: bool 
 
 
 class _Text(NamedTuple):
-    """A text column that looks like numbers: the column, its different values, and in how many rows each is."""
+    """A text column that looks like numbers: its different values, the figure in each, in how many rows each is."""
 
     column: pa.ChunkedArray
     values: pa.Array
+    figures: pa.Array
     counts: pa.Array
 
 
@@ -210,7 +211,7 @@ def _number_texts(table: pa.Table) -> dict[str, _Text]:
             continue
         exceptions = figures.null_count <= FEW_TEXTS and len(values) - figures.null_count >= FEWEST_NUMBERS
         if share > MOSTLY or exceptions:
-            found[name] = _Text(column, values, counts)
+            found[name] = _Text(column, values, figures, counts)
     return found
 
 
@@ -337,9 +338,10 @@ def _codes_in_numbers(name: str, written: pa.ChunkedArray, shown: Shown) -> str 
     if pc.any(found).as_py():
         first = shown.cell(name, written.filter(found)[0].as_py(), written)
         return f"{first} is read as a number with an exponent; if it is a code: {typed(name, 'text')}"
-    cells = whole(written)
-    padded = cells.filter(pc.match_substring_regex(cells, VERSION))
-    same = pc.is_in(pc.utf8_rtrim(padded, "0"), cells)
+    padded = whole(written.filter(pc.match_substring_regex(written, VERSION)))
+    if not len(padded):
+        return None
+    same = pc.is_in(pc.utf8_rtrim(padded, "0"), whole(written))
     if not pc.any(same).as_py():
         return None
     example = padded.filter(same)[0].as_py()

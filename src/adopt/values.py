@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from src.adopt.shown import option, rows, shorten
@@ -15,8 +17,10 @@ from src.core.files import shortest_decimal
 MOST_ROWS = 50_000  # of a column in which codes are looked for
 MOST_CODES = 3  # at one end of a column
 LAST_ROWS = 3  # in which words such as Sum or Mean name a total
-TOTALS = r"\s*(?:grand |sub-?)?totals?\b.*"
-SUMS = r"\s*(?:gesamt(?:summe)?|summe|insgesamt|somme|suma|totale|totaal|итого|всего|sum|average|mean)\b.*"
+END_OF_WORD = r"(?:[^\p{L}\p{N}_]|$)"
+TOTALS = rf"^\s*(?:grand |sub-?)?totals?{END_OF_WORD}"
+SUMS = "gesamt|gesamtsumme|summe|insgesamt|somme|suma|totale|totaal|итого|всего|sum|average|mean"
+SUMS = rf"^\s*(?:{SUMS}){END_OF_WORD}"
 YEARS = range(1800, 2100)
 NO_DATES = ["1900-01-01", "1970-01-01", "2099-12-31"]  # which programs write for no date
 A_YEAR = pd.Timedelta(days=366)
@@ -148,10 +152,11 @@ def total_rows(table: pd.DataFrame) -> list[int]:
     figures = table.select_dtypes("number").to_numpy(float)
     places: set[int] = set()
     for name in map(str, table.select_dtypes("str").columns):
-        named = table[name].str.fullmatch(TOTALS, case=False, na=False).to_numpy(bool)
+        texts = pa.array(table[name])
+        named = _matching(texts, TOTALS)
         if named.sum() == 1 or (named.sum() <= len(table) / 4 and _are_larger(figures, named)):
             places |= set(np.flatnonzero(named).tolist())
-        summed = np.flatnonzero(table[name].str.fullmatch(SUMS, case=False, na=False))
+        summed = np.flatnonzero(_matching(texts, SUMS))
         if len(summed) and summed[0] >= len(table) - LAST_ROWS:
             places |= set(summed.tolist())
     if figures.shape[1] > 1:
@@ -161,6 +166,12 @@ def total_rows(table: pd.DataFrame) -> list[int]:
         if equal.sum() > figures.shape[1] / 2:
             places.add(len(table) - 1)
     return sorted(places)
+
+
+def _matching(texts: pa.Array | pa.ChunkedArray, pattern: str) -> NDArray[np.bool_]:
+    """Which texts match a pattern of Arrow's, whatever their case; missing ones do not."""
+    found = pc.fill_null(pc.match_substring_regex(texts, pattern, ignore_case=True), False)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _are_larger(figures: NDArray[np.float64], named: NDArray[np.bool_]) -> bool:

@@ -28,6 +28,7 @@ EXCEL_ERRORS = ["#N/A", "#N/A N/A", "#NA", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!
 WORDS = ["NA", "N/A", "n/a", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "?", "\\N"]
 WORDS += ["1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"]  # as Microsoft's C library prints them
 NO_VALUE = [*WORDS, *EXCEL_ERRORS]  # what a cell holds, besides nothing, where its value is missing
+_NO_VALUE = frozenset(NO_VALUE)
 WHOLE_NUMBER = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
 NUMBER = re.compile(r"[+-]?((\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
 BOOLEANS = {"true": "1", "false": "0"}
@@ -80,7 +81,7 @@ def canonical(values: pd.Series, date_format: str = "") -> list[str]:
 def _canonical(text: str) -> str:
     """Text in the form that it would have if its column had the type that it looks like."""
     text = text.strip()
-    if text in NO_VALUE:
+    if text in _NO_VALUE:
         text = ""
     elif whole := WHOLE_NUMBER.fullmatch(text):  # of any length: a float would keep 16 digits
         text = whole[2] if whole[2] == "0" else whole[1].strip("+") + whole[2]
