@@ -19,8 +19,8 @@ MOST_CODES = 3  # at one end of a column
 LAST_ROWS = 3  # in which words such as Sum or Mean name a total
 END_OF_WORD = r"(?:[^\p{L}\p{N}_]|$)"
 TOTALS = rf"^\s*(?:grand |sub-?)?totals?{END_OF_WORD}"
-SUMS = "gesamt|gesamtsumme|summe|insgesamt|somme|suma|totale|totaal|итого|всего|sum|average|mean"
-SUMS = rf"^\s*(?:{SUMS}){END_OF_WORD}"
+SUM_WORDS = "gesamt|gesamtsumme|summe|insgesamt|somme|suma|totale|totaal|итого|всего|sum|average|mean"
+SUMS = rf"^\s*(?:{SUM_WORDS}){END_OF_WORD}"
 YEARS = range(1800, 2100)
 NO_DATES = ["1900-01-01", "1970-01-01", "2099-12-31"]  # which programs write for no date
 A_YEAR = pd.Timedelta(days=366)
