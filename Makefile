@@ -8,19 +8,19 @@ help:  ## list these commands
 install: .venv/installed  ## make .venv with the locked packages
 
 repro: .venv/installed  ## run what has changed; show scores, baselines, gate
-	@python -m src.core.params && python -m src.review repro
+	@python -m retrace check && python -m retrace repro
 
 plots: .venv/installed  ## draw the pictures, into dvc_plots/index.html
-	@python -m src.plots $(PICTURES)
+	@python -m retrace plots $(PICTURES)
 
 gate: .venv/installed  ## what must hold before merging [BASE=main]
-	@python -m src.review gate $(if $(BASE),--base "$(BASE)")
+	@python -m retrace gate $(if $(BASE),--base "$(BASE)")
 
 report: .venv/installed  ## all that a reviewer needs, into report.md [BASE=main]
-	@python -m src.review report $(if $(BASE),--base "$(BASE)")
+	@python -m retrace report $(if $(BASE),--base "$(BASE)")
 
 reproduce: .venv/installed  ## make the commit again elsewhere; compare each byte
-	@python -m src.review reproduce
+	@python -m retrace reproduce
 
 undo: .venv/installed  ## the committed results back; code, params, source stay
 	@git reset --quiet -- dvc.lock metrics && git ls-files -z dvc.lock metrics | git checkout-index --force -z --stdin

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from src.core.files import read_table
+from retrace.files import read_table
 from tests.conftest import ENVIRONMENT, ROLES, ROOT, change_params, check, copy_project
 
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
@@ -72,7 +72,7 @@ def adopt(folder: Path) -> None:
     file = folder.parent / f"{folder.name}.csv"
     pd.DataFrame(columns).to_csv(file, index=False)
     size = file.stat().st_size / 2**20
-    took, memory = peak("-m", "src.adopt", str(file), "--target", "target", cwd=folder)
+    took, memory = peak("-m", "retrace", "adopt", str(file), "--target", "target", cwd=folder)
     plain, least = peak("-c", f"import pandas; pandas.read_csv({str(file)!r})", cwd=folder)
     file.unlink()
     print(f"\n| a table of {size:.0f} MiB | time | peak memory | times the file |\n|---|---|---|---|")
@@ -104,8 +104,8 @@ def main() -> None:
         compare(
             "`dvc repro`, nothing to do, against `dvc --version`", ("dvc", "repro"), ("dvc", "--version"), folder, 9
         )
-        for what in (("report", "--base", "HEAD"), ("gate", "--base", "HEAD"), ("lock",)):
-            review = (sys.executable, "-m", "src.review", *what)
+        for what in (("report", "--base", "HEAD"), ("gate", "--base", "HEAD"), ("verify-lock",)):
+            review = (sys.executable, "-m", "retrace", *what)
             compare(f"`review {what[0]}` against `dvc --version`", review, ("dvc", "--version"), folder, 9)
 
         adopt(copy_project(folder / "adopted"))
@@ -127,7 +127,7 @@ def main() -> None:
         for times in SIZES:
             enlarge(folder, prepared, times)
             peak("-m", "src.stages.ingest", cwd=folder)
-            check(sys.executable, "-m", "src.stages.validate", "--freeze", cwd=folder)
+            check(sys.executable, "-m", "retrace", "freeze", cwd=folder)
             figures[times] = {stage: peak("-m", f"src.stages.{stage}", cwd=folder) for stage in STAGES}
         print("\n| stage |" + "".join(f" {times} x rows |" for times in SIZES) + "\n|---|" + "---|" * len(SIZES))
         for stage in STAGES:

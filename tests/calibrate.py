@@ -38,14 +38,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_limits
 
-from src.core.decisions import check_threshold
-from src.core.examples import Kind, Target
-from src.core.params import UNJUDGED, Costs, Data
-from src.core.resamples import Draws, bootstrap, bootstrap_slices, half, pools
-from src.core.scores import Array, draws_table, metrics_of, score_draws
-from src.review.changes import drift
-from src.review.noise import Slice, compare, compare_slices, verdict
-from src.review.results import SERIES, Results
+from retrace.decisions import check_threshold
+from retrace.examples import Kind, Target
+from retrace.params import UNJUDGED, Costs, Data
+from retrace.resamples import Draws, bootstrap, bootstrap_slices, half, pools
+from retrace.review.changes import drift
+from retrace.review.noise import Slice, compare, compare_slices, verdict
+from retrace.review.results import SERIES, Results
+from retrace.scores import Array, draws_table, metrics_of, score_draws
 from src.stages.describe import describe
 from src.stages.evaluate import interval
 from tests.conftest import ROLES, ROOT

@@ -18,8 +18,8 @@ import yaml
 from hypothesis import settings
 from sklearn.datasets import load_wine
 
+from retrace.review.reproduce import OTHERWISE
 from src.datasets import flights
-from src.review.reproduce import OTHERWISE
 
 ROOT = Path(__file__).parents[1]
 # Each worker of pytest-xdist has a core of its own: training on both, two of them would mostly wait for each other.
@@ -97,7 +97,7 @@ def adopt(folder: Path, table: Callable[[Path], object], name: str, **sections: 
         (folder / made).unlink()
     shutil.rmtree(folder / "metrics")
     check("dvc", "repro", "ingest", cwd=folder)
-    check(sys.executable, "-m", "src.stages.validate", "--freeze", cwd=folder)
+    check(sys.executable, "-m", "retrace", "freeze", cwd=folder)
     commit(folder)
     check("dvc", "repro", cwd=folder)
     commit(folder)

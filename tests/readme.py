@@ -26,7 +26,7 @@ STEP = re.compile(
 )
 SILENT = re.compile(
     r"git (clone|add|commit --q)|cd |copier|make (repro|start|update)|python3 -m venv|\. |pip |dvc repro|dvc exp run"
-    r"|python -m src.adopt|python -m src.review rep"
+    r"|python -m retrace adopt|python -m retrace rep"
 )
 CHANGING = re.compile(r"\b[0-9a-f]{7,40}\b")  # commits
 MARK = "-- the next command --"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ENVIRONMENT, check, run
 
-COMMANDS = [["src.review", "scores"], ["src.review", "report", "--base", "HEAD"], ["src.adopt", "--help"]]
+COMMANDS = [["retrace", "scores"], ["retrace", "report", "--base", "HEAD"], ["retrace", "adopt", "--help"]]
 CLOSED = "import os, subprocess, sys; reader, writer = os.pipe(); os.close(reader); "
 CLOSED += "sys.exit(subprocess.run(sys.argv[1:], stdout=writer).returncode)"
 
@@ -60,16 +60,16 @@ def test_a_full_disk_is_a_line(wine: Path, command: list[str], unbuffered: str):
 
 def test_a_rerun_that_nobody_reads_ends_and_leaves_nothing_running(copy_of, wine: Path):
     project = copy_of(wine)
-    command = f"{sys.executable} -m src.review rerun | head -n 1"
+    command = f"{sys.executable} -m retrace rerun | head -n 1"
     check("sh", "-c", command, cwd=project)
     check("dvc", "status", cwd=project)  # DVC's lock is free again
 
 
 def test_our_own_mistakes_keep_their_traceback(copy_of, wine: Path):
     project = copy_of(wine)
-    module = project / "src/review/gate.py"
+    module = project / "retrace/review/gate.py"
     module.write_text(module.read_text() + "\n\n1 / 0\n")
-    done = run(sys.executable, "-m", "src.review", "scores", cwd=project)
+    done = run(sys.executable, "-m", "retrace", "scores", cwd=project)
     assert done.returncode == 1
     assert done.stderr.startswith("Traceback")
     assert done.stderr.endswith("ZeroDivisionError: division by zero\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, check, commit, copy_project, run
-from tests.review.small import new_project
+from tests.retrace.review.small import new_project
 
 AS = ("-c", "user.name=A", "-c", "user.email=a@b")
 TARGETS = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M)

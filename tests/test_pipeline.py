@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from src.core import params as params_module
-from src.core.files import read_table
+from retrace import params as params_module
+from retrace.files import read_table
 from tests.conftest import ENVIRONMENT, ROOT, change_params, check, run
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())

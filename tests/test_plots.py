@@ -49,7 +49,7 @@ def project(folder: Path, title: str, feature: str) -> Path:
 
 def test_the_page_shows_hostile_names_and_runs_and_loads_nothing(tmp_path: Path):
     folder = project(tmp_path, title="'a <script>b'", feature=HOSTILE)
-    check(sys.executable, "-m", "src.plots", cwd=folder, PYTHONPATH=str(ROOT))
+    check(sys.executable, "-m", "retrace", "plots", cwd=folder, PYTHONPATH=str(ROOT))
     page = Page((folder / "dvc_plots/index.html").read_text())
     assert {"svg", "text"} <= page.tags
     assert not {"script", "img", "iframe", "link", "image", "a", "use", "foreignobject"} & page.tags
@@ -79,7 +79,7 @@ def test_what_is_wrong_with_a_plot_is_a_line(tmp_path: Path, file: str, content:
     folder = project(tmp_path, title="a", feature="b")
     (folder / file).parent.mkdir(exist_ok=True)
     (folder / file).write_text(content)
-    done = run(sys.executable, "-m", "src.plots", cwd=folder, PYTHONPATH=str(ROOT))
+    done = run(sys.executable, "-m", "retrace", "plots", cwd=folder, PYTHONPATH=str(ROOT))
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert said in line
@@ -87,7 +87,7 @@ def test_what_is_wrong_with_a_plot_is_a_line(tmp_path: Path, file: str, content:
 
 def test_where_there_is_nothing_to_draw_it_says_so_in_a_line(tmp_path: Path):
     folder = project(tmp_path, title="a", feature="")
-    done = run(sys.executable, "-m", "src.plots", cwd=folder, PYTHONPATH=str(ROOT))
+    done = run(sys.executable, "-m", "retrace", "plots", cwd=folder, PYTHONPATH=str(ROOT))
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert not (folder / "dvc_plots").exists()

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.core.curves import curves
-from src.core.examples import Target, slices
-from src.core.files import write_json
-from src.core.params import Data
-from src.core.privacy import joined, without_small_rests
-from src.core.schema import breaches, infer, read_schema, write_schema
+from retrace.curves import curves
+from retrace.examples import Target, slices
+from retrace.files import write_json
+from retrace.params import Data
+from retrace.privacy import joined, without_small_rests
+from retrace.schema import breaches, infer, read_schema, write_schema
 from src.stages.describe import describe
 from tests.conftest import ROLES
 

@@ -9,7 +9,7 @@ from tests.conftest import ROOT, check
 from tests.readme import CHANGING, README, run_all, steps, written
 
 PAGE = README.read_text(encoding="utf-8")
-QUICK = ["python -m src.review scores", "dvc dag --mermaid"]
+QUICK = ["python -m retrace scores", "dvc dag --mermaid"]
 
 
 @pytest.mark.parametrize("command", QUICK)

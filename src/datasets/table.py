@@ -14,7 +14,7 @@ A date with an offset from UTC is read as the clock showed it: 23:59+02:00 is 23
 it is blank or one of MISSING. A column without a name is called `Unnamed: 0` if it is the first, as pandas does. Files
 may end in `.gz`. The files of a folder need the same columns, and are concatenated in the order of their names.
 
-A row's id is its value of `data.id`, else a hash of its cells in the columns of `data.id_columns`: src/core/row_ids.py.
+A row's id is its value of `data.id`, else a hash of its cells in the columns of `data.id_columns`: retrace/row_ids.py.
 """
 
 import csv
@@ -37,11 +37,11 @@ import pyarrow.json
 import pyarrow.parquet
 from pydantic import Field
 
-from src.core.errors import UserError
-from src.core.files import as_text, is_pointer
-from src.core.limits import check_parquet, check_table
-from src.core.params import Data
-from src.core.row_ids import NO_VALUE, row_ids
+from retrace.errors import UserError
+from retrace.files import as_text, is_pointer
+from retrace.limits import check_parquet, check_table
+from retrace.params import Data
+from retrace.row_ids import NO_VALUE, row_ids
 
 Sign = Annotated[str, Field(pattern=r"^[\x01-\x7f]$")]
 Type = Annotated[str, Field(pattern=r"^(number|text|date|excel-date|.*%.*)$")]
@@ -724,7 +724,7 @@ def _checked_row_ids(raw: pd.DataFrame, data: Data) -> list[str]:
         raise UserError(f"params.yaml: data.id: the table has a column {data.id_column}; name it here, or rename it")
     if not data.id_columns:
         raise UserError(
-            f"{where} empty, and data.id is null; list the columns that tell rows apart (`python -m src.adopt` does)"
+            f"{where} empty, and data.id is null; list the columns that tell rows apart: `python -m retrace adopt` does"
         )
     if gone := [name for name in data.id_columns if name not in raw]:
         raise UserError(

@@ -6,7 +6,7 @@ Writes for each column its kind, missing share, and quantiles or commonest value
 `metrics/data.json`, and how much of the target each feature explains alone to `metrics/features.csv`. The rows are
 those of train and valid together: test isn't looked at.
 
-Nothing written tells a value that fewer than 10 rows hold: src/core/privacy.py. Rarer values are only counted, and
+Nothing written tells a value that fewer than 10 rows hold: retrace/privacy.py. Rarer values are only counted, and
 quantiles are the edges of the histogram's bins, whose width is `step`.
 """
 
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.core.errors import one_line
-from src.core.examples import equal_bins, features, is_number
-from src.core.files import KEPT_FROM, read_table, write_csv, write_json
-from src.core.params import Data, read_params
-from src.core.privacy import histogram, quantiles, without_rare
+from retrace.errors import one_line
+from retrace.examples import equal_bins, features, is_number
+from retrace.files import KEPT_FROM, read_table, write_csv, write_json
+from retrace.params import Data, read_params
+from retrace.privacy import histogram, quantiles, without_rare
 
 QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95]
 MOST_VALUES = 50

@@ -29,16 +29,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.core.curves import curves
-from src.core.decisions import check_threshold, decide
-from src.core.errors import UserError
-from src.core.examples import Target, features, slices
-from src.core.files import KEPT_FROM, read_table, write_csv, write_json
-from src.core.intervals import noise_of_rows
-from src.core.models import load_model
-from src.core.params import Params, read_params
-from src.core.resamples import bootstrap, bootstrap_slices, fingerprint, fingerprints, pools
-from src.core.scores import BASELINES, CONSTANT_ACTIONS, Array, Metric, draws_table, metrics_of, score_draws
+from retrace.curves import curves
+from retrace.decisions import check_threshold, decide
+from retrace.errors import UserError
+from retrace.examples import Target, features, slices
+from retrace.files import KEPT_FROM, read_table, write_csv, write_json
+from retrace.intervals import noise_of_rows
+from retrace.models import load_model
+from retrace.params import Params, read_params
+from retrace.resamples import bootstrap, bootstrap_slices, fingerprint, fingerprints, pools
+from retrace.scores import BASELINES, CONSTANT_ACTIONS, Array, Metric, draws_table, metrics_of, score_draws
 
 SMALL_SLICE = 100  # rows
 FEWEST_UNITS = 5  # of a slice that is judged

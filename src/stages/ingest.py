@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError, validate_call
 
-from src.core.errors import UserError, one_line
-from src.core.files import write_json, write_table
-from src.core.params import FILE, complain, read_params
+from retrace.errors import UserError, one_line
+from retrace.files import write_json, write_table
+from retrace.params import FILE, complain, read_params
 
 RAW = Path("data/raw")
 

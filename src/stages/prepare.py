@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.core.errors import UserError, one_line
-from src.core.examples import Target, features, is_number
-from src.core.files import read_tables, write_table
-from src.core.params import Data, read_params
+from retrace.errors import UserError, one_line
+from retrace.examples import Target, features, is_number
+from retrace.files import read_tables, write_table
+from retrace.params import Data, read_params
 
 
 def check(table: pd.DataFrame, data: Data) -> None:

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from src.core.errors import UserError
-from src.core.files import KEPT_FROM, as_text, read_table, write_table
-from src.core.params import Data, SplitByShare, SplitByTime, read_params
-from src.core.resamples import content_of, units
+from retrace.errors import UserError
+from retrace.files import KEPT_FROM, as_text, read_table, write_table
+from retrace.params import Data, SplitByShare, SplitByTime, read_params
+from retrace.resamples import content_of, units
 
 FEWEST_GROUPS = 5  # with fewer, resamples are too alike to say how sure a score is
 PARTS = ["train", "valid", "test"]

@@ -35,13 +35,13 @@ from sklearn.metrics import log_loss, root_mean_squared_error
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from src.core.errors import UserError, one_line
-from src.core.examples import Target, features, is_number
-from src.core.files import read_table, significant, write_table
-from src.core.git import require_commit
-from src.core.models import save_model
-from src.core.params import Data, Params, read_params
-from src.core.resamples import half
+from retrace.errors import UserError, one_line
+from retrace.examples import Target, features, is_number
+from retrace.files import read_table, significant, write_table
+from retrace.git import require_commit
+from retrace.models import save_model
+from retrace.params import Data, Params, read_params
+from retrace.resamples import half
 
 MOST_CATEGORIES = 254  # of one column that boosting takes; the rarest share the last
 CURVE_POINTS = 30

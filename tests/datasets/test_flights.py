@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.core.examples import features
-from src.core.params import Data
+from retrace.examples import features
+from retrace.params import Data
 from src.datasets import flights
 
 ROOT = Path(__file__).parents[2]

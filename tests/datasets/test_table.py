@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.core import row_ids
-from src.core.params import Data
+from retrace import row_ids
+from retrace.params import Data
 from src.datasets import table
 from tests.conftest import ROLES
 

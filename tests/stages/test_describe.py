@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.core.files import read_table, write_table
-from src.core.params import Data
-from src.core.privacy import histogram, quantiles
+from retrace.files import read_table, write_table
+from retrace.params import Data
+from retrace.privacy import histogram, quantiles
 from src.stages.describe import describe, explained, main
 from tests.conftest import ROLES
 

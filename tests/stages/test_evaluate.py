@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 from sklearn.metrics import confusion_matrix, log_loss, r2_score, roc_auc_score
 
-from src.core.examples import Target, features
-from src.core.files import read_table
-from src.core.models import load_model
-from src.core.params import read_params
-from src.core.resamples import bootstrap, resample, units
-from src.core.scores import metrics_of
+from retrace.examples import Target, features
+from retrace.files import read_table
+from retrace.models import load_model
+from retrace.params import read_params
+from retrace.resamples import bootstrap, resample, units
+from retrace.scores import metrics_of
 from src.stages.evaluate import interval, is_small
 
 

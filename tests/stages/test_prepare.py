@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.core.params import Data
+from retrace.params import Data
 from src.stages.prepare import check
 from tests.conftest import ROLES
 

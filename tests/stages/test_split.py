@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.core.params import Data, SplitByShare, SplitByTime
+from retrace.params import Data, SplitByShare, SplitByTime
 from src.stages.split import places, shared_groups_warning, split
 from tests.conftest import ROLES
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from pydantic import TypeAdapter
 
-from src.core.examples import Target, features
-from src.core.models import load_model, save_model
-from src.core.params import Params, read_params
+from retrace.examples import Target, features
+from retrace.models import load_model, save_model
+from retrace.params import Params, read_params
 from src.stages.train import MODELS, baselines, fit, labels, refits
 from tests.conftest import BOOSTING, ROLES, ROOT
 

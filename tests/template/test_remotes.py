@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_wine
 
-from src import storage
+from retrace import storage
 from tests.conftest import BOOSTING, ENVIRONMENT, IDENTITY, change_params, check, commit, run
 from tests.template.conftest import make
 from tests.workflows.github import GitHub
@@ -153,7 +153,7 @@ def shared(
         configure(project, **remote.config)
         commit(project)
     load_wine(as_frame=True).frame.to_csv(folder / "wine.csv", index=False)
-    check("python", "-m", "src.adopt", "../wine.csv", "--target", "target", cwd=project, **path_of(project))
+    check("python", "-m", "retrace", "adopt", "../wine.csv", "--target", "target", cwd=project, **path_of(project))
     (project / "data/more").mkdir()
     for number in range(16):
         (project / f"data/more/{number}").write_bytes(os.urandom(500_000))

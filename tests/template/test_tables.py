@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from src.core.params import Params, read_params
+from retrace.params import Params, read_params
 from src.datasets import flights
 from tests.conftest import check, commit
 from tests.template.conftest import begin
@@ -93,7 +93,7 @@ def test_a_table_is_adopted_as_it_is_and_scored_sensibly(
 ):
     project = begin(Path(shutil.copytree(bare, tmp_path / "project")))
     words = options.split("|") if "|" in options else options.split()
-    check(sys.executable, "-m", "src.adopt", str(table(tmp_path)), *words, cwd=project)
+    check(sys.executable, "-m", "retrace", "adopt", str(table(tmp_path)), *words, cwd=project)
     check("dvc", "repro", cwd=project)
     commit(project)
     assert "up to date" in check("dvc", "repro", cwd=project)

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
 
-from src.core.params import read_params, read_yaml
+from retrace.params import read_params, read_yaml
 from tests.conftest import IDENTITY, ROOT, check, commit, run
 from tests.template.conftest import begin, install, make
 from tests.workflows.test_workflows import ZIZMOR
@@ -28,6 +28,7 @@ DEPLOY = """  deploy:
     cmd: python -m src.stages.deploy
     deps:
       - requirements.txt
+      - retrace/__init__.py
       - src/__init__.py
       - src/stages/deploy.py
       - models/model.skops
@@ -49,7 +50,7 @@ def test_the_defaults_are_the_live_project_without_what_only_the_template_needs(
     kept = {name for name in live if not name.endswith(".jinja")}
     made = files(defaults)
     assert made - OTHERS <= kept
-    gone = {name.split("/")[0] for name in kept - made - {"src/storage.py"} if not name.startswith("tests/")}
+    gone = {name.split("/")[0] for name in kept - made - {"retrace/storage.py"} if not name.startswith("tests/")}
     assert gone == {".ci", "copier.yml", "docs", "dvc.lock", "locks", "metrics"} & {name.split("/")[0] for name in live}
     assert {name for name in made if name.startswith("tests/")} == {
         *("tests/__init__.py", "tests/test_project.py", "tests/datasets/test_flights.py")
@@ -65,7 +66,7 @@ def files_in_git() -> set[str]:
 def test_a_project_of_ones_own_has_nothing_of_the_demo_or_the_template(bare: Path):
     for name in files(bare) - {".copier-answers.yml"}:
         text = (bare / name).read_text(encoding="utf-8")
-        assert not re.search(r"flight|retrace|\.jinja\b|<%|%>|copier\.yml", text, re.IGNORECASE), name
+        assert not re.search(r"(?i:flight|\.jinja\b|<%|%>|copier\.yml)|Retrace", text), name
         assert not re.search(r"flight|jinja", name), name
     assert "Copyright (c) 2026 Ada\n" in (bare / "LICENSE").read_text()
     assert not (bare / "data/source").exists()
@@ -161,8 +162,8 @@ def test_a_project_within_another_repository_leaves_that_alone_and_a_table_to_dv
     clone = tmp_path / "clone"
     check("git", "clone", "--quiet", "--config", "core.autocrlf=true", str(project), str(clone), cwd=tmp_path)
     assert b"\r\n" in (clone / "data/source/my-table.csv").read_bytes()
-    check(sys.executable, "-m", "src.review", "rerun", cwd=clone)
-    assert "reproduced" in check(sys.executable, "-m", "src.review", "lock", cwd=clone)
+    check(sys.executable, "-m", "retrace", "rerun", cwd=clone)
+    assert "reproduced" in check(sys.executable, "-m", "retrace", "verify-lock", cwd=clone)
 
 
 def test_a_first_table_gets_parameters_of_its_own_whatever_its_target_is_called(bare: Path, tmp_path: Path):
@@ -171,7 +172,7 @@ def test_a_first_table_gets_parameters_of_its_own_whatever_its_target_is_called(
     commit(project)
     file = tmp_path / "my 'odd' table.csv"
     pd.DataFrame({"x": range(60), "target": ["good", "bad"] * 30}).to_csv(file, index=False)
-    check(sys.executable, "-m", "src.adopt", str(file), "--target", "target", cwd=project)
+    check(sys.executable, "-m", "retrace", "adopt", str(file), "--target", "target", cwd=project)
     found = read_yaml(project / "params.yaml")
     assert found["problem"]["question"] == "What is target, by the other columns?"
     assert (found["gate"]["metric"], found["train"]["min_samples_leaf"]) == ("roc_auc", 2)
@@ -195,7 +196,7 @@ def test_each_way_of_answering_gives_a_project_that_runs_and_holds(
         live, made = ((folder / "metrics/scores.json").read_bytes() for folder in (ROOT, project))
         assert live == made, "the same bytes as in the live project"
     else:
-        assert "python -m src.adopt FILE --target COLUMN" in check("make", "start", cwd=project, **IDENTITY)
+        assert "python -m retrace adopt FILE --target COLUMN" in check("make", "start", cwd=project, **IDENTITY)
         load_wine(as_frame=True).frame.to_csv(tmp_path / "wine.csv", index=False)
         said = check("make", "start", "TABLE=../wine.csv", "TARGET=target", cwd=project, **IDENTITY)
         assert "wine.csv: 178 rows, 14 columns" in said
@@ -271,20 +272,20 @@ def update(project: Path, template: Path) -> subprocess.CompletedProcess[str]:
 
 def test_a_later_version_comes_in_beside_what_was_changed(template: Path, tmp_path: Path):
     project = edited(template, tmp_path)
-    later = newer(template, tmp_path, "src/core/errors.py", "may see,", "may ever see,")
+    later = newer(template, tmp_path, "retrace/errors.py", "may see,", "may ever see,")
     done = update(project, later)
     assert done.returncode == 0, done.stdout + done.stderr
     first, second = (done.stdout + done.stderr).splitlines()[:2]
     assert first == "The version here: v1.0.0"
     assert second == f"The template: {later}"
-    assert "may ever see" in (project / "src/core/errors.py").read_text()
+    assert "may ever see" in (project / "retrace/errors.py").read_text()
     assert "target: price" in (project / "params.yaml").read_text()
     assert "max_iter: 77" in (project / "params.yaml").read_text()
     assert "## Each day" in (project / "README.md").read_text()
     assert "  deploy:\n" in (project / "dvc.yaml").read_text()
     assert "timeout-minutes: 90" in (project / ".github/workflows/pipeline.yml").read_text()
     changed = check("git", "status", "--porcelain", cwd=project).split()
-    assert set(changed) == {"M", ".copier-answers.yml", "src/core/errors.py"}
+    assert set(changed) == {"M", ".copier-answers.yml", "retrace/errors.py"}
 
 
 @pytest.mark.parametrize("remote", ["none", "folder", "s3", "ssh"])
@@ -357,6 +358,16 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     return clone, [f"v0.{number}.0" for number in range(len(commits))]
 
 
+def use_the_new_names(project: Path) -> None:
+    """What docs/template.md asks of a project from before retrace/."""
+    page = (ROOT / "docs/template.md").read_text()
+    (rename,) = re.findall(r"^\$ (git grep -l 'src.*)$", page, re.MULTILINE)
+    check("sh", "-c", rename, cwd=project)
+    replace(project / "dvc.yaml", "- src/stages/deploy.py", "- retrace/__init__.py\n      - src/stages/deploy.py")
+    assert "from retrace.params import Data" in (project / "src/datasets/mine.py").read_text()
+    commit(project)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0, 0.5, 0.9], ids=["the first", "the middle", "a late"])
 def test_a_project_in_use_takes_the_last_version_from(history: tuple[Path, list[str]], tmp_path: Path, share: float):
@@ -369,7 +380,9 @@ def test_a_project_in_use_takes_the_last_version_from(history: tuple[Path, list[
     begin(project)
     wine = load_wine(as_frame=True).frame.rename(columns={"target": "Sorte", "alcohol": "Alkohol"})
     wine.to_csv(tmp_path / "Weine.csv", sep=";", decimal=",", index=False)
-    check(sys.executable, "-m", "src.adopt", "../Weine.csv", "--target", "Sorte", cwd=project)
+    before_retrace = not (project / "retrace").is_dir()  # then the tool was a part of src
+    adopt = ("src.adopt",) if before_retrace else ("retrace", "adopt")
+    check(sys.executable, "-m", *adopt, "../Weine.csv", "--target", "Sorte", cwd=project)
     linear = "  model: LogisticRegression\n  C: 0.5\n  seed: 1\n"
     params = re.sub(r"  model: Hist.*\n(.*\n)*?  seed: 1\n", linear, (project / "params.yaml").read_text())
     (project / "params.yaml").write_text(params)
@@ -380,7 +393,10 @@ def test_a_project_in_use_takes_the_last_version_from(history: tuple[Path, list[
     ):
         replace(project / name, before, after)
     (project / "src/stages/deploy.py").write_text('"""Mine."""\n')
-    (project / "src/datasets/mine.py").write_text('"""Mine."""\n')
+    tool = "src.core" if before_retrace else "retrace"
+    (project / "src/datasets/mine.py").write_text(f'"""Mine."""\n\nfrom {tool}.params import Data\n\nROLES = Data\n')
+    if before_retrace:
+        replace(project / "dvc.yaml", "      - retrace/__init__.py\n", "")
     check("dvc", "repro", cwd=project)
     commit(project)
     mine = ["data/schema.yaml", "README.md", "metrics/scores.json", "data/source/Weine.csv.dvc"]
@@ -401,9 +417,11 @@ def test_a_project_in_use_takes_the_last_version_from(history: tuple[Path, list[
     for name in files(fresh) - changed:
         assert (project / name).read_bytes() == (fresh / name).read_bytes(), name
     commit(project)
+    if before_retrace:
+        use_the_new_names(project)
     if not read_yaml(project / "params.yaml")["data"]["id_columns"]:  # earlier versions made ids from the whole row
         assert "data.id_columns: empty" in run("dvc", "repro", cwd=project).stderr
-        check(sys.executable, "-m", "src.adopt", "data/source/Weine.csv", "--target", "Sorte", cwd=project)
+        check(sys.executable, "-m", "retrace", "adopt", "data/source/Weine.csv", "--target", "Sorte", cwd=project)
     check("dvc", "repro", cwd=project)
     commit(project)
     hold_to_standards(project)
@@ -419,13 +437,13 @@ def test_a_conflict_is_named_and_never_left_in_silently(template: Path, tmp_path
 
 def test_an_unclean_tree_is_not_updated(template: Path, tmp_path: Path):
     project = edited(template, tmp_path)
-    commit_free = newer(template, tmp_path, "src/core/errors.py", "may see,", "may ever see,")
+    commit_free = newer(template, tmp_path, "retrace/errors.py", "may see,", "may ever see,")
     answers = project / ".copier-answers.yml"
     answers.write_text(re.sub("_src_path: .*", f"_src_path: {commit_free}", answers.read_text()))
     done = run("make", "update", "--old-file", ".venv/installed", cwd=project, **IDENTITY)
     assert done.returncode != 0
     assert "dirty" in done.stderr
-    assert "may ever see" not in (project / "src/core/errors.py").read_text()
+    assert "may ever see" not in (project / "retrace/errors.py").read_text()
 
 
 def test_the_locks_made_beforehand_hold_what_the_live_ones_do():

@@ -1,4 +1,4 @@
-"""A stand-in for GitHub: what CML and src/review/comment.py ask of it, and Git over HTTP, by TLS on this machine.
+"""A stand-in for GitHub: what CML and retrace/review/comment.py ask of it, and Git over HTTP, by TLS on this machine.
 
 Every request is kept. A token that may only read is answered 403 when it writes, as a fork's is.
 """

@@ -1,0 +1,42 @@
+"""The commands of the tool: `python -m retrace COMMAND`. `--help` after a command explains it.
+
+Each command is a function that takes the words after its name. Its module is imported only when the command is called,
+because every import costs time.
+"""
+
+import argparse
+from importlib import import_module
+
+COMMANDS = {  # the module and function of each command, and what the list of commands says of it
+    "check": ("retrace.params:check", "is params.yaml valid?"),
+    "adopt": ("retrace.adopt.command:adopt", "make your table this project's data"),
+    "freeze": ("retrace.schema:freeze", "write data/schema.yaml from data/raw/"),
+    "repro": ("retrace.review.commands:repro", "run what has changed; show scores, baselines and gate"),
+    "scores": ("retrace.review.commands:scores", "show scores, baselines and gate"),
+    "gate": ("retrace.review.commands:gate", "what must hold before merging, and does it?"),
+    "report": ("retrace.review.commands:report", "write all that a reviewer needs into report.md"),
+    "plots": ("retrace.plots:plots", "draw the plots of dvc.yaml on one page"),
+    "verify-lock": ("retrace.review.commands:verify_lock", "are the committed results what the commit makes?"),
+    "rerun": ("retrace.review.commands:rerun_pipeline", "run the pipeline as CI does, without believing dvc.lock"),
+    "reproduce": ("retrace.review.commands:reproduce_commit", "make the commit again elsewhere; compare each byte"),
+}
+
+
+def main() -> None:
+    """Call the command that is named, with the words after its name."""
+    listed = "\n".join(f"  {name:<12} {told}" for name, (_, told) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m retrace",
+        usage="python -m retrace COMMAND [--help] ...",
+        description=f"commands:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
+    parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    module, _, function = COMMANDS[arguments.command][0].partition(":")
+    getattr(import_module(module), function)(arguments.words)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""The project's own files: what adopt may change of them, and how it does it."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+from pandera.pandas import DataFrameSchema
+
+from retrace import params, schema
+from retrace.adopt.shown import quoted
+from retrace.errors import UserError
+from retrace.files import replacing, write_json
+from retrace.git import git_names, git_or_none, git_status, require_own_repository
+from src.datasets.table import files_of
+
+SOURCE = Path("data/source")
+IGNORED = Path(".gitignore")
+RECORD = Path(".dvc/tmp/adopt.json")
+
+
+def require_clean(given: Path) -> None:
+    """What isn't committed couldn't be told from what adopt does; but what it did before, and results, may stay.
+
+    Raises:
+        UserError: there is no such table, a file has changed since the last commit, there is no commit, or a whole
+            part of the project is given as the table.
+    """
+    require_own_repository()
+    if not given.exists():
+        raise UserError(f"{given}: {'a link that leads nowhere' if given.is_symlink() else 'no such file'}")
+    if given.resolve() == SOURCE.resolve():
+        raise UserError(f"{given}: the folder of all tables; name one of them, or a folder in it")
+    if Path.cwd().is_relative_to(given.resolve()) or SOURCE.resolve().is_relative_to(given.resolve()):
+        raise UserError(f"{given}: holds the project itself; name a table, or a folder of tables alone")
+    mine = remembered()
+    for name, letters in git_status().items():
+        given_too = Path(name).resolve().is_relative_to(given.resolve())
+        result = name == "dvc.lock" or name.startswith("metrics/")
+        if not (given_too or result or (name in mine and mine[name] == _hash(Path(name)))):
+            new = "not in Git; commit it (or, if it's data, move it out of the folder)"
+            told = new if letters == "??" else "changed since the last commit; `git commit` or `git stash`"
+            raise UserError(f"{name}: {told} first, so that what adopt does can be undone")
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def place_of(given: Path) -> Path:
+    """Where a file or folder of the user's goes: its name without what needs quoting; itself where it's there."""
+    if given.resolve().parent == SOURCE.resolve():
+        return SOURCE / given.name
+    stem, *suffixes = given.name.split(".")
+    name = ".".join([re.sub(r"[^\w-]+", "-", part).strip("-") for part in [stem or "table", *suffixes]])
+    return SOURCE / (name or "table")
+
+
+def is_there(source: Path) -> bool:
+    """Whether a table was adopted, though the file itself may have to be pulled."""
+    return source.exists() or source.with_name(f"{source.name}.dvc").exists()
+
+
+def put(given: Path, place: Path) -> str:
+    """Copy the files that were read to their place, and put them under DVC unless Git has them; returns which has them.
+
+    Raises:
+        UserError: they cannot be written, DVC does not take them, or a folder that is in its place already holds files
+            that were not read, which DVC would take as well.
+    """
+    new = not place.exists()
+    in_git = git_or_none("ls-files", "--error-unmatch", "--", str(place)) is not None
+    try:
+        if given.resolve() != place.resolve():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if given.is_dir():
+                _copy_folder(given, place)
+            else:
+                with replacing(place) as part:
+                    shutil.copyfile(given, part)
+        elif given.is_dir():
+            _require_read(place)
+    except OSError as error:
+        raise UserError(f"{place}: cannot be written: {error.strerror}: {error.filename}") from None
+    if not in_git:
+        command = [sys.executable, "-m", "dvc", "add", str(place)]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
+        if done.returncode:
+            if new:  # or Git would take it
+                shutil.rmtree(place) if place.is_dir() else place.unlink()
+            why = " ".join(done.stderr.partition("ERROR: ")[2].split())[:300]
+            raise UserError(f"{place}: `dvc add` fails: {why}")
+    return "Git" if in_git else "DVC"
+
+
+def _copy_folder(given: Path, place: Path) -> None:
+    """Copy the files of a folder that are read, and no others, in the place of what is there."""
+    part = place.with_name(f"{place.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        for file in files_of(given):
+            copy = part / file.relative_to(given)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        shutil.rmtree(place, ignore_errors=True)
+        part.rename(place)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _require_read(folder: Path) -> None:
+    """DVC adds all that is in a folder, so nothing may be in it that is not read.
+
+    Raises:
+        UserError: there is such a file.
+    """
+    read = {file.resolve() for file in files_of(folder)}
+    for parent, folders, names in os.walk(folder):
+        linked = [name for name in folders if (Path(parent) / name).is_symlink()]
+        for name in sorted(linked + names):
+            file = Path(parent) / name
+            if file.resolve() not in read:
+                raise UserError(f"{file}: is not read as part of the table, but DVC would store it; move it out")
+
+
+def keep_out_of_git(given: Path) -> str:
+    """A line for .gitignore where the user's own file lies in the project, in Git's way; returns what was done."""
+    file, root = given.resolve(), Path.cwd().resolve()
+    if not file.is_relative_to(root) or file.is_relative_to(SOURCE.resolve()):
+        return ""
+    name = file.relative_to(root).as_posix()
+    if git_or_none("ls-files", "--error-unmatch", "--", name) is not None:
+        return f"{name}: is in Git itself; `git rm -r --cached -- {quoted(name)}` takes it out of the next commit"
+    if not git_names("ls-files", "--others", "--exclude-standard", "-z", "--", name):  # it's ignored already
+        return ""
+    before = IGNORED.read_bytes() if IGNORED.exists() else b""
+    line = re.sub(r"([\\*?\[\]!# ])", r"\\\1", name)
+    line = re.sub(r"[\r\n]", "?", line)  # a pattern has no other way to hold a line break
+    with replacing(IGNORED) as part:
+        part.write_bytes(
+            before + (b"" if before.endswith(b"\n") or not before else b"\n") + b"/%s\n" % os.fsencode(line)
+        )
+    return f"{name}: stays where it is, and {IGNORED} keeps it out of Git; the project reads its copy"
+
+
+def written(content: dict[str, Any]) -> tuple[str, list[str]]:
+    """The text of params.yaml with the keys set that differ, as DVC would, comments kept; and those keys."""
+    old = parse_yaml_for_update(params.FILE.read_text(encoding="utf-8"), params.FILE)
+    changed = _set(old, content)
+    # An empty line after a list went with the list, and one after an empty list stands before its first line now.
+    text = re.sub(r"(#.*)\n\n+(?=  - )", r"\1\n", dumps_yaml(old))
+    return re.sub(rf"\n+(?=({'|'.join(params.Params.model_fields)}):)", r"\n\n", text), changed
+
+
+def write_params(text: str) -> None:
+    """Write params.yaml."""
+    with replacing(params.FILE) as part:
+        part.write_bytes(text.encode())
+
+
+def _set(old: Any, new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Make one nested mapping another, in place; the keys that changed, dotted."""
+    changed = []
+    for key in [key for key in old if key not in new]:
+        del old[key]
+        changed.append(f"{prefix}{key}")
+    for key, value in new.items():
+        if isinstance(value, dict) and value and isinstance(old.get(key), dict):
+            changed += _set(old[key], value, f"{prefix}{key}.")
+        elif key not in old or old[key] != value or isinstance(old[key], bool) != isinstance(value, bool):
+            if value == [] and key in old.ca.items:
+                old.ca.items[key][3] = None  # else the brackets would stand on a line of their own
+            old[key] = value
+            changed.append(f"{prefix}{key}")
+    return changed
+
+
+def first_schema(raw: pd.DataFrame, private: list[str]) -> DataFrameSchema | None:
+    """A first schema for the table; None where it keeps the one that is there, which stays as it is.
+
+    Raises:
+        UserError: the one that is there can't be read.
+    """
+    there = schema.read_schema() if schema.FILE.is_file() else {}
+    kept = there.keys() == {"table"} and not schema.breaches(raw, there["table"])
+    if kept and not any(schema.shows_values(there["table"], name) for name in private):
+        return None
+    return schema.infer(raw, private)
+
+
+def remembered() -> dict[str, str]:
+    """What adopt wrote before, with its hashes."""
+    return dict(json.loads(RECORD.read_text(encoding="utf-8"))) if RECORD.is_file() else {}
+
+
+def remember(place: Path) -> None:
+    """What was written, so that adopt may be run again before it's committed."""
+    pointer = place.with_name(f"{place.name}.dvc")
+    files = [params.FILE, schema.FILE, pointer, SOURCE / ".gitignore", IGNORED]
+    write_json(remembered() | {file.as_posix(): _hash(file) for file in files if file.is_file()}, RECORD)
+
+
+def current() -> dict[str, Any]:
+    """params.yaml as it is, by section.
+
+    Raises:
+        UserError: it isn't in order.
+    """
+    params.read_params()
+    return dict(params.read_yaml(params.FILE))

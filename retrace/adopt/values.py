@@ -1,0 +1,198 @@
+"""Values that may not mean what they say: codes for no value, totals of other rows, texts that differ in blanks."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from retrace.adopt.shown import option, rows, shorten
+from retrace.examples import is_number
+from retrace.files import shortest_decimal
+
+MOST_ROWS = 50_000  # of a column in which codes are looked for
+MOST_CODES = 3  # at one end of a column
+LAST_ROWS = 3  # in which words such as Sum or Mean name a total
+END_OF_WORD = r"(?:[^\p{L}\p{N}_]|$)"
+TOTALS = rf"^\s*(?:grand |sub-?)?totals?{END_OF_WORD}"
+SUM_WORDS = "gesamt|gesamtsumme|summe|insgesamt|somme|suma|totale|totaal|итого|всего|sum|average|mean"
+SUMS = rf"^\s*(?:{SUM_WORDS}){END_OF_WORD}"
+YEARS = range(1800, 2100)
+NO_DATES = ["1900-01-01", "1970-01-01", "2099-12-31"]  # which programs write for no date
+A_YEAR = pd.Timedelta(days=366)
+MUCH_LARGER = 5
+COMMON = 0.2  # the share of the rows from which on a 0 is a value like any other
+
+
+def odd_values(values: pd.Series, hidden: bool, is_target: bool, is_time: bool = False) -> Iterator[str]:
+    """What is odd about a column's values, with an example of them unless they are `hidden`."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        yield from _odd_dates(values, hidden, is_time)
+    elif pd.api.types.is_string_dtype(values):
+        yield from _alike(values, hidden, is_target)
+    elif is_number(values) and not pd.api.types.is_bool_dtype(values):
+        for code in codes(values.to_numpy(float)):
+            places = values.index[values == code]
+            value = "VALUE" if hidden else shortest_decimal(code)
+            where = f"{'a value' if hidden else value} in {rows(len(places))}, first in row {places[0] + 1:,}"
+            yield f"{where}, is far from all others; if it stands for no value: {option('--missing', value)}"
+
+
+def _odd_dates(values: pd.Series, hidden: bool, is_time: bool) -> Iterator[str]:
+    """Dates that may stand for no date: far from today, or one of NO_DATES apart from the others."""
+    mended = "leave such rows out of the file" if is_time else "leave the cell empty"
+    odd = values.notna() & ~values.dt.year.isin(YEARS)
+    found = [(values[odd], "is far from today")] if odd.any() else []
+    days = values.dt.normalize()
+    for day in pd.to_datetime(NO_DATES):
+        same, others = values[days == day], values[(days != day) & ~odd].dropna()
+        if len(same) > 1 and len(others) and not others.between(day - A_YEAR, day + A_YEAR).any():
+            found.append((same, "is more than a year from all others"))
+    for dates, why in found:
+        what = "a date" if hidden else dates.iloc[0].date().isoformat()
+        where = f"{rows(len(dates))}, first in row {dates.index[0] + 1:,}"
+        yield f"{what} in {where}, {why}; if it stands for no date, {mended}"
+
+
+def codes(values: NDArray[np.float64]) -> list[float]:
+    """The numbers that may stand for no value: they repeat, and are farther from the others than those are apart."""
+    if len(values) > MOST_ROWS:
+        values = np.random.default_rng(1).choice(values, MOST_ROWS, replace=False)
+    distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
+    found: list[float] = []
+    while size := _codes_at_an_end(distinct, counts):
+        ends = slice(None, size) if size > 0 else slice(size, None)
+        rest = slice(size, None) if size > 0 else slice(None, size)
+        found += distinct[ends].tolist()
+        distinct, counts = distinct[rest], counts[rest]
+    return found
+
+
+def _codes_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> int:
+    """How many of the lowest values are codes, as a negative number how many of the highest, or 0."""
+    if 2 <= len(distinct) <= 3:
+        return _nines_at_an_end(distinct, counts)
+    for size in range(1, min(MOST_CODES, len(distinct) - 3) + 1):
+        low, high = distinct[size:], distinct[:-size]
+        nines = size == 1 and low[0] >= 0 and re.fullmatch(r"-99+", f"{distinct[0]:.15g}")
+        is_far = low[0] - distinct[size - 1] > low[-1] - low[0] and not _is_common_zero(distinct, counts)
+        if counts[:size].min() > 1 and (nines or is_far):
+            return size
+        is_far = distinct[-size] - high[-1] > high[-1] - high[0] and not _is_next_magnitude(distinct, size)
+        if counts[-size:].min() > 1 and is_far:
+            return -size
+    return 0
+
+
+def _is_common_zero(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> bool:
+    """Whether the lowest value is a 0 that many rows hold, as where some got a bonus."""
+    return bool(distinct[0] == 0 and counts[0] > COMMON * counts.sum())
+
+
+def _is_next_magnitude(distinct: NDArray[np.float64], size: int) -> bool:
+    """Whether the highest values of 1, 10, 100, … are as far from the others as those from each other, as factors."""
+    high = distinct[distinct > 0]
+    repeated = re.fullmatch(r"(\d)\1+", f"{distinct[-size]:.15g}")  # as 999 or 8888
+    if repeated or len(high) < size + 2:
+        return False
+    return bool(high[-size] / high[-size - 1] <= high[-size - 1] / high[0])
+
+
+def _nines_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> int:
+    """The same for too few values to say what is far from others: only nines that repeat and are much larger."""
+    for end, others in ((-1, distinct[:-1]), (0, distinct[1:])):
+        nines = re.fullmatch(r"-99+|99{2,}", f"{distinct[end]:.15g}")
+        if nines and counts[end] > 1 and abs(distinct[end]) > MUCH_LARGER * max(1, np.abs(others).max()):
+            return -1 if end else 1
+    return 0
+
+
+def _alike(values: pd.Series, hidden: bool, is_target: bool) -> Iterator[str]:
+    """Texts that differ only in the blanks around them, in what can't be seen, or in case."""
+    distinct = [str(text) for text in values.dropna().unique()]
+    if len(distinct) > len(values) / 2 and not is_target:
+        return
+    stripped: dict[str, str] = {}
+    visible: dict[str, str] = {}
+    folded: dict[str, str] = {}
+    pairs: dict[str, tuple[str, str]] = {}
+    for text in distinct:
+        plain = text.strip()
+        if (other := stripped.setdefault(plain, text)) != text:
+            pairs.setdefault("in the blanks around them: --strip removes these", (other, text))
+        seen = _visible(plain)
+        if (same := visible.setdefault(seen, plain)) != plain:
+            pairs.setdefault("in what cannot be seen: write them alike in the file", (stripped[same], text))
+        elif (same := folded.setdefault(seen.casefold(), plain)) != plain:
+            pairs.setdefault("in case: write them alike in the file", (stripped[same], text))
+    for what, pair in pairs.items():
+        first, second = (
+            f"{'a text' if hidden else shorten(text)} in row {int((values == text).to_numpy().argmax()) + 1:,}"
+            for text in pair
+        )
+        yield f"{first} and {second} differ only {what}"
+
+
+def _visible(text: str) -> str:
+    """A text with one blank where there are some of any kind, composed accents, and nothing that has no width."""
+    composed = unicodedata.normalize("NFC", text)
+    return " ".join("".join(char for char in composed if unicodedata.category(char) != "Cf").split())
+
+
+def total_rows(table: pd.DataFrame) -> list[int]:
+    """The places of rows that are totals of others: by a word such as Total, or as the last is the sum of those above.
+
+    A text that names many rows, such as the brand Total, is no total unless these rows' numbers are much larger than
+    the others'. Words such as Mean count in the last rows alone, and only if no other row holds them.
+    """
+    figures = table.select_dtypes("number").to_numpy(float)
+    places: set[int] = set()
+    for name in map(str, table.select_dtypes("str").columns):
+        texts = pa.array(table[name])
+        named = _matching(texts, TOTALS)
+        if named.sum() == 1 or (named.sum() <= len(table) / 4 and _are_larger(figures, named)):
+            places |= set(np.flatnonzero(named).tolist())
+        summed = np.flatnonzero(_matching(texts, SUMS))
+        if len(summed) and summed[0] >= len(table) - LAST_ROWS:
+            places |= set(summed.tolist())
+    if figures.shape[1] > 1:
+        with np.errstate(all="ignore"):  # sums of the largest numbers are infinite
+            sums = np.nansum(figures[:-1], axis=0)
+            equal = np.isclose(figures[-1], sums, rtol=1e-6) & (sums != 0)
+        if equal.sum() > figures.shape[1] / 2:
+            places.add(len(table) - 1)
+    return sorted(places)
+
+
+def _matching(texts: pa.Array | pa.ChunkedArray, pattern: str) -> NDArray[np.bool_]:
+    """Which texts match a pattern of Arrow's, whatever their case; missing ones do not."""
+    found = pc.fill_null(pc.match_substring_regex(texts, pattern, ignore_case=True), False)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _are_larger(figures: NDArray[np.float64], named: NDArray[np.bool_]) -> bool:
+    """Whether some rows' numbers are mostly larger than nearly all of the other rows' in at least one column."""
+    for column in figures.T:
+        inside, others = (column[rows & np.isfinite(column)] for rows in (named, ~named))
+        if len(inside) and len(others) and np.median(inside) > np.quantile(others, 0.9):
+            return True
+    return False
+
+
+def told_totals(places: list[int], count: int, skipped: int | None) -> str:
+    """What to do about rows that look like totals.
+
+    Args:
+        places: where they are, counted from 0.
+        count: how many rows the table has.
+        skipped: how many lines are left out at the end of the file already; None where lines cannot be left out.
+    """
+    mended = "leave such rows out of the file"
+    if places[0] == count - len(places) and skipped is not None:
+        mended = f"--skip-footer {skipped + len(places)} leaves it out"
+    more = f" ({rows(len(places))} do)" if len(places) > 1 else ""
+    return f"row {places[0] + 1:,} looks like a total of other rows{more}: {mended}"

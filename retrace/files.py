@@ -1,0 +1,148 @@
+"""Canonical files: the same content is the same bytes, and no file is ever half-written.
+
+Numbers are kept with 6 significant digits, lines end with a bare newline, and nothing depends on the clock, the
+locale or the machine. Every writer writes beside its file and then renames.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from retrace.errors import UserError
+
+DIGITS = 6
+KEPT_FROM = 10  # a value that fewer rows hold is never written to a file that Git keeps
+
+
+def is_pointer(content: bytes) -> bool:
+    """Whether a file begins as a pointer of Git LFS does, which takes the place of a file that isn't here."""
+    return content.startswith(b"version https://git-lfs.github.com/spec/")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` once it's whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def significant(values: ArrayLike, digits: int = DIGITS) -> NDArray[np.float64]:
+    """Numbers rounded to `digits` significant decimal digits, any shape; what isn't finite stays."""
+    flat = [float(f"{value:.{digits - 1}e}") for value in np.asarray(values, dtype=float).ravel()]
+    return np.asarray(flat).reshape(np.shape(values))
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Sorted keys, 6 significant digits, one newline at the end; a number that isn't finite becomes null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {str(key): plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple | np.ndarray):
+            return [plain(item) for item in value]
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, float):
+            return float(f"{value:.{DIGITS - 1}e}") if math.isfinite(value) else None
+        return value
+
+    with replacing(path) as part:
+        text = json.dumps(plain(content), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        part.write_bytes(text.encode() + b"\n")
+
+
+def without_returns(text: str) -> str:
+    """Text with carriage returns spelled out: whether a CSV quotes them depends on the version of Python."""
+    return text.replace("\r", "\\r")
+
+
+def as_text(values: pd.Series) -> pd.Series:
+    """Values as text that doesn't depend on the column's type, nor on the version of pandas.
+
+    A column of whole numbers becomes one of decimals when a cell is empty: 7 and 7.0 are both "7". Other numbers are
+    the shortest decimal that gives them back, dates are in ISO form without a time at midnight, booleans are "true"
+    and "false". Text stays as it is, and missing values stay missing.
+    """
+    if pd.api.types.is_datetime64_any_dtype(values):
+        moments = np.datetime_as_string(values.to_numpy("datetime64[us]"), unit="us")
+        texts = [short_moment(str(moment)) for moment in moments]
+    elif pd.api.types.is_bool_dtype(values):
+        texts = ["true" if value is True else "false" for value in values.tolist()]
+    elif pd.api.types.is_float_dtype(values):
+        numbers = values.to_numpy(float, na_value=np.nan)
+        texts = list(map(repr, numbers.tolist()))
+        for place in np.flatnonzero(np.isfinite(numbers) & (numbers == np.trunc(numbers))):
+            texts[place] = shortest_decimal(float(numbers[place]))
+    else:
+        texts = [str(value) for value in values.tolist()]
+    return pd.Series(texts, index=values.index, dtype="str").where(values.notna())
+
+
+def short_moment(iso: str) -> str:
+    """A moment in ISO form with microseconds, without the part of it that is zero."""
+    return iso.removesuffix(".000000").removesuffix("T00:00:00")
+
+
+def shortest_decimal(value: float) -> str:
+    """The shortest decimal that gives a number back; a whole number has no point."""
+    return str(int(value)) if value.is_integer() else repr(value)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """A header, no index, 6 significant digits, nothing where a value is missing."""
+    table = table.map(lambda cell: without_returns(cell) if isinstance(cell, str) else cell)
+    table = table.rename(columns=lambda name: without_returns(str(name)))
+    with replacing(path) as part:
+        table.to_csv(part, index=False, float_format=f"%.{DIGITS}g", lineterminator="\n", encoding="utf-8")
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Parquet with the columns in their order, no index, times in microseconds, and `table.attrs` as metadata."""
+    with replacing(path) as part:
+        table.to_parquet(
+            part,
+            engine="pyarrow",
+            index=False,
+            compression="zstd",
+            row_group_size=1 << 20,
+            coerce_timestamps="us",
+            version="2.6",
+        )
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table as `write_table` left it.
+
+    Raises:
+        UserError: it's missing, cut short or of another kind.
+    """
+    try:
+        return pd.read_parquet(path, engine="pyarrow")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `dvc repro` makes it") from None
+    except (OSError, ValueError):  # pyarrow's errors are of both kinds
+        raise UserError(f"{path}: not a whole Parquet file; delete it and run `dvc repro`") from None
+
+
+def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables of a folder, by name.
+
+    Raises:
+        UserError: there are none, or one can't be read.
+    """
+    tables = {file.stem: read_table(file) for file in sorted(folder.glob("*.parquet"))}
+    if not tables:
+        raise UserError(f"{folder}: no tables yet; `dvc repro` makes them")
+    return tables

@@ -1,0 +1,102 @@
+"""Model files: skops, never pickle, and the same bytes for the same model.
+
+skops writes Python's object identities and the clock into its files. `save_model` replaces both with what stays:
+numbers in order of appearance, and one fixed date; nothing is compressed, since zlib's bytes depend on its version.
+
+`load_model` refuses a file that needs a type outside scikit-learn, NumPy and TRUSTED. It checks what compiled code
+trusts in a file (retrace/model_checks.py). Types that can't be checked, such as the boosters of other libraries, load
+only from a file whose hash is in dvc.lock.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from skops.io import dumps, get_untrusted_types, loads
+
+from retrace.errors import UserError
+from retrace.files import replacing
+from retrace.model_checks import CHECKED, InvalidModelError, check_model, type_names
+from retrace.params import read_yaml
+
+LOCK = Path("dvc.lock")
+TRUSTED = [  # beyond scikit-learn's and NumPy's own, which skops trusts
+    "functools.partial",
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils.validation.check_array",
+]
+
+
+def _canonical(node: Any, seen: dict[int, int], names: dict[str, str]) -> Any:
+    """A node of skops' schema with identities and member names numbered in order of appearance.
+
+    Plain values (`JsonNode`) get a number each: whether two of them are one object is an accident of the interpreter.
+    """
+    if isinstance(node, list):
+        return [_canonical(item, seen, names) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = dict(node)
+    if "__id__" in node:
+        key = -len(seen) - 1 if node.get("__loader__") == "JsonNode" else node["__id__"]
+        node["__id__"] = seen.setdefault(key, len(seen) + 1)
+    if "file" in node:
+        suffix = Path(node["file"]).suffix
+        node["file"] = names.setdefault(node["file"], f"{len(names) + 1}{suffix}")
+    return {key: _canonical(value, seen, names) for key, value in node.items()}
+
+
+def save_model(model: BaseEstimator, path: Path) -> None:
+    """Write a fitted model in canonical form."""
+    source = zipfile.ZipFile(io.BytesIO(dumps(model)))
+    names: dict[str, str] = {}
+    schema = _canonical(json.loads(source.read("schema.json")), {}, names)
+    members = {new: source.read(old) for old, new in names.items()}
+    members["schema.json"] = json.dumps(schema, indent=1).encode()
+    with replacing(path) as part, zipfile.ZipFile(part, "w") as target:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            info.create_system = 3  # the same on every system
+            target.writestr(info, content)
+
+
+def load_model(path: Path) -> Any:
+    """Load a fitted model that `save_model` wrote.
+
+    Raises:
+        UserError: the file is missing, cut short or changed, needs a type that isn't trusted, or holds a type that
+            can't be checked and isn't the file that dvc.lock names.
+    """
+    try:
+        content = path.read_bytes()
+        names = type_names(content)
+        if strange := sorted(set(get_untrusted_types(data=content)) - set(TRUSTED)):
+            raise UserError(
+                f"{path}: asks for {', '.join(strange)}, which isn't trusted; don't load it, run `dvc repro`"
+            )
+        unchecked = sorted(names - CHECKED)
+        if unchecked and not is_in_lock(content):
+            told = f"{path}: the content of {', '.join(unchecked)} can't be checked, and {LOCK} doesn't name this file"
+            raise UserError(f"{told}; don't load it, run `dvc repro`")
+        model = loads(content, trusted=TRUSTED)
+        check_model(model)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `dvc repro` makes it") from None
+    except InvalidModelError as error:
+        raise UserError(f"{path}: not a model as fitting makes it: {error}; delete it and run `dvc repro`") from None
+    except Exception:  # a broken file fails in as many ways as there are bytes
+        raise UserError(f"{path}: not a whole model file; delete it and run `dvc repro`") from None
+    return model
+
+
+def is_in_lock(content: bytes) -> bool:
+    """Whether a stage in dvc.lock made a file of this content."""
+    stages = read_yaml(LOCK)["stages"] if LOCK.is_file() else {}
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return any(output.get("md5") == md5 for stage in stages.values() for output in stage.get("outs", []))

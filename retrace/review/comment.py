@@ -1,0 +1,294 @@
+"""Post the report of a pipeline run as a comment on its pull request, with CML.
+
+    python3 -I retrace/review/comment.py ARTIFACT CML
+
+ARTIFACT is the folder with what the run left: `report.md` and the `number` of the pull request. CML is a folder with
+CML's program. comment.yml runs this module from the default branch, with a token that may write comments. The run
+executed code that anybody may have proposed, so nothing in ARTIFACT is trusted: the pull request is looked up by what
+GitHub says about the run, and the report can only show text. No package is installed in that job, so this module
+imports the standard library alone, and nothing else of this project.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unicodedata
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+OUR_ACCOUNT = "github-actions[bot]"  # who writes with a workflow's own token; no other account's name has brackets
+WATERMARK = "review"
+# What CML appends to a comment, so that it can be recognized.
+MARK = re.compile(rf'!\[\]\(https://cml\.dev/watermark\.png#[0-9a-fA-F]+ "CML watermark {WATERMARK}"\)')
+PAGE = 100  # comments on a page, the most that GitHub gives
+MOST_BYTES = 1_000_000  # read of a report
+MOST_CHARACTERS = 65_000  # of a comment; GitHub takes 65,536, and CML adds its mark
+
+OUTCOMES = {
+    "success": "succeeded",
+    "failure": "failed",
+    "cancelled": "was cancelled",
+    "timed_out": "timed out",
+    "action_required": "waits for a maintainer's approval",
+}
+
+JOINER = "\u2060"  # a character without width, which keeps the two beside it from meaning something together
+# The report's own constructs that hold such characters: the head of a patch's hunk, the colours of a chart, folds.
+COLOURS = r"""%%\{init:\ \{"themeVariables":\ \{"xyChart":\ \{"plotColorPalette":\ "[\#0-9a-f,\ ]*"\}\}\}\}%%"""
+KEPT = rf"""
+    ^```mermaid(?=\n{COLOURS}\nxychart-beta$)
+  | ^@@\ -\d+(,\d+)?\ \+\d+(,\d+)?\ @@(?=\ |$)
+  | ^{COLOURS}$
+  | </?(details|summary)>
+"""
+# Each of these is followed by a joiner. That works wherever Markdown takes the text for code, too, so that nothing
+# depends on reading Markdown as GitHub does.
+BROKEN = r"""
+    ^(?:[^\S\n]|[->*+]|\d+[.)])*(?=/)  # a command to a bot, at the start of a line, a quote or a list's item
+  | (?:(?<!`)`{3,}+|(?<!~)~{3,}+)[^\S\n]*(?=(?:mermaid|geojson|topojson|stl|math)\b)  # what GitHub draws
+  | \\(?=href|url|html|require|style|class)  # in a formula, what isn't one
+  | @                          # a mention
+  | <                          # HTML, or a link in angle brackets
+  | &(?=[\#a-zA-Z])            # a character that is written as an entity
+  | \](?=[(\[:])               # the address of a link or image
+  | /(?=[/\\])                 # an address that GitHub makes a link
+  | www(?=\.)                  # the same
+  | \#(?=\d)                   # an issue: #1, owner/repository#1
+  | gh(?=\\?-\d)               # the same: GH-1
+"""
+MEANINGFUL = re.compile(rf"(?P<kept>{KEPT})|{BROKEN}", re.MULTILINE | re.IGNORECASE | re.VERBOSE)
+PATCH = re.compile(r"(`{3,})diff\n")  # the line that begins one
+NO_PATCH = "The patch holds characters that a comment must not show: `report.patch` in the run's artifact has it."
+
+
+class RefusedError(Exception):
+    """What must not be posted, and why."""
+
+
+class Run(NamedTuple):
+    """A run of the pipeline on a pull request, by GitHub's own words."""
+
+    identity: int
+    repository: str
+    head_repository: str
+    head_branch: str
+    commit: str
+    outcome: str
+    url: str
+
+    @classmethod
+    def of(cls, event: dict[str, Any]) -> Self:
+        """The run that a `workflow_run` event tells of.
+
+        Raises:
+            RefusedError: the fork is gone.
+        """
+        run = event["workflow_run"]
+        if not run["head_repository"]:
+            raise RefusedError("the repository that the pull request came from is gone")
+        outcome = OUTCOMES.get(run["conclusion"], "ended")
+        head, repository = run["head_repository"]["full_name"], event["repository"]["full_name"]
+        return cls(run["id"], repository, head, run["head_branch"], run["head_sha"], outcome, run["html_url"])
+
+
+class GitHub(NamedTuple):
+    """GitHub's REST interface for one repository."""
+
+    url: str
+    token: str
+
+    def ask(self, method: str, path: str, content: dict[str, str] | None = None) -> Any:
+        """The answer to one request.
+
+        Raises:
+            RefusedError: GitHub doesn't answer it.
+        """
+        headers = {
+            "Accept": "application/vnd.github+json",
+            "Authorization": f"Bearer {self.token}",
+            "Content-Type": "application/json",
+        }
+        body = None if content is None else json.dumps(content).encode()
+        try:
+            # The address is GitHub's, from the runner.
+            with urlopen(Request(self.url + path, body, headers, method=method), timeout=60) as answer:  # noqa: S310
+                return json.load(answer)
+        except HTTPError as error:
+            raise RefusedError(f"GitHub answers {error.code} to {method} {path}") from None
+        except (OSError, HTTPException, ValueError) as error:
+            raise RefusedError(f"GitHub doesn't answer {method} {path}: {' '.join(str(error).split())}") from None
+
+    def pages(self, path: str, **query: str) -> list[dict[str, Any]]:
+        """All items of a list."""
+        items: list[dict[str, Any]] = []
+        while True:
+            page = len(items) // PAGE + 1
+            found = self.ask("GET", f"{path}?{urlencode(query | {'per_page': PAGE, 'page': page})}")
+            items += found
+            if len(found) < PAGE:
+                return items
+
+
+def find_pull_requests(github: GitHub, run: Run) -> set[int]:
+    """The numbers of the open pull requests that stand at the run's commit.
+
+    There can be two of one branch, into different bases.
+    """
+    owner = run.head_repository.split("/")[0]
+    listed = github.pages("/pulls", state="open", head=f"{owner}:{run.head_branch}")
+    return {
+        pull_request["number"]
+        for pull_request in listed
+        if pull_request["state"] == "open"
+        and pull_request["head"]["sha"] == run.commit
+        and (pull_request["head"]["repo"] or {}).get("full_name") == run.head_repository  # none: the fork is gone
+        and pull_request["head"]["ref"] == run.head_branch
+    }
+
+
+def read(file: Path) -> str | None:
+    """The start of a file, as text; None where there is no regular file of that name."""
+    if file.is_symlink() or not file.is_file():
+        return None
+    with file.open("rb") as stream:
+        return stream.read(MOST_BYTES).decode("utf-8", "ignore")
+
+
+def choose(candidates: set[int], claimed: str | None) -> int:
+    """The pull request to comment on: the one that the artifact names, if it's a candidate.
+
+    Args:
+        candidates: what GitHub says, at least one.
+        claimed: what the artifact says; None where the run left none.
+
+    Raises:
+        RefusedError: the two disagree, or neither says which.
+    """
+    if claimed is None:
+        if len(candidates) > 1:
+            raise RefusedError(f"the run left nothing that says which of {sorted(candidates)} it was for")
+        return min(candidates)
+    if not re.fullmatch("[1-9][0-9]{0,8}\n?", claimed):
+        raise RefusedError("the artifact's number is not the number of a pull request")
+    if int(claimed) not in candidates:
+        raise RefusedError(f"the artifact is of pull request {int(claimed)}, the run was for {sorted(candidates)}")
+    return int(claimed)
+
+
+def harmless(text: str) -> str:
+    """The text with nothing in it that GitHub, or a bot that reads comments, would act on.
+
+    Mentions, links, images, references, HTML other than folds, and commands are broken by a character without width.
+    Control characters and those that change the direction of the text are replaced.
+    """
+    lines = text.replace("\r\n", "\n")
+    shown = "".join("\ufffd" if not _is_text(character) else character for character in lines)
+    return MEANINGFUL.sub(lambda found: found[0] if found["kept"] else found[0] + JOINER, shown)
+
+
+def _is_text(character: str) -> bool:
+    return character in "\n\t" or (unicodedata.category(character)[0] != "C" and character not in "\u2028\u2029")
+
+
+def without_altered_patches(text: str) -> str:
+    """The text, in which patches that `harmless` would alter are left out: they would no longer apply."""
+    written, patch, fence = [], "", ""
+    for line in text.splitlines(keepends=True):
+        if not fence and (found := PATCH.fullmatch(line)):
+            patch, fence = line, found[1]
+        elif not fence:
+            written.append(line)
+        elif line.rstrip("\n") == fence:
+            patch += fence
+            altered = harmless(patch) != patch or "\ufffd" in patch  # the latter by who wrote the report
+            written.append((NO_PATCH if altered else patch) + line.removeprefix(fence))
+            patch, fence = "", ""
+        else:
+            patch += line
+    return "".join([*written, patch])  # the last one may have no end
+
+
+def cut(text: str, most: int) -> str:
+    """The first blocks of a text that fit in `most` characters; no code block and no fold is left open."""
+    if len(text) <= most:
+        return text
+    fence, folds, length, end = "", 0, 0, 0
+    for line in text.splitlines(keepends=True):
+        length += len(line)
+        if length > most:
+            break
+        marker = re.match(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})", line)
+        if fence:
+            closes = line.strip().startswith(fence) and not line.strip().strip(fence[0])
+            fence = "" if closes else fence
+        elif marker:
+            fence = marker[1]
+        else:
+            folds += line.lower().count("<details>") - line.lower().count("</details>")
+        if not fence and folds == 0 and not line.strip():
+            end = length
+    return text[:end]
+
+
+def comment_of(run: Run, report: str | None) -> str:
+    """The whole comment: our own first line about the run, then its report, or that there is none."""
+    log = f"[run {run.identity}]({run.url})"
+    first = f"Commit {run.commit}: the pipeline {run.outcome}, in {log}."
+    if not report or not report.strip():
+        return f"{first}\n\nThere is no report: the run ended before it wrote one. Its log says why."
+    first += " The run wrote what follows."
+    whole = harmless(without_altered_patches(report))
+    room = MOST_CHARACTERS - len(first) - 200
+    kept = cut(whole, room)
+    rest = "" if kept == whole else f"\n\nThe rest is too long for a comment: {log} has it in its artifact."
+    return f"{first}\n\n{kept.rstrip()}{rest}"
+
+
+def post(github: GitHub, repository_url: str, number: int, text: str, cml: Path) -> str:
+    """Post the comment on a pull request; returns its address.
+
+    The last comment with our mark is updated, if our account wrote it. Otherwise CML creates a new one. (CML's own
+    `update` looks at the first 30 comments only, and takes the last one with its mark, whoever wrote it.)
+    """
+    marked = [comment for comment in github.pages(f"/issues/{number}/comments") if MARK.search(comment["body"] or "")]
+    if marked and marked[-1]["user"] and marked[-1]["user"]["login"] == OUR_ACCOUNT:
+        mark = MARK.findall(marked[-1]["body"])[-1]
+        updated = github.ask("PATCH", f"/issues/comments/{marked[-1]['id']}", {"body": f"{text}\n\n{mark}"})
+        return str(updated["html_url"])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "comment.md"
+        file.write_text(text, encoding="utf-8")
+        command = ["node", str(cml / "bin/cml.js"), "comment", "create"]
+        options = [f"--repo={repository_url}", f"--target=pr/{number}", "--publish=false"]
+        # No outside text is an option: the address is the runner's, the number GitHub's.
+        done = subprocess.run([*command, *options, f"--watermark-title={WATERMARK}", file], stdout=subprocess.PIPE)
+    if done.returncode:
+        raise RefusedError("CML could not post the comment")
+    return done.stdout.decode().strip()
+
+
+def main(artifact: Path, cml: Path) -> None:
+    """Read the event, check what the run left, and post."""
+    run = Run.of(json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_bytes()))
+    github = GitHub(f"{os.environ['GITHUB_API_URL']}/repos/{run.repository}", os.environ["REPO_TOKEN"])
+    candidates = find_pull_requests(github, run)
+    if not candidates:
+        print(f"::notice::nothing is posted: no open pull request stands at {run.commit}")
+        return
+    number = choose(candidates, read(artifact / "number"))
+    text = comment_of(run, read(artifact / "report.md"))
+    print(post(github, f"{os.environ['GITHUB_SERVER_URL']}/{run.repository}", number, text, cml))
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]), Path(sys.argv[2]))
+    except RefusedError as refused:
+        sys.exit(f"::error::{refused}")

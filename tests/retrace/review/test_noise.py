@@ -1,0 +1,125 @@
+"""The verdicts are right where the truth is known: `python -m tests.calibrate` on a small scale.
+
+Seen to fail with intervals of half the width, without the noise of the rows, without the noise of the training, with
+rows that share their chance drawn alone, and with each slice's interval taken by itself.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrace.intervals import Noise
+from retrace.params import Metric
+from retrace.review.noise import Compared, Difference, Verdict, largest_t, verdict
+from tests.calibrate import (
+    Case,
+    Way,
+    covered,
+    covered_at_once,
+    expect,
+    linear,
+    right,
+    shared_chance,
+    sliced,
+    telling_changes,
+    too_low,
+    trials,
+)
+
+SIZES = (300, 5_000)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [
+        (-0.02, 0.01, "equivalent"),
+        (0.001, 0.02, "equivalent"),
+        (-0.02, 0.03, "can't tell"),
+        (-0.03, 0.0, "can't tell"),
+        (-math.inf, math.inf, "can't tell"),
+        (0.001, 0.03, "better"),
+        (0.05, 0.09, "better"),
+        (-0.03, -0.001, "worse"),
+        (0.0, 0.0, "the same"),
+    ],
+)
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
+def test_a_verdict_follows_from_the_interval_of_the_gain(low: float, high: float, says: Verdict, metric: Metric):
+    """Better, worse and equivalent are what surely is; the least that matters is 0.02 here."""
+    if metric == "log_loss":
+        low, high = 0 - high, 0 - low
+    value = 0.0 if math.isinf(low) else (low + high) / 2
+    assert verdict(Difference(value, low, high, paired=True), metric, smallest=0.02) == says
+
+
+def test_what_has_no_score_or_is_not_to_be_judged_gets_no_verdict():
+    assert verdict(Difference(math.nan, math.nan, math.nan, paired=True), "roc_auc", 0) == "no score"
+    assert verdict(Difference(0.1, 0.05, 0.15, paired=True), "calibration_error", 0) == "not judged"
+
+
+@pytest.mark.parametrize(
+    ("trials", "counted", "fails"),
+    [("1,000", "91.3", True), ("1,000", "91.5", False), ("200", "89.3", True), ("200", "89.5", False)],
+)
+def test_calibrate_fails_where_an_interval_holds_the_truth_less_often_than_promised(
+    trials: str, counted: str, fails: bool
+):
+    """93 of 100, less two standard errors of so many trials."""
+    line = ["linear", "held back", "roc_auc", "+0.00001", trials, "", counted, "99"]
+    assert too_low([line]) == ([line] if fails else [])
+    line[2] = "calibration_error"  # which isn't judged
+    assert too_low([line]) == []
+
+
+def of_slices(draws: np.ndarray, freedom: float) -> list[Compared]:
+    return [Compared(0.0, Noise(1.0, freedom), [pd.Series(series)], paired=True) for series in draws]
+
+
+def test_the_multiple_for_all_slices_is_that_of_the_largest_t():
+    rng = np.random.default_rng(0)
+    single = of_slices(rng.normal(size=(1, 2_000)), math.inf)
+    assert largest_t(single) == pytest.approx(1.96, abs=0.03)
+    assert largest_t(of_slices(rng.normal(size=(1, 2_000)), 9)) == pytest.approx(2.262, abs=0.04)
+    assert largest_t(single * 10) == pytest.approx(1.96, abs=0.03), "ten times the same slice is one"
+    apart = largest_t(of_slices(rng.normal(size=(10, 2_000)), math.inf))
+    assert apart == pytest.approx(2.80, abs=0.03), "Šidák's for ten that are independent"
+    alike = largest_t(of_slices(rng.normal(size=(10, 2_000)) + 2 * rng.normal(size=2_000), math.inf))
+    assert 2.2 < alike < apart - 0.2
+    assert largest_t(single) == largest_t(single)
+    assert largest_t([]) == 0
+
+
+def test_the_interval_holds_the_truth():
+    base, held_back = Way(linear("regression")), Way(linear("regression", strength=0.003))
+    case = Case("regression", base, {"held back": held_back}, ("r2", "rmse"), SIZES, resamples=100)
+    held = covered(trials(case, count=60), expect(case, fits=100))
+    assert held.min(axis=None) >= 90, held
+
+
+@pytest.mark.parametrize(("units", "count"), [("groups", 5), ("days", 10)])
+def test_the_interval_holds_the_truth_where_few_units_share_their_chance(units: str, count: int):
+    case = shared_chance(units, count)._replace(sizes=(1_000,), metrics=("log_loss",), resamples=100, refits=5)
+    held = covered(trials(case, count=60), expect(case, fits=60))
+    assert held.min(axis=None) >= 90, held
+
+
+def test_the_intervals_of_all_slices_hold_their_truths_at_once():
+    case = sliced("days", 30)._replace(resamples=100, refits=5)
+    found = trials(case, count=40, sliced=True)
+    assert found.groupby(["trial", "way"]).size().min() >= 7
+    assert covered_at_once(found, expect(case, fits=60, sliced=True)) >= 90
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> pd.DataFrame:
+    return right(trials(telling_changes(iterations=40)._replace(resamples=100, sizes=SIZES[1:]), count=4))
+
+
+@pytest.mark.parametrize(
+    "change", ["another seed: can't tell", "a twentieth of the iterations: worse", "a useful feature: better"]
+)
+def test_the_verdict_is_right(verdicts: pd.DataFrame, change: str):
+    found = verdicts.loc[change]
+    assert found.min(axis=None) >= 75, found
