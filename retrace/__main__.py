@@ -8,7 +8,7 @@ import argparse
 from importlib import import_module
 
 COMMANDS = {  # the module and function of each command, and what the list of commands says of it
-    "check": ("retrace.params:check", "is params.yaml valid?"),
+    "check": ("retrace.check:check", "is params.yaml valid?"),
     "adopt": ("retrace.adopt.command:adopt", "make your table this project's data"),
     "freeze": ("retrace.schema:freeze", "write data/schema.yaml from data/raw/"),
     "repro": ("retrace.review.commands:repro", "run what has changed; show scores, baselines and gate"),

@@ -19,7 +19,7 @@ Kind = Literal["two classes", "more classes", "regression"]
 
 def features(table: pd.DataFrame, data: Data) -> list[str]:
     """The columns that a model may learn from, in the table's order."""
-    others = {data.target, data.id_column, data.time, data.group, *data.drop}
+    others = {data.target, data.id_column, data.time, data.group, data.weight, *data.drop}
     return [column for column in table.columns if column not in others]
 
 

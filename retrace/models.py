@@ -22,14 +22,26 @@ from retrace.errors import UserError
 from retrace.files import replacing
 from retrace.model_checks import CHECKED, InvalidModelError, check_model, type_names
 from retrace.params import read_yaml
+from src.model import TRUSTED as TRUSTED_BY_PROJECT
 
 LOCK = Path("dvc.lock")
-TRUSTED = [  # beyond scikit-learn's and NumPy's own, which skops trusts
+TRUSTED = [  # beyond scikit-learn's and NumPy's own, which skops trusts, and the project's in src/model.py
+    "collections.OrderedDict",
     "functools.partial",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
     "numpy.dtype",
+    "retrace.estimators.IntegerClasses",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
     "sklearn.utils.validation.check_array",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRegressor",
+    *TRUSTED_BY_PROJECT,
 ]
 
 
@@ -53,8 +65,16 @@ def _canonical(node: Any, seen: dict[int, int], names: dict[str, str]) -> Any:
 
 
 def save_model(model: BaseEstimator, path: Path) -> None:
-    """Write a fitted model in canonical form."""
-    source = zipfile.ZipFile(io.BytesIO(dumps(model)))
+    """Write a fitted model in canonical form.
+
+    Raises:
+        UserError: it holds a type that isn't trusted, so that it couldn't be loaded.
+    """
+    content = dumps(model)
+    if untrusted := _untrusted_types(content):
+        advice = "if you trust them, add them to TRUSTED in src/model.py"
+        raise UserError(f"{path}: the model holds types that aren't trusted: {', '.join(untrusted)}; {advice}")
+    source = zipfile.ZipFile(io.BytesIO(content))
     names: dict[str, str] = {}
     schema = _canonical(json.loads(source.read("schema.json")), {}, names)
     members = {new: source.read(old) for old, new in names.items()}
@@ -64,6 +84,11 @@ def save_model(model: BaseEstimator, path: Path) -> None:
             info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             info.create_system = 3  # the same on every system
             target.writestr(info, content)
+
+
+def _untrusted_types(content: bytes) -> list[str]:
+    """The types in a model file that neither skops nor TRUSTED trusts."""
+    return sorted(set(get_untrusted_types(data=content)) - set(TRUSTED))
 
 
 def load_model(path: Path) -> Any:
@@ -76,10 +101,10 @@ def load_model(path: Path) -> Any:
     try:
         content = path.read_bytes()
         names = type_names(content)
-        if strange := sorted(set(get_untrusted_types(data=content)) - set(TRUSTED)):
-            raise UserError(
-                f"{path}: asks for {', '.join(strange)}, which isn't trusted; don't load it, run `dvc repro`"
-            )
+        if untrusted := _untrusted_types(content):
+            found = f"{path}: holds {', '.join(untrusted)}, which isn't trusted"
+            advice = "don't load it, run `dvc repro`; types of your own belong in TRUSTED in src/model.py"
+            raise UserError(f"{found}; {advice}")
         unchecked = sorted(names - CHECKED)
         if unchecked and not is_in_lock(content):
             told = f"{path}: the content of {', '.join(unchecked)} can't be checked, and {LOCK} doesn't name this file"

@@ -1,10 +1,8 @@
 """params.yaml, read and checked as a whole.
 
-`python -m retrace check` says whether the file in this folder is in order.
 Types are strict but for one thing: YAML 1.1 reads `1e-05` as text, so text that is a number counts as one.
 """
 
-import argparse
 import json
 import re
 from collections import Counter
@@ -72,6 +70,16 @@ def local_path(value: str) -> str:
     return value
 
 
+def _import_path(value: str) -> str:
+    parts = value.split(".")
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise ValueError(
+            "must be the import path of an estimator, such as sklearn.ensemble.HistGradientBoostingClassifier, "
+            f"not {json.dumps(value)}"
+        )
+    return value
+
+
 def _distinct(values: list[str]) -> list[str]:
     if twice := sorted(value for value, count in Counter(values).items() if count > 1):
         raise ValueError(f"names {', '.join(twice)} twice")
@@ -82,10 +90,10 @@ Number = Annotated[float, BeforeValidator(as_number), Field(allow_inf_nan=False)
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
 Text = Annotated[str, AfterValidator(_not_empty)]
 Columns = Annotated[list[Text], AfterValidator(_distinct)]
 Moment = Annotated[float | datetime, BeforeValidator(_moment)]
+ImportPath = Annotated[str, AfterValidator(_import_path)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Block = Literal["hour", "day", "week", "month"]
 
@@ -125,10 +133,17 @@ class Data(Section):
     group: Text | None
     drop: Columns
     private: Columns
+    weight: Text | None
 
     @model_validator(mode="after")
     def _one_role_each(self) -> Self:
-        roles = {"target": self.target, "id": self.id, "time": self.time, "group": self.group}
+        roles = {
+            "target": self.target,
+            "id": self.id,
+            "time": self.time,
+            "group": self.group,
+            "weight": self.weight,
+        }
         for role, column in roles.items():
             if column is not None and column in self.drop:
                 raise ValueError(f"{role} names a column that drop leaves out")
@@ -184,38 +199,10 @@ class SplitByShare(Section):
 
 
 class Train(Section):
-    """What every model takes besides its own arguments, which are scikit-learn's, by its names."""
-
+    model: ImportPath
+    arguments: dict[str, Any]
     seed: Seed
     refits: Annotated[int, Field(ge=2)]
-
-
-class HistGradientBoosting(Train):
-    model: Literal["HistGradientBoosting"]
-    learning_rate: Positive
-    max_iter: Count
-    max_leaf_nodes: Annotated[int, Field(ge=2)]
-    min_samples_leaf: Count
-    l2_regularization: NotNegative
-    early_stopping: bool
-
-
-class RandomForest(Train):
-    model: Literal["RandomForest"]
-    n_estimators: Count
-    max_depth: Count | None
-    min_samples_leaf: Count
-    max_features: Share | Literal["sqrt", "log2"] | None
-
-
-class LogisticRegression(Train):
-    model: Literal["LogisticRegression"]
-    C: Positive
-
-
-class Ridge(Train):
-    model: Literal["Ridge"]
-    alpha: Positive
 
 
 class Evaluate(Section):
@@ -265,24 +252,19 @@ class Params(Section):
     problem: Problem
     data: Data
     split: Annotated[SplitByTime | SplitByShare, Field(discriminator="by")]
-    train: Annotated[
-        HistGradientBoosting | RandomForest | LogisticRegression | Ridge,
-        Field(discriminator="model"),
-    ]
+    train: Train
     evaluate: Evaluate
     gate: Gate
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
-        task, model = self.data.task, self.train.model
+        task = self.data.task
         if self.split.by != "random" and getattr(self.data, self.split.by) is None:
             raise ValueError(f"split.by is {self.split.by}, but data.{self.split.by} is null")
         if isinstance(self.split, SplitByTime) and self.data.group is None and self.split.purge:
             raise ValueError("split.purge removes groups from train, but data.group is null; make it false")
         if isinstance(self.split, SplitByTime) and self.data.group is not None and self.split.block:
             raise ValueError("split.block has no effect where data.group says what is drawn together; make one null")
-        if {"LogisticRegression": "classification", "Ridge": "regression"}.get(model, task) != task:
-            raise ValueError(f"train.model {model} is not for {task} (data.task)")
         if (task == "regression") != (self.gate.metric in REGRESSION_METRICS):
             raise ValueError(f"gate.metric {self.gate.metric} is not for {task} (data.task)")
         if self.data.task == "classification" and self.data.hides(self.data.target):
@@ -427,14 +409,3 @@ def read_params(file: Path = FILE) -> Params:
     if not module.exists():
         raise UserError(f"{file}: data.set: there is no {module}")
     return params
-
-
-def check(words: list[str]) -> None:
-    """Check params.yaml: `python -m retrace check`.
-
-    Raises:
-        UserError: it isn't valid.
-    """
-    argparse.ArgumentParser(prog="python -m retrace check", description="Check params.yaml.").parse_args(words)
-    read_params()
-    print(f"{FILE} is valid")

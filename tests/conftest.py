@@ -70,20 +70,24 @@ def change_params(folder: Path, **sections: dict[str, Any]) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-BOOSTING = {
-    "model": "HistGradientBoosting",
-    "learning_rate": 0.2,
-    "max_iter": 10,
-    "max_leaf_nodes": 15,
-    "min_samples_leaf": 5,
-    "l2_regularization": 0,
-    "early_stopping": False,
-    "seed": 1,
-    "refits": 3,
-}
+def boosting(task: str = "classification", *, refits: int = 3, **arguments: object) -> dict[str, Any]:
+    """The section `train` of params.yaml for a small model, with some of its arguments changed."""
+    kind = "Regressor" if task == "regression" else "Classifier"
+    small = {
+        "learning_rate": 0.2,
+        "max_iter": 10,
+        "max_leaf_nodes": 15,
+        "min_samples_leaf": 5,
+        "l2_regularization": 0,
+        "early_stopping": False,
+    }
+    model = f"sklearn.ensemble.HistGradientBoosting{kind}"
+    return {"model": model, "arguments": small | arguments, "seed": 1, "refits": refits}
+
+
 ROLES: dict[str, Any] = {
     **{"set": "table", "positive": None, "id": None, "id_columns": [], "time": None, "group": None},
-    **{"drop": [], "private": []},
+    **{"drop": [], "private": [], "weight": None},
 }
 
 
@@ -92,7 +96,7 @@ def adopt(folder: Path, table: Callable[[Path], object], name: str, **sections: 
     copy_project(folder)
     table(folder / "data/source" / name)
     data = ROLES | {"source": f"data/source/{name}"} | sections.pop("data")
-    change_params(folder, problem={"costs": None}, data=data, train=BOOSTING, **sections)
+    change_params(folder, problem={"costs": None}, data=data, train=boosting(data["task"]), **sections)
     for made in ("dvc.lock", "data/schema.yaml"):
         (folder / made).unlink()
     shutil.rmtree(folder / "metrics")

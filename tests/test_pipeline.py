@@ -140,7 +140,7 @@ def test_make_undo_brings_the_committed_state_back_after_a_failure(copy_of, weat
     project = copy_of(weather)
     change_params(
         project,
-        train={"model": "Ridge", "alpha": 1, "seed": 1, "refits": 3},
+        train={"model": "sklearn.linear_model.Ridge", "arguments": {}, "seed": 1, "refits": 3},
         gate={"metric": "rmse", "smallest_difference": {"rmse": 1}},
     )
     (project / "src/stages/evaluate.py").write_text("raise SystemExit(1)")

@@ -13,8 +13,8 @@ from retrace.adopt.values import odd_values, told_totals, total_rows
 from retrace.examples import features, is_number
 from retrace.params import Data
 from src.datasets.table import TEXT, kind_of
+from src.model import MOST_CATEGORIES
 from src.stages.describe import SUSPICIOUS, explained
-from src.stages.train import MOST_CATEGORIES
 
 Task = Literal["classification", "regression"]
 MOST_CLASSES = 10  # of whole numbers, that are still taken for classes
@@ -68,7 +68,13 @@ def is_row_counter(values: pd.Series) -> bool:
 
 def described(raw: pd.DataFrame, data: Data) -> Iterator[Column]:
     """What each column of the raw table is, and what will be done with it."""
-    roles = {data.target: "the target", data.id: "names the row", data.time: "its time", data.group: "its group"}
+    roles = {
+        data.target: "the target",
+        data.id: "names the row",
+        data.time: "its time",
+        data.group: "its group",
+        data.weight: "its weight in training",
+    }
     for name, values in raw.items():
         if values.isna().all():
             kind, use = "empty", "feature, left out by the model"

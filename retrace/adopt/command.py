@@ -116,6 +116,7 @@ def parse(words: list[str]) -> argparse.Namespace:
         ("--time", "the time of a row: learn from the past, compare on what came later"),
         ("--group", "what a row belongs to; without --time, rows of one group stay in one part of the split"),
         ("--id", "what names a row, in this version of the table and the next"),
+        ("--weight", "the weight of a row in training"),
     ):
         roles.add_argument(name, metavar="COLUMN", help=told, required=name == "--target", action=Once)
     tasks = ["classification", "regression"]

@@ -278,7 +278,7 @@ def roles_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> dict[str, Any]
     Raises:
         UserError: there is no such column, one is named twice or in two roles, or the group is the whole table.
     """
-    single = {role: getattr(arguments, role) for role in ("target", "time", "group", "id")}
+    single = {role: getattr(arguments, role) for role in ("target", "time", "group", "id", "weight")}
     lists = {"drop": arguments.drop, "private": arguments.private}
     named = [(role, name) for role, name in single.items() if name is not None]
     named += [(role, name) for role, names in lists.items() for name in names]
@@ -510,7 +510,7 @@ def params_for(
 def beginnings(prepared: pd.DataFrame, data: Data) -> dict[str, Any]:
     """The sections that say what is asked, how it's learned and what must hold, for a new table or target."""
     target, few = prepared[data.target], len(prepared) < FEW_ROWS
-    smallest = SMALLEST[Target.of(target, data).kind]
+    smallest, regression = SMALLEST[Target.of(target, data).kind], data.task == "regression"
     metric = next(iter(smallest))
     if metric == "roc_auc" and target.value_counts(normalize=True).iloc[0] > columns.NEARLY_ALWAYS:
         metric = "average_precision"
@@ -521,13 +521,15 @@ def beginnings(prepared: pd.DataFrame, data: Data) -> dict[str, Any]:
             "costs": None,
         },
         "train": {
-            "model": "HistGradientBoosting",
-            "learning_rate": 0.05 if few else 0.1,
-            "max_iter": 100,
-            "max_leaf_nodes": 8 if few else 31,
-            "min_samples_leaf": max(2, min(20, len(prepared) // 50)),
-            "l2_regularization": 0,
-            "early_stopping": False,
+            "model": f"sklearn.ensemble.HistGradientBoosting{'Regressor' if regression else 'Classifier'}",
+            "arguments": {
+                "learning_rate": 0.05 if few else 0.1,
+                "max_iter": 100,
+                "max_leaf_nodes": 8 if few else 31,
+                "min_samples_leaf": max(2, min(20, len(prepared) // 50)),
+                "l2_regularization": 0,
+                "early_stopping": False,
+            },
             "seed": 1,
             "refits": REFITS,
         },

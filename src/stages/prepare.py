@@ -25,7 +25,7 @@ def check(table: pd.DataFrame, data: Data) -> None:
         UserError: a column that `data` names isn't there; no rows; ids missing or repeated; targets missing or
             infinite; one class only; no features; a feature that is a date, infinite or equal to the target.
     """
-    for role in ("target", "id", "time", "group"):
+    for role in ("target", "id", "time", "group", "weight"):
         column = getattr(data, role)
         if column is not None and column not in table:
             raise UserError(f"params.yaml: data.{role}: the prepared table has no column {column}")

@@ -15,7 +15,12 @@ import pandas as pd
 import pytest
 import yaml
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -23,9 +28,11 @@ from sklearn.svm import SVC
 from sklearn.tree._tree import Tree
 from sklearn.utils.validation import check_array
 
+from retrace.estimators import fit_model
 from retrace.model_checks import check_model
 from retrace.models import load_model, save_model
-from src.stages.train import MODELS, baselines, build, settle
+from retrace.params import Train
+from src.model import build
 from tests.conftest import ROOT
 
 RNG = np.random.default_rng(0)
@@ -43,29 +50,45 @@ TARGETS: dict[str, tuple[str, Any]] = {
     "more classes": ("classification", np.array(["a", "b", "c"])[np.digitize(TABLE["size"], [-0.5, 0.5])]),
     "regression": ("regression", TABLE["size"].to_numpy()),
 }
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "HistGradientBoosting": {"max_iter": 3, "min_samples_leaf": 5, "early_stopping": True, "random_state": 0},
-    "RandomForest": {"n_estimators": 3, "random_state": 0},
-    "LogisticRegression": {"solver": "newton-cholesky"},
-    "Ridge": {},
+BOOSTING = {"max_iter": 3, "min_samples_leaf": 5, "early_stopping": True}
+MODELS: dict[str, dict[str, dict[str, Any]]] = {
+    "classification": {
+        "sklearn.dummy.DummyClassifier": {},
+        "sklearn.ensemble.HistGradientBoostingClassifier": BOOSTING,
+        "sklearn.ensemble.RandomForestClassifier": {"n_estimators": 3},
+        "sklearn.linear_model.LogisticRegression": {},
+    },
+    "regression": {
+        "sklearn.dummy.DummyRegressor": {},
+        "sklearn.ensemble.HistGradientBoostingRegressor": BOOSTING,
+        "sklearn.ensemble.RandomForestRegressor": {"n_estimators": 3},
+        "sklearn.linear_model.Ridge": {},
+    },
 }
 COLUMNS = [["size", "age", "city", "flag"], ["size", "age"], ["city"]]
 
 
+def fitted(model: str, task: Any, table: pd.DataFrame, values: Any, **arguments: Any) -> Pipeline:
+    """The model of src/model.py with this estimator, fitted."""
+    train = Train(model=model, arguments=arguments, seed=0, refits=2)
+    return fit_model(build(train, task, table, seed=0), table, values, {})
+
+
 def boosting(target: str = "two classes") -> Pipeline:
     task, values = TARGETS[target]
-    return settle(build("HistGradientBoosting", task, TABLE, ARGUMENTS["HistGradientBoosting"]).fit(TABLE, values))
+    kind = "Regressor" if task == "regression" else "Classifier"
+    return fitted(f"sklearn.ensemble.HistGradientBoosting{kind}", task, TABLE, values, **BOOSTING)
 
 
 def forest(target: str = "two classes") -> Pipeline:
     task, values = TARGETS[target]
-    return build("RandomForest", task, TABLE, ARGUMENTS["RandomForest"]).fit(TABLE, values)
+    kind = "Regressor" if task == "regression" else "Classifier"
+    return fitted(f"sklearn.ensemble.RandomForest{kind}", task, TABLE, values, n_estimators=3)
 
 
 def linear() -> Pipeline:
-    return build("LogisticRegression", "classification", TABLE, {"solver": "newton-cholesky"}).fit(
-        TABLE, TARGETS["two classes"][1]
-    )
+    task, values = TARGETS["two classes"]
+    return fitted("sklearn.linear_model.LogisticRegression", task, TABLE, values)
 
 
 def refused(model: BaseEstimator, folder: Path, reason: str) -> None:
@@ -90,12 +113,12 @@ def set_nodes(tree: Tree, change: Callable[[np.ndarray], object]) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_model_that_a_project_can_choose_loads_whatever_its_columns(tmp_path: Path, target: str):
+def test_models_whose_content_can_be_checked_load_whatever_their_columns(tmp_path: Path, target: str):
     task, values = TARGETS[target]
     for columns in COLUMNS:
         table = TABLE[columns]
-        models = [settle(build(name, task, table, ARGUMENTS[name]).fit(table, values)) for name in MODELS[task]]
-        for model in [*models, *(model for _, model in baselines(task, table, values))]:
+        for name, arguments in MODELS[task].items():
+            model = fitted(name, task, table, values, **arguments)
             save_model(model, tmp_path / "model.skops")
             np.testing.assert_array_equal(load_model(tmp_path / "model.skops").predict(table), model.predict(table))
 
@@ -157,7 +180,7 @@ def _categorical_split(model: Pipeline) -> tuple[Any, int]:
 def _categories_only() -> Pipeline:
     table = pd.DataFrame({"city": pd.Series(list("abcdef") * 50, dtype="str")})
     target = table["city"].isin(["a", "c", "f"]).to_numpy()
-    return settle(build("HistGradientBoosting", "classification", table, {"max_iter": 3}).fit(table, target))
+    return fitted("sklearn.ensemble.HistGradientBoostingClassifier", "classification", table, target, max_iter=3)
 
 
 @pytest.mark.parametrize("value", [2**31, 10**4])
@@ -466,12 +489,11 @@ def test_without_the_checks_such_files_crash_or_hang(tmp_path: Path, kind: str, 
     table = np.random.default_rng(1).normal(size=(400, 2))
     target = (table[:, 0] > 0).astype(float)
     if kind == "boosting":
-        model = build("HistGradientBoosting", "regression", pd.DataFrame(table), {"max_iter": 2, "min_samples_leaf": 2})
-        model = make_pipeline(model[-1]).fit(table, target)
+        model = make_pipeline(HistGradientBoostingRegressor(max_iter=2, min_samples_leaf=2)).fit(table, target)
         nodes = model[-1]._predictors[0][0].nodes
         left, right, feature, far = "left", "right", "feature_idx", 2**31
     else:
-        model = make_pipeline(MODELS["regression"]["RandomForest"](n_estimators=2, random_state=0)).fit(table, target)
+        model = make_pipeline(RandomForestRegressor(n_estimators=2, random_state=0)).fit(table, target)
         nodes = model[-1].estimators_[0].tree_.__getstate__()["nodes"]
         left, right, feature, far = "left_child", "right_child", "feature", 2**40
     changes: dict[str, Callable[[], object]] = {

@@ -49,22 +49,21 @@ def test_the_projects_own_parameters_are_in_order():
 @pytest.mark.parametrize(
     ("key", "value", "line"),
     [
-        ("train.learnig_rate", 0.1, "train.learnig_rate: unknown key"),
+        ("train.argumnets", {}, "train.argumnets: unknown key"),
         ("extra", {}, "extra: unknown key"),
-        ("train.learning_rate", GONE, "train.learning_rate: missing key"),
+        ("train.arguments", GONE, "train.arguments: missing key"),
         ("gate", GONE, "gate: missing key"),
-        ("train.learning_rate", "fast", 'train.learning_rate: must be a valid number, not "fast"'),
-        ("train.learning_rate", -1, "train.learning_rate: must be greater than 0, not -1"),
-        ("train.learning_rate", float("inf"), "train.learning_rate: must be a finite number"),
-        ("train.max_iter", True, "train.max_iter: must be a valid integer, not true"),
-        ("train.max_iter", None, "train.max_iter: must be a valid integer, not null"),
-        ("train.max_iter", 1.5, "train.max_iter: must be a valid integer"),
-        ("train.model", "XGBoost", "train: 'model' must be one of 'HistGradientBoosting', 'RandomForest'"),
-        (
-            "train.model",
-            "Ridge",
-            "train.min_samples_leaf: unknown keys; train.alpha: missing key",
-        ),
+        ("train.seed", "first", 'train.seed: must be a valid integer, not "first"'),
+        ("train.seed", -1, "train.seed: must be greater than or equal to 0, not -1"),
+        ("gate.floor", float("inf"), "gate.floor: must be a finite number"),
+        ("train.seed", True, "train.seed: must be a valid integer, not true"),
+        ("train.seed", None, "train.seed: must be a valid integer, not null"),
+        ("train.seed", 1.5, "train.seed: must be a valid integer"),
+        ("train.model", "XGBoost", "train.model: must be the import path of an estimator, such as sklearn.ensemble."),
+        ("train.model", "a b.c", "train.model: must be the import path of an estimator"),
+        ("train.arguments", [], "train.arguments: must be a valid dictionary"),
+        ("data.weight", "late", "data: weight and target name the same column"),
+        ("data.weight", GONE, "data.weight: missing key"),
         ("train.refits", 1, "train.refits: must be greater than or equal to 2"),
         ("data.task", "ranking", "data.task: must be 'classification' or 'regression'"),
         ("data.task", "regression", "gate.metric roc_auc is not for regression"),
@@ -153,19 +152,22 @@ def test_a_file_in_another_encoding_or_none_is_one_line(tmp_path: Path):
 
 def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path: Path):
     text = yaml.safe_dump(GOOD).replace("learning_rate: 0.05", "learning_rate: 1e-05")
-    assert yaml.safe_load(text)["train"]["learning_rate"] == "1e-05"
+    text = text.replace("floor: 0.7", "floor: 1e-05")
+    assert yaml.safe_load(text)["gate"]["floor"] == "1e-05"
+    assert yaml.safe_load(text)["train"]["arguments"]["learning_rate"] == "1e-05"
     (tmp_path / "params.yaml").write_text(text)
-    assert read_params(tmp_path / "params.yaml").train.learning_rate == 1e-05
+    params = read_params(tmp_path / "params.yaml")
+    assert (params.gate.floor, params.train.arguments["learning_rate"]) == (1e-05, 1e-05)
 
 
 def test_a_mistyped_key_is_told_with_the_one_that_is_missing(tmp_path: Path):
-    text = yaml.safe_dump(GOOD).replace("learning_rate:", "learnig_rate:")
-    line = "params.yaml: train.learnig_rate: unknown key; train.learning_rate: missing key"
+    text = yaml.safe_dump(GOOD).replace("arguments:", "argumnets:")
+    line = "params.yaml: train.argumnets: unknown key; train.arguments: missing key"
     assert complaint(tmp_path, text) == line
 
 
 def test_several_mistakes_are_counted(tmp_path: Path):
-    content = changed("train.max_iter", 0)
+    content = changed("train.refits", 0)
     content["data"]["task"] = "ranking"
     assert "(and 1 more)" in complaint(tmp_path, yaml.safe_dump(content))
 

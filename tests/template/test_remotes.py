@@ -18,7 +18,7 @@ import pytest
 from sklearn.datasets import load_wine
 
 from retrace import storage
-from tests.conftest import BOOSTING, ENVIRONMENT, IDENTITY, change_params, check, commit, run
+from tests.conftest import ENVIRONMENT, IDENTITY, boosting, change_params, check, commit, run
 from tests.template.conftest import make
 from tests.workflows.github import GitHub
 from tests.workflows.project import Project, publish
@@ -348,7 +348,7 @@ def test_a_forks_pull_request_makes_again_what_it_may_not_pull(template: Path, t
         author,
         data={"read": {"first_month": 10, "last_month": 10}, "group": None},
         split={"by": "random", "valid": 0.25, "test": 0.1, "seed": 1},
-        train=BOOSTING,
+        train=boosting(),
         evaluate={"resamples": 100, "slices": []},
         gate={"floor": 0.6, "slice_floor": None, "baselines": ["prior"]},
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BOOSTING, change_params, check, commit, copy_project
+from tests.conftest import boosting, change_params, check, commit, copy_project
 from tests.workflows.github import GitHub
 from tests.workflows.project import Host, Project, publish
 
@@ -21,7 +21,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
         author,
         data={"read": {"first_month": 10, "last_month": 10}, "group": None},
         split={"by": "random", "valid": 0.25, "test": 0.1, "seed": 1},
-        train=BOOSTING | {"max_iter": 20, "max_leaf_nodes": 31, "min_samples_leaf": 20, "refits": 5},
+        train=boosting(max_iter=20, max_leaf_nodes=31, min_samples_leaf=20, refits=5),
         evaluate={"resamples": 100, "slices": []},
         gate={"floor": 0.6, "slice_floor": None, "baselines": ["prior"]},
     )

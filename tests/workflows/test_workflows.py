@@ -41,10 +41,10 @@ def writes(run: Run) -> list[int]:
     return [asked.status for asked in run.requests if "/api/" in asked.path and asked.method != "GET"]
 
 
-def change_train(project: Project, **keys: object) -> None:
-    """Change what the author's params.yaml says of the training."""
-    params = yaml.safe_load((project.author / "params.yaml").read_text())
-    change_params(project.author, train=params["train"] | keys)
+def change_train(project: Project, **arguments: object) -> None:
+    """Change arguments of the estimator in the author's params.yaml."""
+    train = yaml.safe_load((project.author / "params.yaml").read_text())["train"]
+    change_params(project.author, train=train | {"arguments": train["arguments"] | arguments})
 
 
 @pytest.fixture(scope="module")

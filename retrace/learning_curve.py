@@ -1,0 +1,82 @@
+"""The loss of a fitted model after more and more iterations, recorded by DVCLive."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from dvclive import Live
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+from sklearn.metrics import log_loss, root_mean_squared_error
+from sklearn.pipeline import Pipeline
+
+from retrace.estimators import IntegerClasses
+from retrace.examples import Target, features
+from retrace.files import significant
+from retrace.params import Data
+
+POINTS = 30  # of a curve, at most
+
+
+def record_curve(model: Pipeline, parts: dict[str, pd.DataFrame], data: Data, target: Target, folder: Path) -> None:
+    """Write the loss on each part after more and more iterations: the log loss, or the RMSE of a regression.
+
+    Args:
+        model: a fitted pipeline.
+        parts: rows of the prepared table by the name of their part.
+        data: the columns' roles.
+        target: what is predicted.
+        folder: where DVCLive writes.
+    """
+    loss = partial(log_loss, labels=range(len(target.classes))) if target.classes else root_mean_squared_error
+    curves: dict[str, dict[int, float]] = {}
+    for part, rows in parts.items():
+        truth, encoded = target.truth(rows[data.target]), model[:-1].transform(rows[features(rows, data)])
+        curves[part] = {}
+        for iteration, predictions in staged_predictions(model[-1], encoded):
+            arranged = target.arrange(model[-1].classes_.tolist(), predictions) if target.classes else predictions
+            curves[part][iteration] = float(significant(loss(truth, arranged)))
+    with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None) as live:
+        for iteration in curves["train"]:
+            live.step = iteration
+            for part, curve in curves.items():
+                live.log_metric(f"{part}/loss", curve[iteration])
+
+
+def staged_predictions(estimator: Any, encoded: Any) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """The predictions of a boosting model after more and more iterations; of any other estimator, only the last ones.
+
+    Args:
+        estimator: a fitted estimator of scikit-learn's histogram boosting, LightGBM or XGBoost, or another one.
+        encoded: the preprocessed features.
+
+    Yields:
+        The number of iterations, and the probabilities, shape (rows, classes), or the numbers, shape (rows,).
+    """
+    if isinstance(estimator, IntegerClasses):
+        estimator = estimator.estimator_
+    classifies = is_classifier(estimator)
+    predict = estimator.predict_proba if classifies else estimator.predict
+    library = type(estimator).__module__.partition(".")[0]
+    if hasattr(estimator, "staged_predict") and hasattr(estimator, "_bin_mapper"):
+        at = _evenly_spaced(estimator.n_iter_)
+        staged = estimator.staged_predict_proba if classifies else estimator.staged_predict
+        for iteration, predictions in enumerate(staged(encoded), start=1):
+            if iteration in at:
+                yield iteration, predictions
+    elif library == "lightgbm":
+        for iteration in _evenly_spaced(estimator.n_iter_):
+            yield iteration, predict(encoded, num_iteration=iteration)
+    elif library == "xgboost" and hasattr(estimator, "get_booster"):
+        for iteration in _evenly_spaced(estimator.get_booster().num_boosted_rounds()):
+            yield iteration, predict(encoded, iteration_range=(0, iteration))
+    else:
+        yield 1, predict(encoded)
+
+
+def _evenly_spaced(iterations: int) -> list[int]:
+    """At most POINTS of the iterations 1 to `iterations`, evenly spaced, in ascending order."""
+    return sorted(set(np.linspace(1, iterations, POINTS).round().astype(int).tolist()))
