@@ -38,16 +38,21 @@ def test_dvc_leaves_the_parameters_as_they_are_laid_out(tmp_path: Path):
 
 
 def imports_of(module: Path) -> set[str]:
-    """Our modules that a module imports, at the top or within a function."""
-    found = {"retrace/__init__.py"}
+    """Our modules that a module imports, at the top or within a function, and the packages that they are in."""
+    names = []
     for node in ast.walk(ast.parse((ROOT / module).read_text())):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
-        names = [name for name in names if name.partition(".")[0] in ("src", "retrace")]
-        found |= {f"{name.replace('.', '/')}.py" for name in names}
-        found |= {"src/__init__.py"} if any(name.startswith("src") for name in names) else set()
-    return {name for name in found if (ROOT / name).exists()}
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    modules = {"retrace/__init__.py"}
+    for name in names:
+        parts = name.split(".")
+        if parts[0] in ("src", "retrace"):
+            for count in range(1, len(parts) + 1):
+                path = "/".join(parts[:count])
+                modules |= {f"{path}.py", f"{path}/__init__.py"}
+    return {name for name in modules if (ROOT / name).exists()}
 
 
 def closure(module: str) -> set[str]:
@@ -72,13 +77,14 @@ def test_a_stage_depends_on_what_it_imports_and_nothing_else(stage: str):
 
 def test_the_tool_reaches_into_the_project_only_where_it_may():
     """Within the tool, review and adopt use the modules that all share, and not each other."""
+    seams = ("src/model.py", "src/metrics.py")  # and the module of the data set, by its name
     rooms = ("review", "adopt")
     for module in (ROOT / "retrace").rglob("*.py"):
         room = module.relative_to(ROOT / "retrace").parts[0]
         for name in imports_of(module.relative_to(ROOT)) - {"src/__init__.py"}:
             top, other = Path(name).parts[:2]
             if top == "src":  # adopt tries a table out with the stages' own functions
-                assert room == "adopt", f"{module} imports {name}"
+                assert room == "adopt" or name in seams, f"{module} imports {name}"
             else:
                 assert other == room or other not in rooms, f"{module} imports {name}"
 

@@ -89,7 +89,7 @@ def test_the_parts_come_in_the_order_of_what_matters(worse: Path, told):
     assert headings(text) == ["Metrics", "Gate", "What changed", "For whom", "See it yourself"]
     assert "| `log_loss` ↓ | 0.09438 | " in text
     assert "compared resample by resample and refit by refit" in text
-    assert "| `train.max_iter` | `10` | `1` |" in text
+    assert "| `train.arguments.max_iter` | `10` | `1` |" in text
     assert "| `data.drop` | `[]` | `['hue']` |" in text
     assert "```mermaid" in text
     assert f"make report BASE={Revision.of('HEAD~1').commit}" in text
