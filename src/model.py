@@ -23,7 +23,8 @@ from retrace.estimators import IntegerClasses, Task, make_estimator
 from retrace.examples import is_number
 from retrace.params import Train
 
-TRUSTED: list[str] = []  # types of your own that model files may hold, such as "src.holidays.HolidayFlags"
+# Classes and functions of your own that model files may hold, such as "src.holidays.HolidayFlags".
+TRUSTED: list[str] = []
 MOST_CATEGORIES = 254  # of one column that boosting takes; the rarest ones share the last
 
 
@@ -33,6 +34,11 @@ def columns_by_kind(table: pd.DataFrame) -> tuple[list[str], list[str]]:
     numbers = [name for name in present if is_number(table[name])]
     categories = [name for name in present if name not in numbers]
     return numbers, categories
+
+
+def positions_of_categories(numbers: list[str], categories: list[str]) -> list[int]:
+    """Which of the preprocessed columns are codes of categories: those after the numbers."""
+    return list(range(len(numbers), len(numbers) + len(categories)))
 
 
 def tree_preprocessor(numbers: list[str], categories: list[str]) -> ColumnTransformer:
@@ -131,18 +137,19 @@ def build(train: Train, task: Task, table: pd.DataFrame, seed: int) -> Pipeline:
     if "random_state" in estimator.get_params() and "random_state" not in train.arguments:
         estimator.set_params(random_state=seed)
     if train.model.startswith("sklearn.ensemble.HistGradientBoosting"):
-        estimator.set_params(categorical_features=[False] * len(numbers) + [True] * len(categories))
+        estimator.set_params(categorical_features=positions_of_categories(numbers, categories))
     if train.model.startswith("xgboost."):
         kinds = ["q"] * len(numbers) + ["c"] * len(categories)  # quantities and categories
         estimator.set_params(enable_categorical=True, feature_types=kinds)
     if train.model == "xgboost.XGBClassifier":
         estimator = IntegerClasses(estimator)
-    return Pipeline([("preprocessing", support.preprocessor(numbers, categories)), ("estimator", estimator)])
+    preprocessing = support.preprocessor(numbers, categories)
+    return Pipeline([("preprocessing", preprocessing), ("estimator", estimator)])
 
 
-def fit_arguments(train: Train, table: pd.DataFrame) -> dict[str, Any]:
+def fit_arguments(train: Train, model: Pipeline) -> dict[str, Any]:
     """The arguments of the estimator's `fit` besides the data: LightGBM takes the positions of the categories there."""
     if not train.model.startswith("lightgbm."):
         return {}
-    numbers, categories = columns_by_kind(table)
-    return {"categorical_feature": list(range(len(numbers), len(numbers) + len(categories)))}
+    columns = {name: columns for name, _, columns in model["preprocessing"].transformers}
+    return {"categorical_feature": positions_of_categories(columns["numbers"], columns["categories"])}

@@ -69,7 +69,7 @@ def fit(train: Train, data: Data, rows: pd.DataFrame, seed: int, part: str = "tr
     if stops and np.unique(target, return_counts=True)[1].min() < 2:
         raise UserError(f"params.yaml: train.arguments.early_stopping: a class has one row in {part}; make it false")
     model = build(train, data.task, table, seed)
-    return fit_model(model, table, target, fit_arguments(train, table) | weights(rows, data))
+    return fit_model(model, table, target, fit_arguments(train, model) | weights(rows, data))
 
 
 def fit_baselines(train: Train, data: Data, rows: pd.DataFrame) -> Iterator[tuple[str, Pipeline]]:

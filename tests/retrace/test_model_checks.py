@@ -15,13 +15,14 @@ import pandas as pd
 import pytest
 import yaml
 from sklearn.base import BaseEstimator
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
@@ -286,6 +287,13 @@ def test_a_method_replaced_by_an_attribute_is_refused(tmp_path: Path):
     model = forest()
     model[-1]._validate_X_predict = partial(check_array, dtype=np.float64)
     refused(model, tmp_path, "replaces a method of RandomForestClassifier")
+
+
+def test_a_target_transformed_by_numpys_functions_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model = TransformedTargetRegressor(Ridge(), func=np.log, inverse_func=np.exp).fit([[1], [2], [3]], [1, 3, 4])
+    save_model(model, tmp_path / "model.skops")
+    monkeypatch.setattr("retrace.models.is_in_lock", lambda _: True)  # as after the stage has run
+    np.testing.assert_array_equal(load_model(tmp_path / "model.skops").predict([[2]]), model.predict([[2]]))
 
 
 def test_a_function_in_place_of_the_check_of_arrays_is_refused(tmp_path: Path):
