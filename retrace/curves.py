@@ -1,4 +1,4 @@
-"""What is drawn of predictions: ROC, precision and recall, calibration, residuals. Nothing shows a single row."""
+"""Curves of predictions, to be plotted: ROC, precision and recall, calibration, residuals. None shows a single row."""
 
 from typing import Any
 
@@ -8,49 +8,59 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from retrace.examples import Target, equal_bins
-from retrace.privacy import histogram, joined
-from retrace.scores import Array
+from retrace.privacy import histogram, merge_small_bins
+from retrace.scorers import Array
 
 CURVE_POINTS = 200
 
 
-def curves(target: Target, truth: NDArray[Any], guess: Array, private: bool) -> dict[str, pd.DataFrame]:
-    """What is drawn, by name. More classes are pooled: each row counts once for each class.
+def curves(target: Target, truth: NDArray[Any], predictions: Array, private: bool) -> dict[str, pd.DataFrame]:
+    """The points of each curve that this kind of target has, by the curve's name.
 
-    A regression's residuals are a histogram, each at its bin's lower edge; those of a private target aren't shown.
+    Multiclass predictions are pooled: each row counts once for each class. The residuals of a regression are a
+    histogram, with the lower edge of each bin.
+
+    Args:
+        target: what is predicted.
+        truth: as `Target.truth` returns it, shape (rows,).
+        predictions: as `Target.predict` returns them.
+        private: whether the target's values may not be shown; then there are no residuals.
     """
     if target.kind == "regression":
-        found = {"calibration": calibration(truth, guess)}
-        if not private and (shown := histogram(truth - guess)):
+        found = {"calibration": calibration(truth, predictions)}
+        shown = None if private else histogram(truth - predictions)
+        if shown:
             edges = shown["first"] + shown["step"] * np.arange(len(shown["counts"]))
             found["residuals"] = pd.DataFrame({"residual": edges, "rows": shown["counts"]})
         return found
-    if target.kind == "more classes":
-        truth, guess = np.eye(len(target.classes))[truth].astype(bool).ravel(), guess.ravel()
-    false, true, _ = roc_curve(truth, guess)
-    precision, recall, _ = precision_recall_curve(truth, guess)
+    if target.kind == "multiclass":
+        truth, predictions = np.eye(len(target.classes))[truth].astype(bool).ravel(), predictions.ravel()
+    false_positive_rate, true_positive_rate, _ = roc_curve(truth, predictions)
+    precision, recall, _ = precision_recall_curve(truth, predictions)
+    roc = pd.DataFrame({"false_positive_rate": false_positive_rate, "true_positive_rate": true_positive_rate})
     return {
-        "roc": thinned(pd.DataFrame({"false_positive_rate": false, "true_positive_rate": true})),
+        "roc": thinned(roc),
         "precision_recall": thinned(pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]})),
-        "calibration": calibration(truth, guess),
+        "calibration": calibration(truth, predictions),
     }
 
 
 def thinned(curve: pd.DataFrame) -> pd.DataFrame:
-    """About CURVE_POINTS of a curve's points, evenly spread along its first column, its ends among them."""
+    """About CURVE_POINTS of a curve's points, among them both ends, evenly spread along its first column."""
     first = curve.iloc[:, 0].to_numpy()
     keep = np.searchsorted(first, np.linspace(first[0], first[-1], CURVE_POINTS), side="left")
     return curve.iloc[np.unique(np.append(keep, [0, len(curve) - 1]))]
 
 
-def calibration_bins(guess: Array) -> NDArray[np.intp]:
-    """The bin of each prediction, shape (rows,): at most ten, of about equal count, of at least 10 rows."""
-    bins = equal_bins(guess)
-    return joined(np.bincount(bins))[bins]
+def calibration_bins(predictions: Array) -> NDArray[np.intp]:
+    """The bin of each prediction, shape (rows,): at most ten bins, of about equal count and of 10 rows or more."""
+    bins = equal_bins(predictions)
+    return merge_small_bins(np.bincount(bins))[bins]
 
 
-def calibration(truth: NDArray[Any], guess: Array) -> pd.DataFrame:
-    """The mean prediction and the mean of what happened in each bin."""
-    table = pd.DataFrame({"predicted": guess, "observed": truth.astype(float), "bin": calibration_bins(guess)})
+def calibration(truth: NDArray[Any], predictions: Array) -> pd.DataFrame:
+    """The mean prediction, the mean of the truth and the number of rows in each bin."""
+    bins = calibration_bins(predictions)
+    table = pd.DataFrame({"predicted": predictions, "observed": truth.astype(float), "bin": bins})
     grouped = table.groupby("bin")
     return grouped[["predicted", "observed"]].mean().assign(rows=grouped.size())

@@ -8,22 +8,25 @@ from scipy.special import stdtrit
 
 from retrace.curves import calibration_bins
 from retrace.params import Costs
-from retrace.scores import Array
+from retrace.scorers import Array
 
-MOST_MISCALIBRATED = 0.2  # of the smaller of the threshold and its complement
+MOST_MISCALIBRATED = 0.2  # of the threshold or its complement, whichever is smaller
 
 
-def decide(costs: Costs, truth: NDArray[Any], guess: Array, prior: float) -> dict[str, Any]:
-    """The decision that the costs imply: the threshold, how many rows fall where, the best constant action.
+def decide(costs: Costs, truth: NDArray[Any], probabilities: Array, prior: float) -> dict[str, Any]:
+    """The decision that the costs imply, and how many rows it gets right and wrong.
 
     Args:
         costs: what each kind of error costs.
-        truth: whether each row is positive.
-        guess: its predicted probability.
-        prior: the share of positives in `train`. From the threshold on, acting on each row of train costs less than
-            acting on none.
+        truth: whether each row is positive, shape (rows,).
+        probabilities: the predicted probability of each row, shape (rows,).
+        prior: the share of positives in `train`. If it reaches the threshold, acting on every row of train costs less
+            than acting on none.
+
+    Returns:
+        The costs, the threshold, the better constant action, and the confusion matrix.
     """
-    acted = guess >= costs.threshold
+    acted = probabilities >= costs.threshold
     return {
         "costs": costs.model_dump(),
         "threshold": costs.threshold,
@@ -36,48 +39,63 @@ def decide(costs: Costs, truth: NDArray[Any], guess: Array, prior: float) -> dic
 
 
 def check_threshold(
-    threshold: float, truth: NDArray[Any], guess: Array, weights: NDArray[np.integer], units: int
+    threshold: float, truth: NDArray[Any], probabilities: Array, weights: NDArray[np.integer], units: int
 ) -> dict[str, Any]:
     """Whether the probabilities around a threshold are calibrated, so that it can be trusted.
 
-    Looked at are the two bins of the calibration curve between which the threshold lies. The threshold can't be trusted
-    if in one of them the mean prediction and the observed rate differ by more than MOST_MISCALIBRATED of the smaller of
-    the threshold and its complement, and by more than chance explains 99 times in 100.
+    The two bins of the calibration curve around the threshold are checked. The threshold can't be trusted if in one of
+    them the mean prediction and the observed rate differ by more than MOST_MISCALIBRATED of the threshold or of its
+    complement, whichever is smaller, and by more than chance explains 99 times in 100.
 
     Args:
-        threshold: the probability from which on the positive class is acted on.
+        threshold: the probability from which on rows are acted on.
         truth: whether each row is positive, shape (rows,).
-        guess: its predicted probability, shape (rows,).
+        probabilities: the predicted probability of each row, shape (rows,).
         weights: how often each row is in each resample, shape (resamples, rows).
-        units: how many groups of rows (or single rows) the resamples are drawn from.
+        units: how many units the resamples are drawn from.
 
     Returns:
-        `trusted`, and `bins`: rows, mean prediction, observed rate, and how far chance may part the two (`margin`).
-        There are no bins where there is one unit only: then chance isn't known.
+        `trusted`, and `bins`: the number of rows, the mean prediction, the observed rate, and by how much the two may
+        differ by chance (`margin`). With one unit there are no bins, since the effect of chance isn't known.
     """
     if units < 2:
         return {"trusted": True, "bins": []}
-    bins = calibration_bins(guess)
-    rows_in = [bins == number for number in np.unique(bins)]
-    below = [rows for rows in rows_in if guess[rows].mean() < threshold][-1:]
-    above = [rows for rows in rows_in if guess[rows].mean() >= threshold][:1]
-    found = []
-    for rows in below + above:
-        gaps = truth[rows] - guess[rows]
-        with np.errstate(invalid="ignore"):  # a resample may have none of the rows
-            resampled = (weights[:, rows] @ gaps) / weights[:, rows].sum(axis=1)
-        # Resamples of few rows may hold no positive, and then show no noise: calibrated rows vary at least by this.
-        least = np.sqrt((guess[rows] * (1 - guess[rows])).sum()) / rows.sum()
-        deviation = max(float(np.nanstd(resampled) * np.sqrt(units / (units - 1))), float(least))
-        margin = float(stdtrit(units - 1, 1 - 0.005 / 2)) * deviation  # 99 times in 100 in both bins (Bonferroni)
-        found.append(
-            {
-                "rows": int(rows.sum()),
-                "predicted": float(guess[rows].mean()),
-                "observed": float(truth[rows].mean()),
-                "margin": margin,
-            }
-        )
-    most = MOST_MISCALIBRATED * min(threshold, 1 - threshold)
-    gaps_found = [(abs(each["observed"] - each["predicted"]), each["margin"]) for each in found]
-    return {"trusted": all(gap <= max(most, margin) for gap, margin in gaps_found), "bins": found}
+    bins = []
+    for rows in bins_around(threshold, probabilities):
+        margin = margin_of_gap(truth[rows], probabilities[rows], weights[:, rows], units)
+        observed, predicted = float(truth[rows].mean()), float(probabilities[rows].mean())
+        bins.append({"rows": int(rows.sum()), "predicted": predicted, "observed": observed, "margin": margin})
+    tolerated = MOST_MISCALIBRATED * min(threshold, 1 - threshold)
+    trusted = all(abs(found["observed"] - found["predicted"]) <= max(tolerated, found["margin"]) for found in bins)
+    return {"trusted": trusted, "bins": bins}
+
+
+def bins_around(threshold: float, probabilities: Array) -> list[NDArray[np.bool_]]:
+    """The rows of the two bins around a threshold, or of the nearest bin if all are on one side.
+
+    Returns:
+        Whether each row is in the bin, shape (rows,), for each of the one or two bins.
+    """
+    bin_of_row = calibration_bins(probabilities)
+    rows_of_bins = [bin_of_row == number for number in np.unique(bin_of_row)]
+    below = [rows for rows in rows_of_bins if probabilities[rows].mean() < threshold]
+    above = [rows for rows in rows_of_bins if probabilities[rows].mean() >= threshold]
+    return below[-1:] + above[:1]
+
+
+def margin_of_gap(truth: NDArray[Any], probabilities: Array, weights: NDArray[np.integer], units: int) -> float:
+    """By how much the mean prediction and the observed rate of a bin may differ by chance, 99 times in 100.
+
+    Args:
+        truth: whether each row of the bin is positive, shape (rows,).
+        probabilities: the predicted probability of each row, shape (rows,).
+        weights: how often each row is in each resample, shape (resamples, rows).
+        units: how many units the resamples are drawn from.
+    """
+    with np.errstate(invalid="ignore"):  # a resample may have none of the rows
+        gaps = (weights @ (truth - probabilities)) / weights.sum(axis=1)
+    deviation = float(np.nanstd(gaps) * np.sqrt(units / (units - 1)))
+    # Resamples of few rows may have no positive, and then show no variation: calibrated rows vary at least by this.
+    least = float(np.sqrt((probabilities * (1 - probabilities)).sum()) / len(probabilities))
+    both_bins = 1 - 0.005 / 2  # 99 times in 100 in both bins (Bonferroni)
+    return float(stdtrit(units - 1, both_bins)) * max(deviation, least)

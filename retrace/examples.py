@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from retrace.errors import UserError
 from retrace.files import KEPT_FROM, without_returns
 from retrace.params import Data
-from retrace.privacy import without_small_rests
+from retrace.privacy import without_revealing_slices
 
 Label = bool | int | str
-Kind = Literal["two classes", "more classes", "regression"]
+Kind = Literal["two classes", "multiclass", "regression"]
 
 
 def features(table: pd.DataFrame, data: Data) -> list[str]:
@@ -24,22 +24,30 @@ def features(table: pd.DataFrame, data: Data) -> list[str]:
 
 
 def is_number(column: pd.Series) -> bool:
-    """Whether a feature is a quantity (truth values count as 0 and 1); else its values are categories."""
+    """Whether a feature is a quantity (a boolean counts as 0 or 1); otherwise its values are categories."""
     return pd.api.types.is_numeric_dtype(column)
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is predicted: a number, or one of these classes in their order; of two, the positive one is the last."""
+    """What is predicted: one of some classes, or a number.
+
+    Attributes:
+        classes: in their order, the positive one of two classes last; empty for a number.
+    """
 
     classes: tuple[Label, ...] = ()
 
     @classmethod
     def of(cls, values: Iterable[Label], data: Data) -> Self:
-        """The target that has these values, in a column or as the classes of a model.
+        """The target that has these values.
+
+        Args:
+            values: those of the target's column, or the classes of a model.
+            data: which task it is, and which class is positive.
 
         Raises:
-            UserError: there is only one class, `data.positive` is none of them.
+            UserError: there is only one class, or `data.positive` is none of them.
         """
         if data.task == "regression":
             return cls()
@@ -54,13 +62,13 @@ class Target:
 
     @property
     def kind(self) -> Kind:
-        """Which metrics apply."""
+        """The kind of problem, on which it depends which metrics apply."""
         if not self.classes:
             return "regression"
-        return "two classes" if len(self.classes) == 2 else "more classes"
+        return "two classes" if len(self.classes) == 2 else "multiclass"
 
     def truth(self, column: pd.Series) -> NDArray[np.generic]:
-        """A column of targets as the metrics take it: truth values, codes or numbers, shape (rows,)."""
+        """A column of targets as the metrics take it: numbers, booleans, or codes of the classes; shape (rows,)."""
         if self.kind == "regression":
             return column.to_numpy(float)
         if self.kind == "two classes":
@@ -68,16 +76,25 @@ class Target:
         return pd.Categorical(column, categories=list(self.classes)).codes.astype(np.intp)
 
     def predict(self, model: Any, table: pd.DataFrame) -> NDArray[np.float64]:
-        """What a model predicts for each row, as `arrange` returns it, or a number in the target's unit."""
+        """What a model predicts for each row: a number in the target's unit, or what `arrange` returns."""
         if self.kind == "regression":
             return np.asarray(model.predict(table), dtype=float)
         return self.arrange(model.classes_.tolist(), model.predict_proba(table))
 
     def arrange(self, classes: list[Label], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The probability of the positive class, shape (rows,), or of each of more classes, shape (rows, classes)."""
-        whole = np.zeros((len(probabilities), len(self.classes)))
-        whole[:, [self.classes.index(value) for value in classes]] = probabilities
-        return whole[:, -1] if self.kind == "two classes" else whole
+        """Probabilities as the metrics take them.
+
+        Args:
+            classes: those that a model knows, which may be fewer than the target has.
+            probabilities: of these classes, shape (rows, classes of the model).
+
+        Returns:
+            Of two classes the probability of the positive one, shape (rows,); else of each class, shape
+            (rows, classes of the target).
+        """
+        arranged = np.zeros((len(probabilities), len(self.classes)))
+        arranged[:, [self.classes.index(value) for value in classes]] = probabilities
+        return arranged[:, -1] if self.kind == "two classes" else arranged
 
 
 def equal_bins(values: NDArray[np.float64], count: int = 10) -> NDArray[np.intp]:
@@ -86,34 +103,46 @@ def equal_bins(values: NDArray[np.float64], count: int = 10) -> NDArray[np.intp]
     return np.searchsorted(edges, values, side="left")
 
 
+class _Candidate(NamedTuple):
+    """A slice, by what slices are ordered: the largest first, then by name."""
+
+    negative_rows: int
+    column: str
+    name: str
+    value: Any
+
+
 def slices(
     table: pd.DataFrame, columns: list[str], pools: NDArray[np.intp], most: int = 30
 ) -> dict[tuple[str, str], NDArray[np.bool_]]:
-    """The rows of each slice, by column and value: the `most` largest that have at least `KEPT_FROM` rows.
+    """The largest slices of a table that have at least 10 rows: the rows with one value in one of the columns.
 
-    A slice by which a score of fewer could be computed from those of others is left out: privacy.without_small_rests.
+    A slice is left out if a score of fewer rows could be computed from its scores and those of others.
 
     Args:
         table: the rows.
-        columns: which to cut by.
+        columns: which to slice by.
         pools: the number of each row's pool, shape (rows,), as `resamples.pools` gives it.
         most: how many slices at most.
+
+    Returns:
+        Whether each row is in a slice, shape (rows,), by the slice's column and value.
 
     Raises:
         UserError: there is no such column, or its values are measurements.
     """
-    found = []
+    candidates = []
     for column in columns:
         if column not in table:
             raise UserError(f"params.yaml: evaluate.slices: the prepared table has no column {column}")
         if pd.api.types.is_float_dtype(table[column]):
             raise UserError(f"params.yaml: evaluate.slices: {column} is a measurement, not a category; leave it out")
-        counts = table[column].value_counts()
-        found += [
-            (-count, column, without_returns(str(value)), value)
-            for value, count in counts.items()
-            if count >= KEPT_FROM
-        ]
-    found.sort(key=lambda slice_: slice_[:3])
-    parts = {(column, name): (table[column] == value).to_numpy(bool) for _, column, name, value in found[:most]}
-    return without_small_rests(parts, pools)
+        for value, rows in table[column].value_counts().items():
+            if rows >= KEPT_FROM:
+                candidates.append(_Candidate(-rows, column, without_returns(str(value)), value))
+    candidates.sort(key=lambda candidate: candidate[:3])
+    largest = {
+        (candidate.column, candidate.name): (table[candidate.column] == candidate.value).to_numpy(bool)
+        for candidate in candidates[:most]
+    }
+    return without_revealing_slices(largest, pools)

@@ -1,7 +1,7 @@
 """Canonical files: the same content is the same bytes, and no file is ever half-written.
 
-Numbers are kept with 6 significant digits, lines end with a bare newline, and nothing depends on the clock, the
-locale or the machine. Every writer writes beside its file and then renames.
+Numbers have 6 significant digits, lines end with a newline alone, and nothing depends on the clock, the locale or the
+machine. Every writer writes to another file first, which then takes the place of the old one.
 """
 
 import json
@@ -18,17 +18,17 @@ from numpy.typing import ArrayLike, NDArray
 from retrace.errors import UserError
 
 DIGITS = 6
-KEPT_FROM = 10  # a value that fewer rows hold is never written to a file that Git keeps
+KEPT_FROM = 10  # rows; a value that fewer rows hold is never written to a file that Git keeps
 
 
 def is_pointer(content: bytes) -> bool:
-    """Whether a file begins as a pointer of Git LFS does, which takes the place of a file that isn't here."""
+    """Whether the content is that of a pointer of Git LFS, which takes the place of a file that hasn't been fetched."""
     return content.startswith(b"version https://git-lfs.github.com/spec/")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` once it's whole."""
+    """A path to write to; the file that is written there replaces `path` at the end, unless an error is raised."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
@@ -39,13 +39,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def significant(values: ArrayLike, digits: int = DIGITS) -> NDArray[np.float64]:
-    """Numbers rounded to `digits` significant decimal digits, any shape; what isn't finite stays."""
+    """Numbers of any shape, rounded to some significant decimal digits; what isn't finite stays as it is."""
     flat = [float(f"{value:.{digits - 1}e}") for value in np.asarray(values, dtype=float).ravel()]
     return np.asarray(flat).reshape(np.shape(values))
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
-    """Sorted keys, 6 significant digits, one newline at the end; a number that isn't finite becomes null."""
+    """Write JSON with sorted keys, 6 significant digits and a newline at the end; NaN and infinity become null."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -64,16 +64,16 @@ def write_json(content: Mapping[str, Any], path: Path) -> None:
 
 
 def without_returns(text: str) -> str:
-    """Text with carriage returns spelled out: whether a CSV quotes them depends on the version of Python."""
+    r"""Text with `\r` in place of carriage returns: whether they are quoted in CSV depends on the version of Python."""
     return text.replace("\r", "\\r")
 
 
 def as_text(values: pd.Series) -> pd.Series:
     """Values as text that doesn't depend on the column's type, nor on the version of pandas.
 
-    A column of whole numbers becomes one of decimals when a cell is empty: 7 and 7.0 are both "7". Other numbers are
-    the shortest decimal that gives them back, dates are in ISO form without a time at midnight, booleans are "true"
-    and "false". Text stays as it is, and missing values stay missing.
+    A column of integers becomes one of floats when a cell is empty, so 7 and 7.0 are both "7". Other numbers are the
+    shortest decimal that is read back as the same number. Dates are in ISO format, without a time at midnight. Booleans
+    are "true" and "false". Text stays as it is, and missing values stay missing.
     """
     if pd.api.types.is_datetime64_any_dtype(values):
         moments = np.datetime_as_string(values.to_numpy("datetime64[us]"), unit="us")
@@ -91,17 +91,17 @@ def as_text(values: pd.Series) -> pd.Series:
 
 
 def short_moment(iso: str) -> str:
-    """A moment in ISO form with microseconds, without the part of it that is zero."""
+    """A moment in ISO format with microseconds, without microseconds or a time that are zero."""
     return iso.removesuffix(".000000").removesuffix("T00:00:00")
 
 
 def shortest_decimal(value: float) -> str:
-    """The shortest decimal that gives a number back; a whole number has no point."""
+    """The shortest decimal that is read back as the same number; a whole number has no decimal point."""
     return str(int(value)) if value.is_integer() else repr(value)
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """A header, no index, 6 significant digits, nothing where a value is missing."""
+    """Write CSV with a header, no index and 6 significant digits; missing values are empty cells."""
     table = table.map(lambda cell: without_returns(cell) if isinstance(cell, str) else cell)
     table = table.rename(columns=lambda name: without_returns(str(name)))
     with replacing(path) as part:
@@ -109,7 +109,7 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Parquet with the columns in their order, no index, times in microseconds, and `table.attrs` as metadata."""
+    """Write Parquet with the columns in their order, no index, times in microseconds, and `attrs` as metadata."""
     with replacing(path) as part:
         table.to_parquet(
             part,
@@ -123,10 +123,10 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A table as `write_table` left it.
+    """Read a table that `write_table` wrote.
 
     Raises:
-        UserError: it's missing, cut short or of another kind.
+        UserError: the file is missing, cut short or not Parquet.
     """
     try:
         return pd.read_parquet(path, engine="pyarrow")
@@ -137,10 +137,10 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """The tables of a folder, by name.
+    """Read the tables of a folder, by the names of their files.
 
     Raises:
-        UserError: there are none, or one can't be read.
+        UserError: there are no tables, or one can't be read.
     """
     tables = {file.stem: read_table(file) for file in sorted(folder.glob("*.parquet"))}
     if not tables:

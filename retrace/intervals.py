@@ -1,4 +1,4 @@
-"""How far chance moves a score, by the scores of resamples and of refits."""
+"""How much a score varies by chance, estimated from the scores of resamples and of refits."""
 
 import math
 from collections.abc import Iterable
@@ -9,7 +9,12 @@ from scipy.special import stdtrit
 
 
 class Noise(NamedTuple):
-    """How far chance moves a score: a variance, and the degrees of freedom with which it's known."""
+    """How much a score varies by chance.
+
+    Attributes:
+        variance: the variance of the score; NaN where it isn't known.
+        freedom: the degrees of freedom of this estimate.
+    """
 
     variance: float
     freedom: float
@@ -26,28 +31,38 @@ UNKNOWN = Noise(math.nan, 0)
 
 
 def noise_of_rows(scores: pd.Series, units: float) -> Noise:
-    """The noise of which rows are in `valid`, by the scores of resamples of so many units.
+    """Sampling variation: how much a score depends on which rows are in `valid`.
 
-    Resamples vary by (G - 1) / G as much as new samples of G units do, which matters where G is small.
+    The variance of resamples is (G - 1) / G of the variance of new samples of G units, which matters where G is small.
+
+    Args:
+        scores: the scores of resamples.
+        units: how many units they are drawn from.
     """
-    known = min(units, scores.count()) - 1
-    return Noise(float(scores.var()) * (1 + 1 / (units - 1)), known) if known > 0 else UNKNOWN
+    freedom = min(units, scores.count()) - 1
+    return Noise(float(scores.var()) * (1 + 1 / (units - 1)), freedom) if freedom > 0 else UNKNOWN
 
 
 def noise_of_training(scores: pd.Series, units: float, drawn: float) -> Noise:
-    """The noise of one training, by the scores of refits on `drawn` of so many units.
+    """Training variation: how much a score depends on the training rows and on the chance in one fit.
 
-    What is drawn without replacement varies by 1/m - 1/n where a whole sample varies by 1/n (Politis and Romano, 1994).
+    Where the variance of a fit on n units is proportional to 1/n, that of fits on m of them, drawn without replacement,
+    is proportional to 1/m - 1/n (Politis and Romano, 1994).
+
+    Args:
+        scores: the scores of refits.
+        units: how many units there are in train.
+        drawn: how many of them each refit is fitted on.
     """
-    known = min(units, scores.count()) - 1
-    return Noise(float(scores.var()) * drawn / (units - drawn), known) if known > 0 else UNKNOWN
+    freedom = min(units, scores.count()) - 1
+    return Noise(float(scores.var()) * drawn / (units - drawn), freedom) if freedom > 0 else UNKNOWN
 
 
 def total_noise(noises: Iterable[Noise]) -> Noise:
-    """The sum of independent noises, with the degrees of freedom that it's known with (Satterthwaite, 1946)."""
+    """The sum of independent noises, whose degrees of freedom are those of Satterthwaite (1946)."""
     noises = list(noises)
-    total = sum(noise.variance for noise in noises)
-    if math.isnan(total):
+    variance = sum(noise.variance for noise in noises)
+    if math.isnan(variance):
         return UNKNOWN
-    unsure = sum(noise.variance**2 / noise.freedom for noise in noises if noise.variance)
-    return Noise(total, total**2 / unsure if unsure else math.inf)
+    denominator = sum(noise.variance**2 / noise.freedom for noise in noises if noise.variance)
+    return Noise(variance, variance**2 / denominator if denominator else math.inf)

@@ -1,11 +1,14 @@
 """How values are summarised in files that Git keeps, so that no single row's value can be read from them.
 
-The rule: from the files of one commit nobody can determine a value that fewer than KEPT_FROM rows hold. So a value is
-named only if that many rows hold it, and a number is told only by the bin that it falls into: bins lie on a grid of
-round numbers, and each bin that is shown has that many rows of its own. Nothing that is written is one row's value, or
-a sum over so few rows, nor is what is left where the parts of a column are subtracted from a whole. The closest that
-one can come to a rare number is the width of its bin, at least 1/32 of the range of the middle 98 %. (Two commits whose
-rows differ by one can reveal that row: docs/review.md.)
+The rule: nobody can find out from the files of one commit a value that fewer than KEPT_FROM rows hold. So:
+
+- A value is named only if that many rows hold it.
+- A number is shown only as a bin of a histogram. Bins lie on a grid of round numbers, and each bin that is shown holds
+  that many rows. A rare number is known no closer than the width of its bin, at least 1/32 of the range of the middle
+  98 %.
+- No sum over fewer rows is written, nor does one follow from the difference of sums that are written.
+
+Two commits whose rows differ by one can still reveal that row: docs/review.md.
 """
 
 from collections.abc import Iterable
@@ -18,139 +21,186 @@ from retrace.files import KEPT_FROM
 
 MOST_BINS = 16
 ROWS_PER_BIN = 20  # on average, so that most bins have enough rows to be shown
-PRIMES = (2, 3, 5, 2**31 - 1)  # by the last one a rank is that of real numbers
+PRIMES = (2, 3, 5, 2**31 - 1)  # modulo the last one, a rank is the same as with real numbers
 Rows = NDArray[np.bool_]
 
 
 def without_rare(counts: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
-    """The counts that may be shown, 0 for the others, and how many rows the others have.
+    """Counts that may be shown, with 0 in place of those below 10, and how many rows these have together.
 
-    A rest of fewer than 10 rows would be as good as their count, so it's added to the largest count.
+    If the rare values have fewer than 10 rows together, these rows are added to the largest count instead: their number
+    would be as good as the counts themselves.
     """
     shown = np.where(counts < KEPT_FROM, 0, counts).astype(np.int64)
-    rest = int(counts.sum() - shown.sum())
-    if 0 < rest < KEPT_FROM and shown.any():
-        shown[shown.argmax()] += rest
-        rest = 0
-    return shown, rest
+    rare_rows = int(counts.sum() - shown.sum())
+    if 0 < rare_rows < KEPT_FROM and shown.any():
+        shown[shown.argmax()] += rare_rows
+        rare_rows = 0
+    return shown, rare_rows
 
 
-def grid(values: NDArray[np.float64], step: float, ends: tuple[float, float]) -> tuple[int, NDArray[np.int64]] | None:
-    """The rows in each bin, from the first to the last that has 10 rows of its own; these two take in all beyond.
+def count_in_bins(
+    values: NDArray[np.float64], step: float, ends: tuple[float, float]
+) -> tuple[int, NDArray[np.int64]] | None:
+    """The number of rows in each bin, from the first to the last bin that holds 10 rows.
+
+    Rows below the first bin are counted in it, and rows above the last bin in that one.
 
     Args:
         values: finite numbers, shape (rows,).
-        step: the width of a bin; bins begin at its multiples.
-        ends: where the first bin lies at the lowest, and the last one at the highest.
+        step: the width of a bin. Bins begin at its multiples.
+        ends: the first and the last bin are between these two numbers.
 
     Returns:
-        The number of the first bin (its edge is that many steps) and the counts; None if no bin has enough rows.
+        The number of the first bin, whose lower edge is that many steps, and the counts; None if no bin has 10 rows.
     """
-    places = np.floor(values / step)
-    low, high = np.floor(ends[0] / step), np.floor(ends[1] / step)
-    numbers, own = np.unique(places[(places >= low) & (places <= high)], return_counts=True)
-    common = numbers[own >= KEPT_FROM]
+    bins = np.floor(values / step)
+    lowest, highest = np.floor(ends[0] / step), np.floor(ends[1] / step)
+    numbers, counts = np.unique(bins[(bins >= lowest) & (bins <= highest)], return_counts=True)
+    common = numbers[counts >= KEPT_FROM]
     if not len(common):
         return None
     first, last = int(common[0]), int(common[-1])
-    return first, np.bincount((np.clip(places, first, last) - first).astype(np.intp), minlength=last - first + 1)
+    shifted = (np.clip(bins, first, last) - first).astype(np.intp)
+    return first, np.bincount(shifted, minlength=last - first + 1)
 
 
-def middle(values: NDArray[np.float64]) -> tuple[float, float] | None:
-    """The ends of the middle 98 %, with at least 9 rows beyond each; None if there are too few rows, or an overflow."""
+def middle_range(values: NDArray[np.float64]) -> tuple[float, float] | None:
+    """The range of the middle 98 %, with at least 9 rows beyond each end.
+
+    It's None if there are too few rows, or if the range is infinite.
+    """
     if len(values) < 2 * KEPT_FROM:
         return None
     ordered = np.sort(values)
-    beyond = max(round(0.01 * len(ordered)), KEPT_FROM - 1)
-    low, high = float(ordered[beyond]), float(ordered[-1 - beyond])
+    rows_beyond = max(round(0.01 * len(ordered)), KEPT_FROM - 1)
+    low, high = float(ordered[rows_beyond]), float(ordered[-1 - rows_beyond])
     return (low, high) if np.isfinite(high - low) else None
 
 
 def histogram(values: NDArray[np.float64]) -> dict[str, Any] | None:
-    """Counts on the multiples of `step`, a power of two, from `first` on; the ends take in all that lies beyond.
+    """A histogram that reveals no rare value.
 
-    The bins don't follow the data but for their width, so that those of two commits can be laid on each other, the
-    finer merged into the coarser. Bins of fewer than 10 rows count as empty, and their rows as `other_rows`, or, if
-    these are fewer than 10 together, with the largest bin. None if there are too few rows.
+    Only the width of the bins depends on the data, and it's a power of two. So the histograms of two commits can be
+    compared, after the bins of the finer one are merged.
+
+    Args:
+        values: shape (rows,); what isn't finite is left out.
+
+    Returns:
+        `first`, the lower edge of the first bin; `step`, the width of a bin; `counts`, the rows in each bin, where the
+        first and the last bin include what lies beyond them, and a bin with fewer than 10 rows counts as empty;
+        `other_rows`, how many rows these bins have. None if there are too few rows.
     """
     values = values[np.isfinite(values)]
-    if (ends := middle(values)) is None:
+    ends = middle_range(values)
+    if ends is None:
         return None
     low, high = ends
     bins = min(MOST_BINS, len(values) // ROWS_PER_BIN)
     step = 2.0 ** np.ceil(np.log2((high - low) / bins)) if high > low else 1.0
-    if (found := grid(values, step, ends)) is None:
+    counted = count_in_bins(values, step, ends)
+    if counted is None:
         return None
-    first, counts = found
-    shown, other = without_rare(counts)
-    return {"step": step, "first": first * step, "counts": shown, "other_rows": other}
+    first, counts = counted
+    shown, other_rows = without_rare(counts)
+    return {"step": step, "first": first * step, "counts": shown, "other_rows": other_rows}
 
 
-def joined(sizes: NDArray[np.integer]) -> NDArray[np.intp]:
-    """The group of each of some parts in order, neighbours together until each group has 10 rows; shape (parts,)."""
+def merge_small_bins(sizes: NDArray[np.integer]) -> NDArray[np.intp]:
+    """The group of each bin, after neighbours are merged until each group has 10 rows; shape (bins,).
+
+    Args:
+        sizes: the number of rows in each bin, in the bins' order.
+    """
     groups = np.zeros(len(sizes), dtype=np.intp)
-    group, rows = 0, 0
-    for place, size in enumerate(sizes):
-        if rows >= KEPT_FROM and sizes[place:].sum() >= KEPT_FROM:
-            group, rows = group + 1, 0
-        groups[place] = group
-        rows += int(size)
+    group, rows_in_group = 0, 0
+    for number, size in enumerate(sizes):
+        rows_left = sizes[number:].sum()
+        if rows_in_group >= KEPT_FROM and rows_left >= KEPT_FROM:
+            group, rows_in_group = group + 1, 0
+        groups[number] = group
+        rows_in_group += int(size)
     return groups
 
 
 def quantiles(shown: dict[str, Any], shares: Iterable[float]) -> dict[str, float]:
-    """The lower edge of the bin of a histogram in which each share of the shown rows is reached."""
+    """The lower edges of the bins in which some shares of the rows are reached, by share.
+
+    Args:
+        shown: what `histogram` returns.
+        shares: from 0 to 1.
+    """
     cumulated = np.cumsum(shown["counts"])
     if not cumulated[-1]:
         return {}
-    places = [int(np.searchsorted(cumulated, share * cumulated[-1])) for share in shares]
-    return {str(share): shown["first"] + place * shown["step"] for share, place in zip(shares, places, strict=True)}
+    found = {}
+    for share in shares:
+        number = int(np.searchsorted(cumulated, share * cumulated[-1]))
+        found[str(share)] = shown["first"] + number * shown["step"]
+    return found
 
 
-def without_small_rests(parts: dict[Any, Rows], pools: NDArray[np.intp]) -> dict[Any, Rows]:
-    """The parts of a table, without those by which a sum over fewer than 10 rows could be computed.
+def without_revealing_slices(slices: dict[Any, Rows], pools: NDArray[np.intp]) -> dict[Any, Rows]:
+    """Slices of a table, without those by which a sum over fewer than 10 rows could be computed.
 
     Args:
-        parts: whether each row is in a part, shape (rows,); the most important come first.
-        pools: the number of each row's pool, shape (rows,): what the resamples tell the sum of.
+        slices: whether each row is in a slice, shape (rows,), by the slice's name; the most important come first.
+        pools: the number of each row's pool, shape (rows,). The resamples reveal sums over pools.
     """
     kept: dict[Any, Rows] = {}
-    for name, rows in parts.items():
-        if not tells_few([*kept.values(), rows], pools):
+    for name, rows in slices.items():
+        if not reveals_few_rows([*kept.values(), rows], pools):
             kept[name] = rows
     return kept
 
 
-def tells_few(parts: list[Rows], pools: NDArray[np.intp]) -> bool:
-    """Whether a sum over fewer than 10 rows can follow from the sums over some parts and over each pool.
+def reveals_few_rows(slices: list[Rows], pools: NDArray[np.intp]) -> bool:
+    """Whether a sum over fewer than 10 rows may follow from the sums over slices and over pools.
 
-    What follows are the combinations: any number for each pool plus any for each part. Two cells of a pool (rows that
-    are in the same parts) differ by the parts that only one of them is in. Unless the parts' numbers cancel in this
-    difference, the combination isn't zero in the smaller cell or in the larger one. So a difference that 10 rows or
-    more have must cancel in any combination over fewer. It tells nothing if the other differences then cancel, too:
-    their rank is no higher. Counts of hits are whole, so that remainders could be computed; these ranks count as well.
+    Whatever follows is a combination of these sums: each pool and each slice has a factor, and each row has the sum of
+    the factors of its pool and of its slices. The combination reveals few rows if this number is 0 for all other rows.
+
+    Rows that are in the same pool and in the same slices always have the same number: they are a cell. Within a pool,
+    each cell is compared with the largest one. Their numbers differ by the factors of the slices that only one of the
+    two is in. If this difference isn't 0, one of the two cells has a number other than 0. Then the combination covers
+    at least as many rows as the smaller cell has. So in a combination that covers fewer than 10 rows, each difference
+    that 10 rows or more have must be 0. Nothing is revealed if it follows that all other differences are 0, too: then
+    these add nothing to the rank. Counts (of errors, say) are whole numbers, and their remainders could be combined as
+    well. So the other differences must add nothing to the rank modulo small primes, either.
+
+    Args:
+        slices: whether each row is in a slice, shape (rows,).
+        pools: the number of each row's pool, shape (rows,).
     """
-    cell_of = pools
-    for rows in parts:  # rows of one pool that are in the same parts get one number
-        cell_of = np.unique(2 * cell_of + rows, return_inverse=True)[1]
-    _, example, sizes = np.unique(cell_of, return_index=True, return_counts=True)
-    patterns = np.stack([rows[example] for rows in parts], axis=1).astype(np.int64)
-    largest = {int(pools[example[cell]]): cell for cell in np.argsort(sizes, kind="stable")}  # the last of each pool
-    differences = patterns - patterns[[largest[pool] for pool in pools[example].tolist()]]
-    found, number = np.unique(differences, axis=0, return_inverse=True)
-    many = found[np.bincount(number.ravel(), sizes) >= KEPT_FROM]
-    return any(rank(many, prime) < rank(found, prime) for prime in PRIMES)
+    cell_of_row = pools
+    for rows in slices:
+        cell_of_row = np.unique(2 * cell_of_row + rows, return_inverse=True)[1]
+    _, row_of_cell, sizes = np.unique(cell_of_row, return_index=True, return_counts=True)
+    pool_of_cell = pools[row_of_cell].tolist()
+    membership = np.stack([rows[row_of_cell] for rows in slices], axis=1).astype(np.int64)  # shape (cells, slices)
+
+    largest_cell: dict[int, int] = {}
+    for cell in np.argsort(sizes, kind="stable").tolist():
+        largest_cell[pool_of_cell[cell]] = cell  # the last one of a pool stays
+    differences = membership - membership[[largest_cell[pool] for pool in pool_of_cell]]
+
+    distinct, number = np.unique(differences, axis=0, return_inverse=True)
+    rows_with_difference = np.bincount(number.ravel(), sizes)
+    common = distinct[rows_with_difference >= KEPT_FROM]
+    return any(rank(common, prime) < rank(distinct, prime) for prime in PRIMES)
 
 
 def rank(matrix: NDArray[np.int64], prime: int) -> int:
     """The rank of a matrix of whole numbers modulo a prime, by Gaussian elimination."""
-    left, found = matrix % prime, 0
-    for column in range(left.shape[1]):
-        below = found + np.flatnonzero(left[found:, column])
-        if not len(below):
+    rows, found = matrix % prime, 0
+    for column in range(rows.shape[1]):
+        candidates = found + np.flatnonzero(rows[found:, column])
+        if not len(candidates):
             continue
-        left[[found, below[0]]] = left[[below[0], found]]
-        left[found] = left[found] * pow(int(left[found, column]), -1, prime) % prime
-        left[found + 1 :] = (left[found + 1 :] - np.outer(left[found + 1 :, column], left[found])) % prime
+        pivot = candidates[0]
+        rows[[found, pivot]] = rows[[pivot, found]]
+        rows[found] = rows[found] * pow(int(rows[found, column]), -1, prime) % prime
+        rows[found + 1 :] = (rows[found + 1 :] - np.outer(rows[found + 1 :, column], rows[found])) % prime
         found += 1
     return found

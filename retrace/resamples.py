@@ -1,14 +1,15 @@
-"""Which rows are drawn when chance is measured: resamples of the validation rows, halves of the training rows.
+"""Random draws by which chance is measured: resamples of the validation rows, and halves of the training rows.
 
-Both follow from the rows' ids and a constant, never from `train.seed`: the same rows are drawn in every commit that
-has them, so that two commits can be compared draw by draw. Draw r doesn't depend on how many draws there are.
+Draws depend on the rows' ids and on a constant, and never on `train.seed`. So the same rows are drawn in every commit
+that has them, and two commits can be compared draw by draw. Draw r doesn't depend on how many draws there are.
 
-Rows that share their chance are drawn together, as one unit: the rows of a group (`data.group`), else of a calendar
-block of time (`split.block`), else each row alone (Field and Welsh, 2007, on the cluster bootstrap).
+Rows whose targets are correlated are drawn together, as one unit: the rows of a group (`data.group`) if there are
+groups, else the rows of a calendar block (`split.block`), else each row by itself. This is the cluster bootstrap (Field
+and Welsh, 2007).
 
-Resamples are written to Git, and which unit is in which resample is public. So that nobody can solve the scores for a
-few rows, units are joined at random into pools of at least ten rows, and pools are drawn. A random pool of independent
-units is as good a unit as any: only degrees of freedom are lost.
+The scores of resamples are kept in Git, and anyone can compute which unit is in which resample. From these the losses
+of a few rows could be solved for. So units are joined at random into pools of at least ten rows, and pools are drawn. A
+random pool of independent units is a valid unit, too: only degrees of freedom are lost.
 """
 
 import hashlib
@@ -22,13 +23,14 @@ from numpy.typing import NDArray
 from retrace.errors import UserError
 from retrace.files import KEPT_FROM, as_text
 from retrace.params import Block, Data
-from retrace.privacy import tells_few
+from retrace.privacy import reveals_few_rows
 
 SEED = 20130101
 BLOCKS: dict[Block, str] = {"hour": "h", "day": "D", "week": "W", "month": "M"}  # pandas' names; the finest come first
-MOST_TRIES = 1_000  # for a half with each class in it
+MOST_TRIES = 1_000  # to draw a half with each class in it
 
 Codes = NDArray[np.intp]
+SliceName = tuple[str, str]  # a column, and the value that the slice's rows have in it
 
 
 class Draws(NamedTuple):
@@ -44,7 +46,7 @@ class Draws(NamedTuple):
 
 
 def blocks(times: pd.Series, block: Block) -> pd.Series:
-    """The calendar block of each time: its hour, day, week (from Monday) or month."""
+    """The calendar block of each time: its hour, day, week (from Monday on) or month."""
     return pd.Series(times.dt.to_period(BLOCKS[block]))
 
 
@@ -52,8 +54,8 @@ def unit_names(table: pd.DataFrame, data: Data) -> pd.Series:
     """The name of each row's unit: its group, else its calendar block, else its id.
 
     Args:
-        table: rows as `split` writes them; its `attrs["block"]` is `split.block`.
-        data: which columns hold the group, the time and the id.
+        table: rows as `split` writes them, whose `attrs["block"]` is `split.block`.
+        data: which columns are the group, the time and the id.
     """
     block = table.attrs.get("block")
     if data.group:
@@ -69,42 +71,57 @@ def units(table: pd.DataFrame, data: Data) -> Codes:
 
 
 def pools(table: pd.DataFrame, data: Data) -> Codes:
-    """The pool of each row, as a number from 0, shape (rows,)."""
-    return pooled(units(table, data))
+    """The pool of each row as a number from 0, shape (rows,)."""
+    return pools_of_units(units(table, data))
 
 
-def pooled(codes: Codes) -> Codes:
-    """Units joined at random into pools of at least ten rows; units that are that large already stay as they are.
+def pools_of_units(unit_of_row: Codes) -> Codes:
+    """Join units at random into pools of at least ten rows, unless each unit has as many already.
 
     Args:
-        codes: the unit of each row, from 0.
+        unit_of_row: the unit of each row as a number from 0, shape (rows,).
 
     Returns:
-        The pool of each row, from 0; one pool only, if there are too few rows for two.
+        The pool of each row as a number from 0, shape (rows,). There is one pool if there are too few rows for two.
     """
-    sizes = np.bincount(codes)
-    return codes if sizes.min() >= KEPT_FROM else joined_at_random(sizes)[codes]
+    sizes = np.bincount(unit_of_row)
+    if sizes.min() >= KEPT_FROM:
+        return unit_of_row
+    return join_at_random(sizes)[unit_of_row]
 
 
-def joined_at_random(sizes: NDArray[np.integer], salt: str = "") -> Codes:
-    """The group of each of some things, joined at random until each group's sizes add up to ten; shape (things,).
+def join_at_random(sizes: NDArray[np.integer], salt: str = "") -> Codes:
+    """Join items at random into groups, until the sizes in each group add up to ten.
 
-    What is left over at the end joins the group before it. Other salts join others.
+    Items that are left over at the end join the last group.
+
+    Args:
+        sizes: the size of each item.
+        salt: text on which the random order depends.
+
+    Returns:
+        The group of each item as a number from 0, shape (items,).
     """
-    group_of = np.zeros(len(sizes), dtype=np.intp)
-    group = size = 0
-    for thing in np.random.default_rng([SEED, 2, *salt.encode()]).permutation(len(sizes)):
-        if size >= KEPT_FROM:
-            group, size = group + 1, 0
-        group_of[thing] = group
-        size += int(sizes[thing])
-    if size < KEPT_FROM:
-        group_of[group_of == group] = max(0, group - 1)
-    return group_of
+    group_of_item = np.zeros(len(sizes), dtype=np.intp)
+    group = size_of_group = 0
+    for item in np.random.default_rng([SEED, 2, *salt.encode()]).permutation(len(sizes)):
+        if size_of_group >= KEPT_FROM:
+            group, size_of_group = group + 1, 0
+        group_of_item[item] = group
+        size_of_group += int(sizes[item])
+    if size_of_group < KEPT_FROM:
+        group_of_item[group_of_item == group] = max(0, group - 1)
+    return group_of_item
 
 
 def resample(pools: Codes, draws: int, salt: str = "") -> Draws:
-    """Resamples in which as many pools are drawn, with replacement, as there are (Efron, 1979)."""
+    """Resamples in which as many pools are drawn, with replacement, as there are (Efron, 1979).
+
+    Args:
+        pools: the pool of each row as a number from 0, shape (rows,).
+        draws: how many resamples.
+        salt: text on which the draws depend.
+    """
     count = int(pools.max()) + 1
     weights = np.empty((draws, len(pools)), dtype=np.int16)
     for draw in range(draws):
@@ -114,47 +131,89 @@ def resample(pools: Codes, draws: int, salt: str = "") -> Draws:
 
 
 def bootstrap(table: pd.DataFrame, data: Data, draws: int) -> Draws:
-    """Resamples of a table's rows, all units alike."""
+    """Resamples of all rows of a table."""
     return resample(pools(table, data), draws)
 
 
 def bootstrap_slices(
-    whole_pools: Codes, slices: Mapping[tuple[str, str], NDArray[np.bool_]], whole: Draws
-) -> dict[tuple[str, str], Draws]:
+    whole_pools: Codes, slices: Mapping[SliceName, NDArray[np.bool_]], whole: Draws
+) -> dict[SliceName, Draws]:
     """Resamples of the rows of each slice.
 
-    A slice takes part in the resamples of the whole as long as it and the slices before it cut no pool into a piece of
-    fewer than ten rows, and no sum over so few follows from these pieces and the slices' scores. Any other slice is
-    drawn by itself, in random groups of pools. Of each piece in a group count the rows inside the slice or outside,
-    whichever are fewer: a group has ten of these. So what is known of the pieces, subtracted from what is known of the
-    slice in a group, leaves no fewer.
+    Slices divide the pools of the whole into pieces. Where no piece has fewer than ten rows, and no sum over so few
+    follows from the scores, a slice takes part in the resamples of the whole. Any other slice is drawn by itself, from
+    pools that are joined at random until the pieces in them have enough rows.
 
     Args:
-        whole_pools: the pool of each row, as `pools` gives it: what the whole was drawn from.
+        whole_pools: the pool of each row, as `pools` gives it: what the resamples of the whole are drawn from.
         slices: whether each row is in the slice, by the slice's column and value; the largest come first.
         whole: the resamples of the whole.
     """
-    pieces = whole_pools
+    pieces, sharing = divide_pools(whole_pools, slices)
     found = {}
     for name, rows in slices.items():
-        finer = np.unique(2 * pieces + rows, return_inverse=True)[1]
-        if np.bincount(finer).min() >= KEPT_FROM and not tells_few(list(slices.values()), finer):
-            pieces = finer
+        if name in sharing:
             found[name] = Draws(len(np.unique(whole_pools[rows])), whole.weights[:, rows])
+        else:
+            own_pools = pools_of_slice(whole_pools, pieces, rows, salt="\n".join(name))
+            found[name] = resample(own_pools, len(whole.weights), salt="\n".join(name))
+    return found
+
+
+def divide_pools(whole_pools: Codes, slices: Mapping[SliceName, NDArray[np.bool_]]) -> tuple[Codes, list[SliceName]]:
+    """Divide pools into pieces by as many slices as can take part in the resamples of the whole.
+
+    Args:
+        whole_pools: the pool of each row, shape (rows,).
+        slices: whether each row is in the slice, by the slice's name; the largest come first.
+
+    Returns:
+        The piece of each row as a number from 0, shape (rows,), and the names of these slices. Rows of a piece are in
+        the same pool and in the same ones of these slices.
+    """
+    pieces = whole_pools
+    sharing = []
     for name, rows in slices.items():
-        if name not in found:
-            salt = "\n".join(name)
-            inside = np.bincount(pieces, rows).astype(np.intp)
-            fewer = np.minimum(inside, np.bincount(pieces) - inside)
-            pool_of = whole_pools[np.unique(pieces, return_index=True)[1]]
-            own, own_pools = np.unique(whole_pools[rows], return_inverse=True)
-            groups = joined_at_random(np.bincount(pool_of, fewer)[own].astype(np.intp), salt)
-            found[name] = resample(groups[own_pools], len(whole.weights), salt)
-    return {name: found[name] for name in slices}
+        smaller_pieces = np.unique(2 * pieces + rows, return_inverse=True)[1]
+        all_large = np.bincount(smaller_pieces).min() >= KEPT_FROM
+        if all_large and not reveals_few_rows(list(slices.values()), smaller_pieces):
+            pieces = smaller_pieces
+            sharing.append(name)
+    return pieces, sharing
+
+
+def pools_of_slice(whole_pools: Codes, pieces: Codes, rows: NDArray[np.bool_], salt: str) -> Codes:
+    """Join the pools that a slice has rows of, until it can be drawn by itself.
+
+    Sums over pieces are known, and sums over the slice's rows in a pool. Their difference is a sum over the rows of a
+    piece that are in the slice, or over those that aren't, whichever are fewer. So these fewer rows are counted, and
+    pools are joined until there are ten.
+
+    Args:
+        whole_pools: the pool of each row, shape (rows,).
+        pieces: the piece of each row, as `divide_pools` returns it, shape (rows,).
+        rows: whether each row is in the slice, shape (rows,).
+        salt: text on which it depends which pools are joined.
+
+    Returns:
+        The pool of each row of the slice as a number from 0, shape (rows of the slice,).
+    """
+    rows_inside = np.bincount(pieces, rows).astype(np.intp)
+    rows_outside = np.bincount(pieces) - rows_inside
+    pool_of_piece = whole_pools[np.unique(pieces, return_index=True)[1]]
+    fewer_rows_of_pool = np.bincount(pool_of_piece, np.minimum(rows_inside, rows_outside)).astype(np.intp)
+    slice_pools, pool_of_row = np.unique(whole_pools[rows], return_inverse=True)
+    return join_at_random(fewer_rows_of_pool[slice_pools], salt)[pool_of_row]
 
 
 class Half(NamedTuple):
-    """Whether each row is in a random half, shape (rows,), and how many units are in it, out of how many."""
+    """A random half of some units.
+
+    Attributes:
+        rows: whether each row is in the half, shape (rows,).
+        drawn: how many units are in the half.
+        units: out of how many.
+    """
 
     rows: NDArray[np.bool_]
     drawn: int
@@ -162,20 +221,25 @@ class Half(NamedTuple):
 
 
 def half(table: pd.DataFrame, data: Data, draw: int) -> Half:
-    """A random half of the units, drawn without replacement; the first one, in the order of draws, with each class.
+    """A random half of a table's units, drawn without replacement, with each class in it.
+
+    Args:
+        table: the training rows.
+        data: the roles of the columns.
+        draw: the number of the half, from 0.
 
     Raises:
         UserError: hardly any half has each class in it.
     """
-    codes = units(table, data)
-    count = int(codes.max()) + 1
+    unit_of_row = units(table, data)
+    count = int(unit_of_row.max()) + 1
     drawn = (count + 1) // 2
     classes = table[data.target].nunique() if data.task == "classification" else 0
     for attempt in range(MOST_TRIES):
-        rng = np.random.default_rng([SEED, 1, draw, *([attempt] if attempt else [])])
+        seed = [SEED, 1, draw] if attempt == 0 else [SEED, 1, draw, attempt]
         chosen = np.zeros(count, dtype=bool)
-        chosen[rng.permutation(count)[:drawn]] = True
-        rows = chosen[codes]
+        chosen[np.random.default_rng(seed).permutation(count)[:drawn]] = True
+        rows = chosen[unit_of_row]
         if not classes or table.loc[rows, data.target].nunique() == classes:
             return Half(rows, drawn, count)
     what = "groups" if data.group else "blocks of time" if table.attrs.get("block") else "rows"
@@ -186,33 +250,33 @@ def half(table: pd.DataFrame, data: Data, draw: int) -> Half:
 
 
 def fingerprint(table: pd.DataFrame, data: Data) -> str:
-    """A hash of what the draws depend on, each row's id and unit: equal where the same rows are drawn together."""
+    """A hash of each row's id and unit, on which the draws depend: equal where the same rows are drawn together."""
     return _hash(table[data.id_column], unit_names(table, data))
 
 
 def fingerprints(table: pd.DataFrame, data: Data) -> dict[str, str]:
-    """A hash of the `ids`, and of the `targets` with them: where only the latter differs, the target is another.
+    """Hashes of the `ids`, and of the `targets` with their ids.
 
-    There is none of a private target.
+    Where only the second one differs, the target is defined differently. It's omitted for a private target.
     """
     found = {"ids": _hash(table[data.id_column])}
-    if not data.hides(data.target):  # who knows the ids could try out targets until the hash is right
+    if not data.hides(data.target):  # whoever knows the ids could try out targets until the hash is the same
         found["targets"] = _hash(content_of(table[data.id_column], data.id), table[data.target])
     return found
 
 
 def content_of(ids: pd.Series, id_column: str | None) -> pd.Series:
-    """Ids as text, without the number that tells equal rows apart, which depends on their order in the file.
+    """Ids as text, without the number by which rows of equal content differ: it depends on their order in the file.
 
     Args:
         ids: as `prepare` writes them.
-        id_column: `data.id`. Where it names a column, ids are that column's values, and have no such number.
+        id_column: `data.id`. If it names a column, ids are that column's values and have no such number.
     """
     return as_text(ids) if id_column else as_text(ids).str.partition("-")[0]
 
 
 def _hash(*columns: pd.Series) -> str:
-    """A hash of what every row holds in some columns, whatever the order of the rows and the types of the columns."""
+    """A hash of the rows' values in some columns. It depends neither on the rows' order nor on the columns' types."""
     cells = [as_text(column).fillna("") for column in columns]
     rows = sorted("\x1f".join(row) for row in zip(*cells, strict=True))
     return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()[:16]

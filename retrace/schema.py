@@ -1,7 +1,7 @@
-"""data/schema.yaml: what each raw table must be, as pandera writes its schemas, one per table.
+"""data/schema.yaml: a pandera schema for each raw table.
 
-The schema is strict (no column more, no column less) and coerces nothing. `infer` writes a first one, to be read and
-corrected by hand. It shows no value that fewer than 10 rows hold, and none of a private column.
+A schema is strict: the table must have its columns and no other, and no value is converted. `infer` makes a first one,
+which people read and correct. It reveals no value that fewer than 10 rows hold, and none of a private column.
 """
 
 import argparse
@@ -22,35 +22,40 @@ from pandera.io.pandas_io import deserialize_schema, serialize_schema
 from retrace.errors import UserError
 from retrace.files import KEPT_FROM, read_tables, replacing
 from retrace.params import Dumper, read_params, read_yaml
-from retrace.privacy import grid, middle
+from retrace.privacy import count_in_bins, middle_range
 
 FILE = Path("data/schema.yaml")
 RAW = Path("data/raw")
-MOST_VALUES = 50
-BINS = 4  # of a range, at least, whose rows are counted
-LARGEST = 1e300  # of a number that a range holds
+MOST_VALUES = 50  # of a text column that are listed
+FEWEST_BINS = 4  # in which the rows of a range are counted
+LARGEST = 1e300  # number in a range
 HEADER = """\
-# What each raw table must be. `python -m retrace freeze` writes this file anew from data/raw/.
-# Ranges hold the data with room at either end (never across zero), in round numbers that tell no extreme value; where
-# values are missing, their share may double and gain a hundredth; texts are listed where there are at most 50.
+# What each raw table must be like. `python -m retrace freeze` overwrites this file with what data/raw/ is like.
+# A range is wider than the data at both ends, but doesn't cross zero, and it's rounded so that it reveals no extreme
+# value. Where values are missing, twice their share plus 0.01 may be missing. Texts are listed if there are at most 50.
 """
 
 
 @register_check_method(statistics=["share"])  # type: ignore[untyped-decorator]  # pandera's decorator has no types
 def missing_at_most(column: pd.Series, *, share: float) -> bool:
-    """Whether no more than this share of the column is missing."""
+    """A check of pandera: whether at most this share of a column is missing."""
     return bool(column.isna().mean() <= share)
 
 
 def infer(table: pd.DataFrame, private: list[str]) -> pa.DataFrameSchema:
-    """A first schema that the table meets, by the rules in HEADER."""
+    """A first schema for a table, which meets it; HEADER says by which rules.
+
+    Args:
+        table: a raw table.
+        private: the columns of which no value may be shown.
+    """
     return pa.DataFrameSchema(
         {name: _infer_column(values, name in private) for name, values in table.items()}, strict=True, coerce=False
     )
 
 
 def shows_values(schema: pa.DataFrameSchema, name: str) -> bool:
-    """Whether a column's values can be read from its checks: from any but the share that is missing."""
+    """Whether a schema shows values of a column: any check does, except for that of the share of missing values."""
     return name in schema.columns and any(check.name != "missing_at_most" for check in schema.columns[name].checks)
 
 
@@ -59,19 +64,28 @@ def _infer_column(values: pd.Series, private: bool) -> pa.Column:
     if missing:
         share = min(1.0, math.ceil(100 * (2 * missing + 0.01)) / 100)
         checks.append(pa.Check.missing_at_most(share=share, ignore_na=False))
-    if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values) or private:
-        pass
-    elif pd.api.types.is_numeric_dtype(values):
-        if (ends := _range(_finite(values).clip(-LARGEST, LARGEST))) is not None:
-            # Beyond the largest number a range has no end: arithmetic with its ends would overflow.
-            low = -math.inf if values.min() < -LARGEST else ends[0]
-            high = math.inf if values.max() > LARGEST else ends[1]
-            checks.append(pa.Check.in_range(low, high))
-    else:
-        counts = values.value_counts()
-        if 0 < len(counts) <= MOST_VALUES and counts.min() >= KEPT_FROM:
-            checks.append(pa.Check.isin(sorted(counts.index)))
+    if not private and not pd.api.types.is_bool_dtype(values) and not pd.api.types.is_datetime64_any_dtype(values):
+        checks += _number_checks(values) if pd.api.types.is_numeric_dtype(values) else _text_checks(values)
     return pa.Column(_dtype(str(values.dtype)), checks, nullable=bool(missing))
+
+
+def _number_checks(values: pd.Series) -> list[pa.Check]:
+    """The range of a column of numbers, if it can be shown."""
+    ends = _range(_finite(values).clip(-LARGEST, LARGEST))
+    if ends is None:
+        return []
+    # Beyond the largest number a range has no end: arithmetic with its ends would overflow.
+    low = -math.inf if values.min() < -LARGEST else ends[0]
+    high = math.inf if values.max() > LARGEST else ends[1]
+    return [pa.Check.in_range(low, high)]
+
+
+def _text_checks(values: pd.Series) -> list[pa.Check]:
+    """The list of the values of a text column, if there are few, and none is rare."""
+    counts = values.value_counts()
+    if 0 < len(counts) <= MOST_VALUES and counts.min() >= KEPT_FROM:
+        return [pa.Check.isin(sorted(counts.index))]
+    return []
 
 
 def _finite(values: pd.Series) -> NDArray[np.float64]:
@@ -82,25 +96,26 @@ def _finite(values: pd.Series) -> NDArray[np.float64]:
 
 @cache
 def _dtype(name: str) -> Any:
-    """A data type of pandera by its name, which takes long to find for each of many columns."""
+    """A data type of pandera by its name; it's cached, since looking it up for each of many columns is slow."""
     return pandas_engine.Engine.dtype(name)
 
 
 def _range(values: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Round numbers between which all values lie; None if too few rows are alike.
+    """Two round numbers between which all values lie; None if there are too few rows to show any.
 
-    They follow from bins that 10 rows hold, with half as much room at either end, doubled until what lies outside is
-    in. So an extreme value is known no closer than that room.
+    They depend on the bins that hold 10 rows. At each end as much as half of these bins' width is added, and doubled
+    until all values are inside. So an extreme value is known no closer than that.
     """
-    if (ends := middle(values)) is None:
+    ends = middle_range(values)
+    if ends is None:
         return None
     low, high = ends
-    step = _round_up((high - low) / BINS or abs(high) / BINS or 1.0)
-    if (found := grid(values, step, ends)) is None:
+    step = _round_up((high - low) / FEWEST_BINS or abs(high) / FEWEST_BINS or 1.0)
+    counted = count_in_bins(values, step, ends)
+    if counted is None:
         return None
-    first, counts = found
-    room = max(1, len(counts) // 2)
-    below, above = room, room
+    first, counts = counted
+    below = above = max(1, len(counts) // 2)  # steps
     while (first - below) * step > values.min():
         below *= 2
     while (first + len(counts) + above) * step < values.max():
@@ -112,13 +127,13 @@ def _range(values: NDArray[np.float64]) -> tuple[float, float] | None:
 
 
 def _round_up(value: float) -> float:
-    """The least of 1, 2 and 5 times a power of ten that isn't smaller."""
+    """The smallest number that is at least this large and 1, 2 or 5 times a power of ten."""
     power = float(f"1e{math.floor(math.log10(value))}")
     return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= value)
 
 
 def write_schema(schemas: dict[str, pa.DataFrameSchema], file: Path = FILE) -> None:
-    """Write the schemas of the tables, by name."""
+    """Write the schemas of the tables, which are given by name."""
     content = {}
     for name, schema in schemas.items():
         content[name] = serialize_schema(schema)
@@ -130,15 +145,15 @@ def write_schema(schemas: dict[str, pa.DataFrameSchema], file: Path = FILE) -> N
 
 
 def read_schema(file: Path = FILE) -> dict[str, pa.DataFrameSchema]:
-    """The schemas of the tables, by name.
+    """Read the schemas of the tables, by name.
 
     Raises:
-        UserError: the file is missing, or isn't what pandera reads.
+        UserError: the file is missing, or pandera can't read it.
     """
     content = read_yaml(file)
     try:
         return {name: deserialize_schema(schema) for name, schema in content.items()}
-    except Exception as error:  # whatever pandera trips over is a mistake in the file
+    except Exception as error:  # whatever pandera raises: there is a mistake in the file
         why = " ".join(str(error).split())[:200]
         raise UserError(
             f"{file}: not a schema that pandera reads: {why}; `python -m retrace freeze` writes a new one"
@@ -146,31 +161,40 @@ def read_schema(file: Path = FILE) -> dict[str, pa.DataFrameSchema]:
 
 
 def breaches(table: pd.DataFrame, schema: pa.DataFrameSchema) -> list[str]:
-    """What the table doesn't keep of the schema, a line for each, with counts in place of values."""
+    """The breaches of a schema by a table: a line for each column and check, with counts in place of values."""
     try:
         schema.validate(table, lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases: Any = errors.failure_cases
-        names = cases["check"].str.startswith("column_in_")
-        retyped = set(cases.loc[cases["check"].str.startswith("dtype"), "column"])
-        values = cases[~names & (~cases["column"].isin(retyped) | cases["check"].str.startswith("dtype"))]
-        absent = [
-            _breach("", check, cases[cases.index == index], table) for index, check in cases.loc[names, "check"].items()
-        ]
-        return absent + [
-            _breach(str(column), str(check), group, table)
-            for (column, check), group in values.groupby(["column", "check"], sort=False, dropna=False)
-        ]
+        about_names = cases["check"].str.startswith("column_in_")  # missing columns, and others than in the schema
+        about_types = cases["check"].str.startswith("dtype")
+        # Checks of the values of a column that has another type fail for that reason alone.
+        retyped = set(cases.loc[about_types, "column"])
+        about_values = ~about_names & ~about_types & ~cases["column"].isin(retyped)
+        lines = []
+        for index, check in cases.loc[about_names, "check"].items():
+            lines.append(_breach("", check, cases[cases.index == index], table))
+        others = cases[about_types | about_values]
+        for (column, check), group in others.groupby(["column", "check"], sort=False, dropna=False):
+            lines.append(_breach(str(column), str(check), group, table))
+        return lines
     return []
 
 
 def _breach(column: str, check: str, cases: pd.DataFrame, table: pd.DataFrame) -> str:
-    """A line of counts and of names of columns, checks and types; the values in pandera's cases aren't shown."""
+    """A breach as one line, which has counts and the names of columns, checks and types, and no value of the table.
+
+    Args:
+        column: the name of the column; empty where the check is about the names of columns.
+        check: the check, as pandera names it.
+        cases: pandera's failure cases of this check.
+        table: the raw table.
+    """
     count = f"{len(cases):,} value{'s' if len(cases) > 1 else ''}"
     type_ = table[column].dtype if column in table else None
     name, _, bound = check.partition("(")
     if name.startswith("column_in_"):
-        column = str(cases["failure_case"].iloc[0])  # of these checks, a column's name
+        column = str(cases["failure_case"].iloc[0])  # for these checks it's the name of a column
     return {
         "column_in_schema": f"column {column}: not in the schema",
         "column_in_dataframe": f"column {column}: missing",
@@ -183,7 +207,7 @@ def _breach(column: str, check: str, cases: pd.DataFrame, table: pd.DataFrame) -
 
 
 def freeze(words: list[str]) -> None:
-    """Write data/schema.yaml from data/raw/, to be read and corrected: `python -m retrace freeze`.
+    """Write data/schema.yaml from data/raw/, for you to read and correct: `python -m retrace freeze`.
 
     Raises:
         UserError: there is no raw table, or params.yaml isn't valid.

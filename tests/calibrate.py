@@ -40,12 +40,12 @@ from threadpoolctl import threadpool_limits
 
 from retrace.decisions import check_threshold
 from retrace.examples import Kind, Target
-from retrace.params import UNJUDGED, Costs, Data
+from retrace.params import Costs, Data
 from retrace.resamples import Draws, bootstrap, bootstrap_slices, half, pools
 from retrace.review.changes import drift
 from retrace.review.noise import Slice, compare, compare_slices, verdict
 from retrace.review.results import SERIES, Results
-from retrace.scores import Array, draws_table, metrics_of, score_draws
+from retrace.scores import Array, draws_table, is_judged, metrics_of, score_draws
 from src.stages.describe import describe
 from src.stages.evaluate import interval
 from tests.conftest import ROLES, ROOT
@@ -57,7 +57,7 @@ TRIALS, FEWER_TRIALS, FITS = 1_000, 200, 500  # of a line that counts, of others
 PROMISED = 93  # in so many of 100 trials, and mostly in more, the interval of a difference holds the truth
 TARGETS: dict[Kind, Target] = {
     "two classes": Target((False, True)),
-    "more classes": Target((0, 1, 2)),
+    "multiclass": Target((0, 1, 2)),
     "regression": Target(),
 }
 KNOWN = {"a": 1, "b": -0.7, "c": 0.5, "d": -0.3, "e": 0.2, "f": 0, "g": 0, "h": 0}  # what each says of the target
@@ -155,7 +155,7 @@ def sample(case: Case, rows: int, count: int, rng: np.random.Generator) -> pd.Da
     table["a"] += 0.5 * moved
     latent = table[list(KNOWN)] @ pd.Series(KNOWN) + (1 + 0.5 * said) * (table[list(NEW)] @ pd.Series(NEW))
     latent += 0.5 * table["a"] * table["b"] + 0.3 * table["c"] ** 2 + 0.7 * target_moved + rng.logistic(size=rows)
-    target = {"two classes": latent > 1.5, "more classes": np.digitize(latent, [-1, 1.5]), "regression": latent}
+    target = {"two classes": latent > 1.5, "multiclass": np.digitize(latent, [-1, 1.5]), "regression": latent}
     table = table.assign(id=range(rows), target=target[case.kind])
     table.attrs["block"] = "day" if case.units == "days" else None
     return table
@@ -375,7 +375,7 @@ def coverage() -> tuple[list[str], Lines]:
     """In how many of 100 trials the interval holds the truth, where each row is alone."""
     lines = []
     for kind in TARGETS:
-        sizes = (3_000,) if kind == "more classes" else SIZES
+        sizes = (3_000,) if kind == "multiclass" else SIZES
         ways = {"half the iterations": Way(boosting(kind, 25))}
         trees = Case(kind, Way(boosting(kind, 50)), ways, sizes=sizes)
         cases = (
@@ -416,7 +416,7 @@ def too_low(lines: Lines) -> Lines:
     A metric that isn't judged has no promise.
     """
     found = []
-    for line in (line for line in lines if line[2] not in UNJUDGED):
+    for line in (line for line in lines if is_judged(line[2])):
         count = int(line[4].replace(",", ""))
         least = PROMISED - 2 * np.sqrt(PROMISED * (100 - PROMISED) / count)
         if any(float(cell) < least for cell in line[5:] if cell):

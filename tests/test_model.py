@@ -49,7 +49,7 @@ def test_an_estimator_takes_every_kind_of_column_and_values_never_seen(tmp_path:
     unseen = table.assign(city="Bonn", size=np.nan, empty=1.0)[names]
     assert np.isfinite(target.predict(fitted, unseen)).all()
     predictions = target.predict(fitted, table[names])
-    if target.kind == "more classes":
+    if target.kind == "multiclass":
         assert (predictions.argmax(axis=1) == target.truth(table["price"])).mean() > 0.6
     else:
         assert np.corrcoef(predictions, target.truth(table["price"]))[0, 1] > 0.6

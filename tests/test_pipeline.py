@@ -16,8 +16,10 @@ import pytest
 import yaml
 
 from retrace import params as params_module
+from retrace.examples import features
 from retrace.files import read_table
-from tests.conftest import ENVIRONMENT, ROOT, change_params, check, run
+from retrace.models import load_model
+from tests.conftest import ENVIRONMENT, ROOT, change_params, check, commit, run
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 COSTS = {"false_positive": 1, "false_negative": 1}
@@ -195,7 +197,7 @@ def test_a_run_killed_in_any_stage_ends_in_the_same_bytes_the_next_time(copy_of,
         (lambda project: check("rm", "-rf", ".git", cwd=project), "train", "no Git commit here yet; `git init`"),
         (lambda project: change_params(project, data={"read": {"sep": ";"}}), "ingest", "data.read.sep: unknown key"),
         (lambda project: change_params(project, gate={"metric": "roc_auc", "smallest_difference": {"roc_auc": 0}}),
-         "evaluate", "gate.metric: roc_auc is none of accuracy"),
+         "evaluate", "gate.metric: must be one of accuracy, "),
         (lambda project: change_params(project, evaluate={"slices": ["q"]}), "evaluate", "has no column q"),
         (lambda project: change_params(project, evaluate={"slices": ["ash"]}), "evaluate", "ash is a measurement"),
         (lambda project: change_params(project, problem={"costs": COSTS}, data={"positive": 1}), "evaluate",
@@ -220,6 +222,84 @@ def test_a_mistake_is_one_line_and_leaves_nothing_half_written(copy_of, wine: Pa
         for file in (project / folder).rglob("*")
     }
     assert before == after
+
+
+METRIC = """
+import numpy as np
+
+from retrace.project_metrics import ProjectMetric
+
+
+def lost_proline(truth, predictions, weights, table):
+    wrong = truth != predictions.argmax(axis=1)
+    return np.average(wrong * table["proline"], weights=weights)
+
+
+METRICS = {"lost_proline": ProjectMetric(lost_proline, higher_is_better=False, lowest=0)}
+"""
+
+
+def test_a_metric_of_the_project_that_uses_another_column_is_scored_everywhere_and_judges(copy_of, wine: Path):
+    project = copy_of(wine)
+    (project / "src/metrics.py").write_text(METRIC)
+    gate = {"metric": "lost_proline", "floor": 100, "slice_floor": 300}
+    change_params(project, gate=gate | {"smallest_difference": {"lost_proline": 5}})
+    check(sys.executable, "-m", "retrace", "check", cwd=project)
+    check("dvc", "repro", "dvc.yaml", cwd=project)
+
+    valid = read_table(project / "data/split/valid.parquet")
+    data = params_module.read_params(project / "params.yaml").data
+    guess = load_model(project / "models/model.skops").predict(valid[features(valid, data)])
+    lost = float(((guess != valid["target"]) * valid["proline"]).mean())
+    scores = json.loads((project / "metrics/scores.json").read_text())
+    assert scores["lost_proline"] == pytest.approx(lost, rel=1e-5)
+    evaluation = json.loads((project / "metrics/evaluation.json").read_text())["scores"]
+    assert [name for name in evaluation if "lost_proline" in evaluation[name]] == ["linear", "model", "prior"]
+    assert evaluation["model"]["lost_proline"]["low"] >= 0
+    for name in ("bootstrap.csv", "refits.csv"):
+        series = pd.read_csv(project / "metrics" / name, keep_default_na=False)
+        lines = series[(series["metric"] == "lost_proline") & (series["model"] == "model")]
+        assert list(lines["column"]) == ["", *["target"] * (len(lines) - 1)], f"{name}: the whole, then the slices"
+
+    told = run(sys.executable, "-m", "retrace", "gate", cwd=project).stdout
+    assert re.search("(PASS|FAIL) +lost_proline at most 100 ", told)
+    assert re.search("lost_proline of each slice at most 300 ", told)
+    check(sys.executable, "-m", "retrace", "report", "--base", "HEAD", cwd=project)
+    assert "`lost_proline` ↓" in (project / "report.md").read_text()
+
+
+def test_a_change_that_removes_the_metric_by_which_it_is_judged_may_not_be_merged(copy_of, wine: Path):
+    project = copy_of(wine)
+    (project / "src/metrics.py").write_text(METRIC)
+    change_params(project, gate={"metric": "lost_proline", "smallest_difference": {"lost_proline": 5}})
+    check("dvc", "repro", "dvc.yaml", cwd=project)
+    commit(project)
+    check("git", "restore", "--source", "HEAD~", "src/metrics.py", "params.yaml", cwd=project)
+    check("dvc", "repro", "dvc.yaml", cwd=project)
+    done = run(sys.executable, "-m", "retrace", "gate", "--base", "HEAD", cwd=project)
+    assert done.returncode == 1
+    assert re.search("FAIL +lost_proline at .* no score", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (METRIC.replace('"proline"', '"malt"'), "src/metrics.py, line 9: the metric lost_proline raises KeyError"),
+        (
+            METRIC.replace("return np", "return wrong, np"),
+            "src/metrics.py: the metric lost_proline must return one number",
+        ),
+        (METRIC.replace('"lost_proline"', '"log_loss"'), "src/metrics.py: log_loss: this name is taken"),
+        (METRIC.replace("numpy", "nampy"), "src/metrics.py: can't be imported: ModuleNotFoundError"),
+    ],
+)
+def test_a_mistake_in_a_metric_of_the_project_is_one_line(copy_of, wine: Path, text: str, line: str):
+    project = copy_of(wine)
+    (project / "src/metrics.py").write_text(text)
+    done = run(sys.executable, "-m", "src.stages.evaluate", cwd=project)
+    assert done.returncode == 1
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_breach_of_the_schema_stops_the_pipeline_with_a_line_for_each(copy_of, wine: Path):

@@ -1,9 +1,9 @@
-"""Whoever has the files of one commit can't tell a value that fewer than ten rows hold.
+"""Nobody can find out from the files of one commit a value that fewer than ten rows hold.
 
-The tests know the rare values of random tables, and attack what is written of them. A number that fewer than ten rows
-hold is known no closer than its bin, at least a 64th of the range without the nine rows at either end; beyond the ends,
-tables that differ have the same file. A rare category is never named, and no mean over fewer than ten rows follows
-from other means.
+The tests know the rare values of random tables, and attack the files that describe them. A number that fewer than ten
+rows hold is known no closer than its bin, which is at least a 64th of the range without the nine rows at each end.
+Tables that differ only beyond these ends have the same file. A rare category is never named, and no mean over fewer
+than ten rows follows from other means.
 """
 
 import json
@@ -20,7 +20,7 @@ from retrace.curves import curves
 from retrace.examples import Target, slices
 from retrace.files import write_json
 from retrace.params import Data
-from retrace.privacy import joined, without_small_rests
+from retrace.privacy import merge_small_bins, without_revealing_slices
 from retrace.schema import breaches, infer, read_schema, write_schema
 from src.stages.describe import describe
 from tests.conftest import ROLES
@@ -57,7 +57,7 @@ def written(column: pd.Series, file: Path) -> dict[str, Any]:
 
 @settings(max_examples=40)
 @given(SEEDS)
-def test_a_histogram_tells_bins_that_ten_rows_hold_and_nothing_else(seed: int):
+def test_a_histogram_shows_bins_that_ten_rows_hold_and_nothing_else(seed: int):
     table = table_of(seed)
     for name in ("number", "count", "when"):
         values = table[name] if name != "when" else (table[name] - pd.Timestamp(0)) / pd.Timedelta(days=1)
@@ -114,17 +114,17 @@ def test_no_extreme_follows_from_the_range_in_the_schema(tmp_path_factory: pytes
             continue
         low, high = (float(checks[0].statistics[key]) for key in ("min_value", "max_value"))
         values = np.sort(table[name].to_numpy(float))
-        # Another table that has another highest value, by a quarter of the range, has the same schema.
+        # Another table whose highest value is another, by a quarter of the range, has the same schema.
         room = 0.25 * (values[-FEW] - values[FEW - 1])
-        tried, apart = np.linspace(values[-2], high, 50, retstep=True)
+        tried, apart = np.linspace(values[-FEW], high, 50, retstep=True)
         alike = [value for value in tried if schema_of(table, name, value) == (low, high)]
         assert not alike or max(alike) - min(alike) + apart >= room or values[-1] > values[-FEW] + 4 * room
 
 
 def schema_of(table: pd.DataFrame, name: str, highest: float) -> tuple[float, float] | None:
-    """The range in the schema of a table whose highest value is another."""
-    column = table[name].astype(float).copy()
-    column[column.idxmax()] = highest
+    """The range in the schema of a table whose highest value is another; no other value is above it."""
+    column = table[name].astype(float).clip(upper=highest)
+    column[table[name].idxmax()] = highest
     checks = [check for check in infer(column.to_frame(), []).columns[name].checks if check.name == "in_range"]
     return (float(checks[0].statistics["min_value"]), float(checks[0].statistics["max_value"])) if checks else None
 
@@ -162,10 +162,10 @@ def test_no_mean_over_a_few_rows_follows_from_slices(seed: int):
         assert not inside or rest == 0 or rest >= FEW
 
 
-def test_the_smallest_slice_goes_where_all_but_a_few_rows_are_in_slices():
+def test_the_smallest_slice_is_left_out_where_all_but_a_few_rows_are_in_slices():
     parts = {name: np.repeat([name == other for other in "abc"], [50, 20, 3]) for name in "ab"}
-    assert set(without_small_rests(parts, ONE_POOL[:73])) == {"a"}
-    assert set(without_small_rests({"a": np.arange(60) < 55}, ONE_POOL[:60])) == set()
+    assert set(without_revealing_slices(parts, ONE_POOL[:73])) == {"a"}
+    assert set(without_revealing_slices({"a": np.arange(60) < 55}, ONE_POOL[:60])) == set()
 
 
 @settings(max_examples=40)
@@ -186,7 +186,7 @@ def test_no_loss_follows_from_unions_of_slices_that_differ_by_a_row(seed: int):
 @settings(max_examples=40)
 @given(SEEDS)
 def test_no_hit_follows_from_the_remainders_of_counts(seed: int):
-    """Accuracy tells how many rows of a slice are hits: where slices overlap, the sum of counts may be odd or even."""
+    """Accuracy shows how many rows of a slice are hits: where slices overlap, the sum of counts may be odd or even."""
     rng = np.random.default_rng(seed)
     table = pd.DataFrame({name: rng.random(400) < 0.5 for name in "ab"})
     table["c"] = table["a"] ^ table["b"] ^ (np.arange(400) < rng.integers(1, 12))
@@ -199,7 +199,7 @@ def test_no_hit_follows_from_the_remainders_of_counts(seed: int):
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=12))
 def test_neighbouring_bins_are_joined_until_each_has_ten_rows(sizes: list[int]):
-    groups = joined(np.array(sizes))
+    groups = merge_small_bins(np.array(sizes))
     rows = np.bincount(groups, sizes)
     assert (np.diff(groups) >= 0).all()
     assert len(rows) == 1 or (rows >= FEW).all()
@@ -208,16 +208,16 @@ def test_neighbouring_bins_are_joined_until_each_has_ten_rows(sizes: list[int]):
 def test_residuals_are_a_histogram_and_those_of_a_private_target_are_not_written():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=200)
-    guess = truth + rng.normal(size=200)
-    drawn = curves(Target(), truth, guess, private=False)
+    predictions = truth + rng.normal(size=200)
+    drawn = curves(Target(), truth, predictions, private=False)
     assert drawn["residuals"]["rows"].sum() == 200
     assert ((drawn["residuals"]["rows"] == 0) | (drawn["residuals"]["rows"] >= FEW)).all()
-    assert not set(drawn["residuals"]["residual"]) & set(truth - guess)
+    assert not set(drawn["residuals"]["residual"]) & set(truth - predictions)
     assert (drawn["calibration"]["rows"] >= FEW).all()
-    assert set(curves(Target(), truth, guess, private=True)) == {"calibration"}
+    assert set(curves(Target(), truth, predictions, private=True)) == {"calibration"}
 
 
-def test_what_is_private_is_described_by_what_is_missing_only():
+def test_a_private_column_is_described_by_its_share_of_missing_values_only():
     data = Data(**ROLES | {"source": "x", "read": {}, "target": "y", "task": "regression", "private": ["born"]})
     for name in ("born", "born (month)", "born (day)"):
         assert set(describe(pd.Series(np.arange(99.0)), data.hides(name))) == {"kind", "missing"}
@@ -228,8 +228,7 @@ def test_the_two_attacks_that_worked_find_nothing(tmp_path: Path):
     """10 q(1) - 9 q(0.99) was the highest value, and a range's upper end less a sixth of its width was it too."""
     values = pd.Series(np.append(np.random.default_rng(3).normal(50, 10, 597), [71.0, 88.8, 123.456]))
     found = written(values, tmp_path / "data.json")
-    told = found["quantiles"]
-    numbers = [*told.values(), found["histogram"]["first"], found["histogram"]["step"]]
+    numbers = [*found["quantiles"].values(), found["histogram"]["first"], found["histogram"]["step"]]
     assert not any(abs(10 * a - 9 * b - 123.456) < 0.5 for a in numbers for b in numbers)
     ranges = {schema_of(values.to_frame("x"), "x", highest) for highest in (121.0, 123.456, 159.0)}
     assert len(ranges) == 1

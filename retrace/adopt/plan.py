@@ -26,7 +26,7 @@ from retrace.examples import Kind, Label, Target, features, is_number
 from retrace.files import KEPT_FROM
 from retrace.params import Block, Data, Params, SplitByShare, SplitByTime
 from retrace.resamples import BLOCKS, blocks, half
-from retrace.scores import metrics_of
+from retrace.scores import metrics_of, project_metrics
 from src.datasets import table as reader
 from src.stages.prepare import check
 from src.stages.split import FEWEST_GROUPS, split
@@ -39,7 +39,7 @@ Split = SplitByTime | SplitByShare
 POSITIVE = ("true", "yes", "y", "1", "1.0", "positive", "ja", "j", "oui", "sí", "si", "sim", "tak", "да")
 SMALLEST: dict[Kind, dict[str, float]] = {  # differences that matter; the first metric decides
     "two classes": {"roc_auc": 0.005, "average_precision": 0.01, "log_loss": 0.005, "brier": 0.002},
-    "more classes": {"log_loss": 0.01, "accuracy": 0.01, "f1_macro": 0.01},
+    "multiclass": {"log_loss": 0.01, "accuracy": 0.01, "f1_macro": 0.01},
     "regression": {"r2": 0.01},
 }
 
@@ -111,7 +111,7 @@ def plan(arguments: argparse.Namespace) -> Plan:
 def fits(prepared: pd.DataFrame, data: Data, was: Params) -> bool:
     """Whether params.yaml is of this table and target already, and asks of it what can be asked."""
     kind = Target.of(prepared[data.target], data).kind
-    metrics = metrics_of(kind, was.problem.costs)
+    metrics = metrics_of(kind, was.problem.costs) | project_metrics()
     return (
         all(getattr(was.data, key) == getattr(data, key) for key in ("set", "target", "task"))
         and project.is_there(Path(was.data.source))

@@ -34,7 +34,7 @@ from retrace.review.results import (
     read_comparable,
     read_gate,
 )
-from retrace.scores import HIGHER_IS_BETTER
+from retrace.scores import higher_is_better
 
 MOST_MOVED = 0.01  # of the rows that both sides have
 WORDS = {True: "PASS", False: "FAIL", None: "n/a"}
@@ -152,7 +152,7 @@ def judge(
 
 
 def _floors(gate: Gate, here: Results, base: Results | None) -> Iterator[Rule]:
-    most = "at least" if HIGHER_IS_BETTER[gate.metric] else "at most"
+    most = "at least" if higher_is_better(gate.metric) else "at most"
     if gate.floor is not None:
         reached, shown = _floor(gate, gate.floor, here)
         rule = Rule(f"{gate.metric} {most} {gate.floor:g}", reached, shown)
@@ -173,7 +173,7 @@ def _floor(gate: Gate, bound: float, results: Results, part: Slice = WHOLE) -> t
         score = found.get(gate.metric)
     if not is_score(score):
         return False, "no score"
-    reached = score >= bound if HIGHER_IS_BETTER[gate.metric] else score <= bound
+    reached = score >= bound if higher_is_better(gate.metric) else score <= bound
     low, high = found.get("low"), found.get("high")
     # A slice has an interval of one metric, that of its own gate, and the base's gate may be about another.
     known = not series(results.bootstrap, "model", gate.metric, part)[1].empty
@@ -184,7 +184,7 @@ def _floor(gate: Gate, bound: float, results: Results, part: Slice = WHOLE) -> t
 def _slice_floor(rule: str, gate: Gate, here: Results, base: Results | None) -> Rule:
     """The rule about the slices, each judged as the whole is, with what was found of the worst one."""
     assert gate.slice_floor is not None
-    up, bound = HIGHER_IS_BETTER[gate.metric], gate.slice_floor
+    up, bound = higher_is_better(gate.metric), gate.slice_floor
     parts, base_parts = _judged_slices(here), _judged_slices(base) if base else []
     gone = [part for part in base_parts if part not in parts]
     if lost := {part.column for part in gone} - {part.column for part in parts}:

@@ -14,10 +14,9 @@ import numpy as np
 import pandas as pd
 
 from retrace.intervals import UNKNOWN, Noise, noise_of_rows, noise_of_training, total_noise
-from retrace.params import UNJUDGED
 from retrace.resamples import SEED
 from retrace.review.results import MANY, Results, is_score
-from retrace.scores import HIGHER_IS_BETTER
+from retrace.scores import higher_is_better, is_judged
 
 Verdict = Literal["better", "worse", "equivalent", "can't tell", "the same", "not judged", "no score"]
 SIMULATED = 100_000  # the quantile that it gives is right to about 0.01
@@ -100,7 +99,7 @@ def beyond(results: Results, baseline: str, metric: str) -> Difference:
 
 def gain(difference: Difference, metric: str) -> Difference:
     """The difference with more as better, whichever way the metric goes."""
-    if HIGHER_IS_BETTER.get(metric, True):
+    if higher_is_better(metric):
         return difference
     return Difference(0 - difference.value, 0 - difference.high, 0 - difference.low, difference.paired)
 
@@ -117,7 +116,7 @@ def verdict(difference: Difference, metric: str, smallest: float) -> Verdict:
         return "no score"
     if difference.value == difference.low == difference.high == 0:
         return "the same"
-    if metric in UNJUDGED or metric not in HIGHER_IS_BETTER:
+    if not is_judged(metric):
         return "not judged"
     _, low, high, _ = gain(difference, metric)
     if -smallest <= low and high <= smallest:

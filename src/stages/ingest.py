@@ -2,8 +2,8 @@
 
     python -m src.stages.ingest
 
-Reads the data set's source and writes each raw table as it is, with explicit types, to `data/raw/`. What was read
-stands in `metrics/source.json`, its hash in dvc.lock.
+Reads the data set's source and writes each raw table, unchanged and with explicit types, to `data/raw/`. It writes to
+`metrics/source.json` which source was read, and the size of each table. dvc.lock has the hash of the source.
 """
 
 from importlib import import_module

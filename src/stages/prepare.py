@@ -3,7 +3,7 @@
     python -m src.stages.prepare
 
 The work is the data set's own (`prepare` in its module). This stage holds the result to what every later stage builds
-on: ids that are there and differ, a target that can be learned, features that don't give it away.
+on: ids that are present and differ, a target that can be learned, features that don't give it away.
 """
 
 from importlib import import_module
@@ -83,7 +83,7 @@ def _check_target(target: pd.Series, data: Data) -> None:
     elif not pd.api.types.is_numeric_dtype(target):
         raise UserError(f"column {name}: its values aren't numbers; set data.task: classification")
     elif not np.isfinite(target.to_numpy(float)).all():
-        raise UserError(f"column {name}: some targets are infinite; mend the source")
+        raise UserError(f"column {name}: some targets are infinite; fix the source")
     elif target.nunique() < 2:
         raise UserError(f"column {name}: all targets are equal; there is nothing to learn (data.target)")
 

@@ -28,7 +28,7 @@ def main() -> None:
             "checks": sum(len(column.checks) for column in schemas[name].columns.values()),
         }
     if found:
-        advice = f"mend the data or {FILE}; `python -m retrace freeze` writes a new one"
+        advice = f"fix the data or {FILE}; `python -m retrace freeze` writes a new one"
         raise UserError(*found, f"{len(found)} breach{'es' if len(found) > 1 else ''}: {advice}")
     write_json(report, Path("metrics/validation.json"))
     for name, counts in report.items():

@@ -48,10 +48,10 @@ def scheduled_in_utc(raw: pd.DataFrame) -> pd.Series:
 def with_another_future(
     tables: dict[str, pd.DataFrame], moment: pd.Timestamp, rng: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
-    """The tables as they might have become after a moment: all that happened up to then is as it was.
+    """The tables with another future after a moment, and with what had happened by then unchanged.
 
-    Flights that hadn't departed depart at any later time or never, flights that hadn't landed land at any later time,
-    somewhere else or never, and the weather of hours that hadn't ended is another.
+    Flights that hadn't departed depart at any later time, or never. Flights that hadn't landed land at any later time,
+    or are diverted. The weather of hours that hadn't ended is another.
     """
     raw, weather = tables["flights"].copy(), tables["weather"].copy()
     scheduled = scheduled_in_utc(raw)
@@ -75,7 +75,7 @@ def with_another_future(
 
 
 def test_no_feature_depends_on_what_happens_after_the_question(tables: dict[str, pd.DataFrame], data: Data):
-    """Whatever the future, each flight that is asked about by a moment has the features that it has."""
+    """Another future after a moment changes no feature of a flight that is asked about before that moment."""
     rng = np.random.default_rng(0)
     moments = scheduled_in_utc(tables["flights"]) - flights.ASKED_BEFORE
     days = moments.dt.normalize()
@@ -95,7 +95,7 @@ def test_no_feature_depends_on_what_happens_after_the_question(tables: dict[str,
 
 
 def test_a_delay_is_what_is_known_of_it_at_the_question(tables: dict[str, pd.DataFrame], data: Data):
-    """The definition, flight by flight: the delay of a flight that has departed, and else how long it is overdue."""
+    """By definition: the delay at departure of a flight that has departed, and the time since schedule of another."""
     raw, prepared = tables["flights"], flights.prepare(tables, data).set_index("flight")
     scheduled = scheduled_in_utc(raw)
     rng = np.random.default_rng(0)

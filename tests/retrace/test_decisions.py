@@ -7,17 +7,17 @@ from retrace.curves import calibration
 from retrace.decisions import check_threshold
 
 
-def threshold_check(truth: np.ndarray, guess: np.ndarray, groups: np.ndarray, threshold: float = 0.25) -> dict:
+def threshold_check(truth: np.ndarray, probabilities: np.ndarray, groups: np.ndarray, threshold: float = 0.25) -> dict:
     """What `check_threshold` finds, with resamples of whole groups."""
     rng, count = np.random.default_rng(1), groups.max() + 1
     weights = np.stack([np.bincount(rng.integers(0, count, count), minlength=count)[groups] for _ in range(200)])
-    return check_threshold(threshold, truth, guess, weights, count)
+    return check_threshold(threshold, truth, probabilities, weights, count)
 
 
 @pytest.mark.parametrize("threshold", [0.1, 0.25, 0.5])
 @pytest.mark.parametrize(("rows", "groups"), [(100, 100), (1000, 1000), (1000, 30)])
 def test_the_threshold_of_a_calibrated_model_is_trusted(rows: int, groups: int, threshold: float):
-    """Where rows are grouped, a group's rows share their chance, and predictions are right on average over groups."""
+    """Where rows are grouped, a group's rows are correlated, and predictions are right on average over groups."""
     alarms = 0
     for trial in range(60):
         rng = np.random.default_rng([rows, trial])
@@ -63,10 +63,10 @@ def test_a_few_rows_without_a_positive_are_no_reason_to_distrust():
 def test_the_bins_around_the_threshold_are_those_of_the_calibration_curve():
     """From others, which differ from these by a few rows, the targets of these rows would follow."""
     rng = np.random.default_rng(0)
-    for guess in (np.r_[np.full(99, 0.1), 0.9], np.sort(rng.random(95)), np.sort(rng.random(23).round(1))):
-        truth, rows = rng.random(len(guess)) < guess, np.arange(len(guess))
-        curve = calibration(truth, guess)[["rows", "predicted", "observed"]].to_numpy().round(9).tolist()
-        for found in threshold_check(truth, guess, rows)["bins"]:
+    for probabilities in (np.r_[np.full(99, 0.1), 0.9], np.sort(rng.random(95)), np.sort(rng.random(23).round(1))):
+        truth, rows = rng.random(len(probabilities)) < probabilities, np.arange(len(probabilities))
+        curve = calibration(truth, probabilities)[["rows", "predicted", "observed"]].to_numpy().round(9).tolist()
+        for found in threshold_check(truth, probabilities, rows)["bins"]:
             assert np.round([found["rows"], found["predicted"], found["observed"]], 9).tolist() in curve
 
 

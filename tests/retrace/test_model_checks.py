@@ -48,7 +48,7 @@ TABLE = pd.DataFrame(
 )
 TARGETS: dict[str, tuple[str, Any]] = {
     "two classes": ("classification", (TABLE["size"] > 0).to_numpy()),
-    "more classes": ("classification", np.array(["a", "b", "c"])[np.digitize(TABLE["size"], [-0.5, 0.5])]),
+    "multiclass": ("classification", np.array(["a", "b", "c"])[np.digitize(TABLE["size"], [-0.5, 0.5])]),
     "regression": ("regression", TABLE["size"].to_numpy()),
 }
 BOOSTING = {"max_iter": 3, "min_samples_leaf": 5, "early_stopping": True}

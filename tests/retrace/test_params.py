@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
@@ -10,8 +10,7 @@ from dvc.utils.serialize import parse_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrace.params import Metric, Params, read_params, read_yaml_text
-from retrace.scores import HIGHER_IS_BETTER
+from retrace.params import Params, read_params, read_yaml_text
 from tests.conftest import ROOT
 
 GOOD: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -66,8 +65,6 @@ def test_the_projects_own_parameters_are_in_order():
         ("data.weight", GONE, "data.weight: missing key"),
         ("train.refits", 1, "train.refits: must be greater than or equal to 2"),
         ("data.task", "ranking", "data.task: must be 'classification' or 'regression'"),
-        ("data.task", "regression", "gate.metric roc_auc is not for regression"),
-        ("gate", GOOD["gate"] | {"metric": "r2", "smallest_difference": {"r2": 0}}, "gate.metric r2 is not for"),
         ("data.set", "../flights", "data.set: must match"),
         ("data.drop", ["a", "a"], "data.drop: names a twice"),
         ("data.drop", ["late"], "data: target names a column that drop leaves out"),
@@ -98,18 +95,11 @@ def test_the_projects_own_parameters_are_in_order():
         ("data.source", "C:\\table.csv", "data.source: must be a path relative to the project"),
         ("data.source", "data/../../table.csv", "data.source: must be a path inside the project, without .."),
         ("data.private", ["carrier"], "evaluate.slices would show the values of the private column carrier"),
-        ("gate.metric", "f1", "gate.metric: must be 'roc_auc'"),
         ("gate.baselines", GONE, "gate.baselines: missing key"),
         ("gate.baselines", ["prior", "best"], "gate.baselines.1: must be 'prior', 'linear' or 'best_constant_action'"),
         ("gate.baselines", ["prior", "prior"], "gate.baselines: names prior twice"),
         ("problem.costs", None, "gate.baselines: best_constant_action needs problem.costs"),
         ("gate.metric", "rmse", "gate: smallest_difference must name the metric rmse"),
-        ("gate.smallest_difference", {"roc_acu": 1}, "gate.smallest_difference.roc_acu: must be"),
-        (
-            "gate",
-            GOOD["gate"] | {"metric": "calibration_error", "smallest_difference": {"calibration_error": 0}},
-            "gate: metric must be one whose differences can be judged",
-        ),
         ("data.positive", None, "problem.costs need data.positive"),
         ("data.set", "houses", "data.set: there is no src/datasets/houses.py"),
         ("data.id", "departure", "data: id names the column of another role"),
@@ -209,10 +199,6 @@ def test_moments_with_a_time_zone_are_utc(tmp_path: Path):
 def test_a_date_without_quotes_which_dvc_cannot_read_is_refused(tmp_path: Path):
     text = (ROOT / "params.yaml").read_text().replace("'2013-09-01'", "2013-09-01")
     assert complaint(tmp_path, text) == "params.yaml: split.valid_from: a date needs quotes, or DVC can't read it"
-
-
-def test_the_metrics_that_the_gate_takes_are_those_that_are_scored():
-    assert set(get_args(Metric)) == set(HIGHER_IS_BETTER)
 
 
 def test_the_classes_of_the_target_cannot_be_private(tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Draws follow from the rows alone, whole units are drawn together, and no draws can be solved for a few rows."""
+"""Draws depend on the rows alone, units are drawn as a whole, and the draws' scores can't be solved for a few rows."""
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,9 @@ from retrace.resamples import (
     fingerprint,
     fingerprints,
     half,
-    joined_at_random,
-    pooled,
+    join_at_random,
     pools,
+    pools_of_units,
     resample,
     units,
 )
@@ -101,11 +101,11 @@ def test_classes_that_no_half_can_hold_are_one_line(table: pd.DataFrame):
 @pytest.mark.parametrize("sizes", [[1] * 88, [3] * 40, [50, 1, 1, 1, 40], [1, 2], [30] * 4])
 def test_a_pool_has_ten_rows_and_whole_units(sizes: list[int]):
     codes = np.repeat(np.arange(len(sizes)), sizes)
-    pools = pooled(codes)
+    pools = pools_of_units(codes)
     rows = np.bincount(pools)
     assert rows.min() >= 10 or len(rows) == 1
     assert pd.Series(pools).groupby(codes).nunique().max() == 1
-    groups = joined_at_random(np.array(sizes), salt="x")
+    groups = join_at_random(np.array(sizes), salt="x")
     assert np.bincount(groups, sizes).min() >= 10 or groups.max() == 0
     if min(sizes) >= 10:
         assert pools.tolist() == codes.tolist()
@@ -122,30 +122,30 @@ def test_the_scores_of_resamples_cannot_be_solved_for_rows(table: pd.DataFrame):
     assert np.diag(known(bootstrap(rows, DATA, 500).weights)).max() < 0.11
 
 
-def told_of(table: pd.DataFrame, columns: list[str]) -> np.ndarray:
+def revealed_by(table: pd.DataFrame, columns: list[str]) -> np.ndarray:
     """The projection onto what follows from all that is written: each slice's sum, and the sums of all draws."""
-    cut, whole = slices(table, columns, pools(table, GROUPED)), bootstrap(table, GROUPED, 200)
+    rows_of_slices, whole = slices(table, columns, pools(table, GROUPED)), bootstrap(table, GROUPED, 200)
     lines = [np.ones((1, len(table))), whole.weights]
-    for name, draws in bootstrap_slices(pools(table, GROUPED), cut, whole).items():
+    for name, draws in bootstrap_slices(pools(table, GROUPED), rows_of_slices, whole).items():
         weights = np.zeros((200, len(table)))
-        weights[:, cut[name]] = draws.weights
-        lines += [weights, cut[name][None, :]]
+        weights[:, rows_of_slices[name]] = draws.weights
+        lines += [weights, rows_of_slices[name][None, :]]
     return known(np.vstack(lines))
 
 
-def test_a_slice_tells_nothing_of_the_few_rows_by_which_it_differs_from_whole_groups():
+def test_a_slice_reveals_nothing_of_the_few_rows_by_which_it_differs_from_whole_groups():
     table = pd.DataFrame({"id": range(2000), "day": np.arange(2000) // 50, "y": 0})
     table["place"] = np.where(table["id"] < 1002, "a", "b")
     few = np.isin(table["id"], [1000, 1001]).astype(float)
-    assert few @ told_of(table, ["place"]) @ few / 2 < 0.9, "1 where their sum follows"
+    assert few @ revealed_by(table, ["place"]) @ few / 2 < 0.9, "1 where their sum follows"
 
 
-def test_a_slice_tells_nothing_of_the_few_rows_that_it_lacks_of_each_group():
+def test_a_slice_reveals_nothing_of_the_few_rows_that_it_lacks_of_each_group():
     """Two groups of forty rows, less the slice's rows of both, would be two rows."""
     table = pd.DataFrame({"id": range(4000), "day": np.arange(4000) // 40, "y": 0})
     lacking = np.arange(0, 4000, 40)
     table["flag"] = np.where(table["id"].isin(lacking), "yes", "no")
-    found = told_of(table, ["flag"])[np.ix_(lacking, lacking)]
+    found = revealed_by(table, ["flag"])[np.ix_(lacking, lacking)]
     assert np.diag(found).max() < 0.9
     pairs = (np.diag(found)[:, None] + np.diag(found) + 2 * found) / 2
     assert pairs[~np.eye(len(found), dtype=bool)].max() < 0.9
@@ -172,7 +172,7 @@ def test_the_scores_of_slices_cannot_be_solved_for_a_few_rows_either():
         assert max(shares) < 0.9, "1 where the sum of these few rows follows from what is written"
 
 
-def test_a_slice_is_drawn_with_the_whole_where_that_gives_nothing_away():
+def test_a_slice_is_drawn_with_the_whole_where_that_reveals_nothing():
     table = pd.DataFrame({"id": range(800), "day": np.arange(800) // 40, "half": np.arange(800) % 2, "y": 0})
     slices = {("half", "0"): table["half"].to_numpy() == 0, ("few", "1"): np.arange(800) % 8 == 0}
     whole = bootstrap(table, GROUPED, 9)

@@ -1,4 +1,4 @@
-"""The schema is strict, breaches are told without values, and a frozen schema gives nothing private away."""
+"""The schema is strict, breaches are reported without values, and a frozen schema reveals nothing private."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is told of a column is true, comparable between commits, and gives no rare or private value away."""
+"""The description of a column is true, comparable between commits, and reveals no rare or private value."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_rare_values_that_fewer_than_ten_rows_hold_together_are_counted_with_the
     assert (found["distinct"], found["other_rows"]) == (2, 0)
 
 
-def test_truth_values_are_categories_and_dates_are_days():
+def test_booleans_are_categories_and_dates_are_days():
     assert describe(pd.Series([True, False] * 10), private=False)["values"] == {"False": 10, "True": 10}
     days = pd.Series(pd.date_range("1970-01-11", periods=40))
     assert describe(days, private=False)["quantiles"]["0.5"] == 16
@@ -61,7 +61,7 @@ def test_a_private_column_keeps_its_values():
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=20, max_size=80), st.integers(0, 20))
-def test_histograms_of_two_tables_can_be_laid_on_each_other(numbers: list[float], more: int):
+def test_histograms_of_two_tables_can_be_compared(numbers: list[float], more: int):
     values = np.array(numbers)
     both = histogram(values), histogram(np.append(values * 3, values[:more]))
     shown = [found for found in both if found]
@@ -89,7 +89,7 @@ def test_explained_is_one_for_a_copy_and_zero_for_noise(task: str):
     assert abs(explained(pd.Series([f"id {n}" for n in range(5000)]), target, task)) < 0.01
 
 
-def test_a_feature_that_nearly_equals_the_target_is_a_warning_with_its_mend(
+def test_a_feature_that_nearly_equals_the_target_is_a_warning_with_its_fix(
     copy_of, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wine: Path
 ):
     monkeypatch.chdir(copy_of(wine))
@@ -98,9 +98,9 @@ def test_a_feature_that_nearly_equals_the_target_is_a_warning_with_its_mend(
         table = read_table(file)
         write_table(table.assign(leak=table["target"].where(table.index > 0, 1)), file)
     main()
-    assert (
-        "warning: column leak says nearly the same as the target; if so, data.drop: [leak]" in capsys.readouterr().out
-    )
+    advice = "if it would not be known in time, data.drop: [leak]"
+    warning = f"warning: column leak explains nearly all of the target; {advice}"
+    assert warning in capsys.readouterr().out
 
 
 def test_the_rows_of_train_and_valid_are_described_and_those_that_prepare_dropped_are_counted(weather: Path):

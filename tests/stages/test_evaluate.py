@@ -1,4 +1,4 @@
-"""Scores agree with scikit-learn's on the stored model, and what is written says what it claims."""
+"""The written scores are those of the stored model, and their intervals have the right width."""
 
 import json
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_the_constant_actions_cost_what_their_errors_cost(demo: Path):
     assert set(results(demo, "scores.json")) == set(evaluation["scores"]["model"]), "of the model alone"
 
 
-def test_more_classes_have_the_scores_of_the_stored_model(wine: Path):
+def test_multiclass_has_the_scores_of_the_stored_model(wine: Path):
     valid, guess = predictions(wine)
     assert results(wine, "scores.json")["log_loss"] == pytest.approx(log_loss(valid["target"], guess), rel=1e-5)
 
@@ -82,7 +82,7 @@ def test_slices_have_their_rows_and_small_ones_are_marked(demo: Path):
     assert [name for name, slice_ in slices["carrier"].items() if slice_["small"]] == ["AS", "F9", "YV"]
 
 
-def test_the_draws_are_there_for_the_whole_the_slices_and_the_baselines(demo: Path):
+def test_the_whole_the_slices_and_the_baselines_have_draws(demo: Path):
     bootstrap = pd.read_csv(demo / "metrics/bootstrap.csv", keep_default_na=False, dtype=str)
     refits = pd.read_csv(demo / "metrics/refits.csv", keep_default_na=False, dtype=str)
     assert list(bootstrap.columns[5:]) == [str(draw) for draw in range(200)]

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from retrace.intervals import Noise
-from retrace.params import Metric
 from retrace.review.noise import Compared, Difference, Verdict, largest_t, verdict
 from tests.calibrate import (
     Case,
@@ -46,7 +45,7 @@ SIZES = (300, 5_000)
     ],
 )
 @pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
-def test_a_verdict_follows_from_the_interval_of_the_gain(low: float, high: float, says: Verdict, metric: Metric):
+def test_a_verdict_follows_from_the_interval_of_the_gain(low: float, high: float, says: Verdict, metric: str):
     """Better, worse and equivalent are what surely is; the least that matters is 0.02 here."""
     if metric == "log_loss":
         low, high = 0 - high, 0 - low
