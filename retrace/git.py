@@ -1,6 +1,6 @@
 """Git commands that print the same whatever their user has configured.
 
-The variables by which Git's hooks and aliases point to another repository are gone: src/__init__.py removes them.
+Git's hooks and aliases set variables that point to another repository. retrace/__init__.py has removed them.
 """
 
 import os
@@ -9,14 +9,15 @@ from pathlib import Path
 
 from retrace.errors import UserError
 
-SETTINGS = [  # of the user's own, what would run a program or change an answer
+SETTINGS = [  # they replace settings of the user that would run a program or change an answer
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "color.ui=false",
     "diff.relative=false",
     "protocol.file.allow=always",
 ]
-UNSET = ["GIT_DIFF_OPTS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"]  # variables, likewise
+# Variables that would change an answer, too.
+UNSET = ["GIT_DIFF_OPTS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS"]
 
 
 def git(*arguments: str, folder: Path | None = None, index: Path | None = None) -> str:
@@ -34,7 +35,7 @@ def git(*arguments: str, folder: Path | None = None, index: Path | None = None) 
 
 
 def git_bytes(*arguments: str, folder: Path | None = None, index: Path | None = None) -> bytes:
-    """As `git`, with what is printed as it is."""
+    """As `git`, but the bytes that are printed."""
     done = _run(arguments, folder, index)
     if done.returncode:
         raise UserError(_message(arguments, done))
@@ -42,7 +43,7 @@ def git_bytes(*arguments: str, folder: Path | None = None, index: Path | None = 
 
 
 def git_names(*arguments: str, folder: Path | None = None) -> list[str]:
-    """The file names that a Git command prints; it must be told to end each with a zero byte (`-z`).
+    """The file names that a Git command prints; its arguments must include `-z`, which ends each with a zero byte.
 
     Raises:
         UserError: as `git`.
@@ -65,13 +66,13 @@ def git_or_none(*arguments: str) -> str | None:
 
 
 def git_status(*paths: str, folder: Path | None = None) -> dict[str, str]:
-    """The files that differ from the last commit, with the two letters that Git gives each; `??` is not in Git.
+    """The files that differ from the last commit, with the two letters that Git gives each; `??` means not in Git.
 
     Raises:
         UserError: as `git`.
     """
-    shown = ["--porcelain", "--untracked-files=all", "--no-renames", "-z"]
-    lines = git_names("status", *shown, "--", *paths, folder=folder)
+    options = ["--porcelain", "--untracked-files=all", "--no-renames", "-z"]
+    lines = git_names("status", *options, "--", *paths, folder=folder)
     return {line[3:]: line[:2] for line in lines}
 
 
@@ -103,7 +104,7 @@ def require_own_repository() -> None:
     root = _root()
     if root and root != Path.cwd():
         raise UserError(
-            f"{Path.cwd()}: a folder in the Git repository {root}, and this needs one of the project's own: "
+            f"{Path.cwd()}: a folder in the Git repository {root}; the project needs its own repository: "
             "move the project out, or make one here with `git init`, `git add --all` and `git commit -m start`"
         )
     require_commit()
@@ -111,12 +112,17 @@ def require_own_repository() -> None:
 
 def _root() -> Path | None:
     """The nearest folder from this one upwards that holds a Git repository."""
-    here = Path.cwd()
-    return next((folder for folder in [here, *here.parents] if (folder / ".git").exists()), None)
+    for folder in [Path.cwd(), *Path.cwd().parents]:
+        if (folder / ".git").exists():
+            return folder
+    return None
 
 
 def _run(arguments: tuple[str, ...], folder: Path | None, index: Path | None) -> subprocess.CompletedProcess[bytes]:
-    settings = [word for setting in SETTINGS for word in ("-c", setting)]
+    """Run a Git command under our settings; its exit code isn't checked."""
+    settings: list[str] = []
+    for setting in SETTINGS:
+        settings += ["-c", setting]
     command = ["git", "--literal-pathspecs", "--no-optional-locks", *settings, *arguments]
     environment = {name: value for name, value in os.environ.items() if name not in UNSET}
     if index:
@@ -128,10 +134,11 @@ def _run(arguments: tuple[str, ...], folder: Path | None, index: Path | None) ->
 
 
 def _text(printed: bytes) -> str:
-    """Git's text; a file name that isn't UTF-8 stays a name that opens the file."""
+    """What Git printed, as text. A file name that isn't UTF-8 can still be opened by the text."""
     return printed.decode("utf-8", "surrogateescape")
 
 
 def _message(arguments: tuple[str, ...], done: subprocess.CompletedProcess[bytes]) -> str:
-    told = " ".join(_text(done.stderr).split())
-    return f"`git {arguments[0]}` fails: {told or f'exit code {done.returncode}'}"
+    """What a failed command says, on one line."""
+    error = " ".join(_text(done.stderr).split()) or f"exit code {done.returncode}"
+    return f"`git {arguments[0]}` fails: {error}"

@@ -31,7 +31,7 @@ HEAD = """<!doctype html>
 
 
 def describe_plots(names: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """The plots of these names, or all, as DVC describes them: a Vega-Lite chart for each.
+    """The plots of these names, or all if there are no names, as DVC describes them: a Vega-Lite chart for each.
 
     Raises:
         UserError: DVC can't, or there is nothing to draw.
@@ -44,8 +44,8 @@ def describe_plots(names: list[str]) -> dict[str, list[dict[str, Any]]]:
     command = [sys.executable, "-m", "dvc", "plots", "show", "--json", "--", *names]
     done = subprocess.run(command, capture_output=True, encoding="utf-8")
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"]
-        raise UserError(f"dvc plots show: {said[0]}")
+        lines = done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"]
+        raise UserError(f"dvc plots show: {lines[0]}")
     plots: dict[str, list[dict[str, Any]]] = json.loads(done.stdout).get("data", {})
     if not any(plots.values()):
         raise UserError("there is nothing to draw yet: `dvc repro` makes what the plots show")
@@ -63,13 +63,13 @@ def write_page(plots: dict[str, list[dict[str, Any]]]) -> str:
         for chart in charts:
             if chart["type"] == "vega":
                 try:
-                    drawn = vl_convert.vegalite_to_svg(chart["content"], allowed_base_urls=[])
+                    svg = vl_convert.vegalite_to_svg(chart["content"], allowed_base_urls=[])
                 except ValueError as error:
                     why = "".join(str(error).splitlines()[:2])
                     raise UserError(f"the plot {name} can't be drawn by its template: {why}") from None
-                parts.append(f"<p>{drawn}</p>")
+                parts.append(f"<p>{svg}</p>")
             else:
-                parts.append(f"<p>{html.escape(name)} isn't drawn here, since it's no chart.</p>")
+                parts.append(f"<p>{html.escape(name)} isn't drawn here, because it is not a chart.</p>")
     return "\n".join(parts) + "\n"
 
 

@@ -4,9 +4,9 @@
     python -m retrace.storage pull
 
 DVC's own SSH client accepts any server that answers, whatever its host key, and lets it use the SSH agent. So
-.dvc/config names a port of this machine. It's open only while OpenSSH forwards it as .dvc/ssh_config says: to a server
-whose host key is in known_hosts. DVC runs without the agent. It logs in with the key file that
-`dvc remote modify --local storage keyfile` names, or with a default one.
+.dvc/config names a port of this machine as the storage's address. The port is open only while OpenSSH forwards it, as
+configured in .dvc/ssh_config, to a server whose host key is in known_hosts. DVC runs without the agent. It logs in with
+the key file that `dvc remote modify --local storage keyfile` names, or with a default one.
 
 Where there is no home folder with keys (on GitHub), two variables hold the content of such files: STORAGE_KEY and
 STORAGE_KNOWN_HOSTS.
@@ -30,7 +30,7 @@ REMOTE = "'remote \"storage\"'"  # a section's name, as DVC writes it
 
 
 def written(folder: Path, name: str, content: str) -> Path:
-    """A file that only its owner may read."""
+    """Write a file that only its owner may read."""
     file = folder / name
     file.touch(mode=0o600)
     file.write_text(f"{content.rstrip()}\n", encoding="utf-8")
@@ -52,7 +52,7 @@ def key_file() -> str | None:
 
 
 def ssh_options(folder: Path) -> list[str]:
-    """What OpenSSH must know besides .dvc/ssh_config: a key, known hosts."""
+    """OpenSSH's options besides .dvc/ssh_config: the key and the known hosts."""
     options = []
     key: str | Path | None = key_file()
     if content := os.environ.get("STORAGE_KEY"):
@@ -66,7 +66,7 @@ def ssh_options(folder: Path) -> list[str]:
 
 
 def dvc_environment(folder: Path) -> dict[str, str]:
-    """The environment of a DVC command: no agent, no secrets but in files, and the key."""
+    """The environment of a DVC command: without the agent and the secrets, and with the key's file."""
     hidden = ("SSH_AUTH_SOCK", "STORAGE_KEY", "STORAGE_KNOWN_HOSTS")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     if (folder / "key").exists():
@@ -77,13 +77,13 @@ def dvc_environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def forwarded(options: list[str]) -> Iterator[None]:
-    """The port to the server, open until the block ends.
+    """Forward the port to the server until the block ends.
 
     Raises:
-        UserError: OpenSSH isn't there, can't reach the server, or refuses it.
+        UserError: OpenSSH isn't installed, can't reach the server, or refuses it.
     """
     host = re.findall(r"^Host (\S+)", SSH_CONFIG.read_text(encoding="utf-8"), re.MULTILINE)[0]
-    # OpenSSH prints a line once it forwards the port; had it failed to, it would end.
+    # OpenSSH prints this line once it forwards the port. If it fails to, it ends without the line.
     ready = ["-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo ready"]
     command = ["ssh", "-F", str(SSH_CONFIG), "-N", *ready, *options, host]
     with tempfile.TemporaryFile() as errors:
@@ -95,8 +95,9 @@ def forwarded(options: list[str]) -> Iterator[None]:
             assert process.stdout is not None
             if not process.stdout.readline():
                 errors.seek(0)
-                said = errors.read().decode("utf-8", "replace").strip().splitlines()
-                raise UserError(f"{host}: {said[-1].strip() if said else 'OpenSSH ended'} Nothing was sent or read.")
+                lines = errors.read().decode("utf-8", "replace").strip().splitlines()
+                reason = lines[-1].strip() if lines else "OpenSSH ended"
+                raise UserError(f"{host}: {reason} Nothing was sent or read.")
             yield
         finally:
             process.terminate()

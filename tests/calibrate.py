@@ -4,21 +4,21 @@
 
 Two ways of training differ a little. The truth is the difference of their scores that is expected over new training
 rows and new validation rows: the mean over many of both. A trial has one training set and one set of validation rows,
-and does with them what `train` and `evaluate` do: a fit, refits on halves, resamples. What `compare` makes of them
-should hold the truth in 95 of 100 trials, and `verdict` should say what is so.
+and does with them what `train` and `evaluate` do: a fit, refits on halves, resamples. The interval that `compare`
+gives should cover the truth in 95 of 100 trials, and `verdict` should be right.
 
-- coverage: how often the interval holds the truth, where each row is alone;
+- coverage: how often the interval covers the truth, where all rows are independent;
 - shared: the same where rows share their chance, in a few groups or in days, and for all slices at once;
-- single: how often the interval of a single score holds the score that is expected;
+- single: how often the interval of a single score covers the score that is expected;
 - threshold: how often the threshold of a decision is distrusted, rightly or wrongly;
 - moved: how often a column that hasn't changed is said to have moved;
 - verdicts: another seed, a model that has hardly learned, a useful new feature;
 - power: how often a difference is seen, by its size;
-- draws: how often it's seen by the number of refits and resamples, and what they cost.
+- draws: how often a difference is seen, by the number of refits and resamples, and what they cost.
 
-Trials run on all cores, each in one thread. A table is written to docs/review.md as soon as it's whole, between the
-comments that bear its name, so that a run that was ended can go on with the tables that are left. The exit code is 1
-if the interval of a difference holds the truth less often than docs/review.md promises.
+Trials run on all cores, each in one thread. A table is written to docs/review.md as soon as it's complete, between the
+comments with its name, so that an interrupted run can be continued with the other tables. The exit code is 1 if the
+interval of a difference covers the truth less often than docs/review.md promises.
 """
 
 import re
@@ -42,25 +42,33 @@ from retrace.decisions import check_threshold
 from retrace.examples import Kind, Target
 from retrace.params import Costs, Data
 from retrace.resamples import Draws, bootstrap, bootstrap_slices, half, pools
-from retrace.review.changes import drift
-from retrace.review.noise import Slice, compare, compare_slices, verdict
+from retrace.review.drift import measure_drift
 from retrace.review.results import SERIES, Results
+from retrace.review.score_differences import Slice, compare, compare_slices, verdict
 from retrace.scores import Array, draws_table, is_judged, metrics_of, score_draws
 from src.stages.describe import describe
-from src.stages.evaluate import interval
+from src.stages.evaluate import interval, is_small
 from tests.conftest import ROLES, ROOT
 
 DOCS = ROOT / "docs/review.md"
 SIZES = (300, 3_000, 30_000)
 TRAIN_ROWS, REFITS, RESAMPLES = 2_000, 10, 200
 TRIALS, FEWER_TRIALS, FITS = 1_000, 200, 500  # of a line that counts, of others; fits by which the truth is known
-PROMISED = 93  # in so many of 100 trials, and mostly in more, the interval of a difference holds the truth
+PROMISED = 93  # in so many of 100 trials, and mostly in more, the interval of a difference covers the truth
 TARGETS: dict[Kind, Target] = {
     "two classes": Target((False, True)),
     "multiclass": Target((0, 1, 2)),
     "regression": Target(),
 }
-KNOWN = {"a": 1, "b": -0.7, "c": 0.5, "d": -0.3, "e": 0.2, "f": 0, "g": 0, "h": 0}  # what each says of the target
+KNOWN = {"a": 1, "b": -0.7, "c": 0.5, "d": -0.3, "e": 0.2, "f": 0, "g": 0, "h": 0}  # the weight of each feature
+POPULATIONS = (
+    "normal",
+    "skewed (log-normal)",
+    "two values, one of five rows",
+    "thirty values, alike",
+    "values by Zipf's law",
+)
+TOGETHER = 20  # columns that are compared at once
 NEW = {f"new {weight}": weight for weight in (0, 0.1, 0.2, 0.3, 0.4, 0.6)}
 PLACES, KINDS = (0.5, 0.25, 0.12, 0.08, 0.05), (0.6, 0.3, 0.1)  # the shares of two columns' slices
 
@@ -111,7 +119,7 @@ class Case(NamedTuple):
 
 
 def linear(kind: Kind, strength: float = 1) -> BaseEstimator:
-    """A linear model; one of little strength is held back a lot."""
+    """A linear model; the lower its strength, the more it is regularized."""
     if kind == "regression":
         return Ridge(alpha=1 / strength)
     return LogisticRegression(C=strength, solver="newton-cholesky")
@@ -138,23 +146,28 @@ def slices_of_rows(rows: int) -> dict[tuple[str, str], NDArray[np.bool_]]:
     """The slices of two columns, as `slices` finds them; which row is in which is the same in all trials."""
     rng = np.random.default_rng(3)
     columns = {"place": rng.choice(len(PLACES), rows, p=PLACES), "kind": rng.choice(len(KINDS), rows, p=KINDS)}
-    found = {(name, str(value)): column == value for name, column in columns.items() for value in np.unique(column)}
-    return dict(sorted(found.items(), key=lambda item: -item[1].sum()))
+    slices = {}
+    for name, column in columns.items():
+        for value in np.unique(column):
+            slices[name, str(value)] = column == value
+    return dict(sorted(slices.items(), key=lambda item: -item[1].sum()))
 
 
 def sample(case: Case, rows: int, count: int, rng: np.random.Generator) -> pd.DataFrame:
     """Rows whose target depends on the features by their weights, a product and a square.
 
-    Each unit has a chance of its own, which moves one feature, the target, and how much the new features say.
+    Each unit has an effect of its own on one feature, on the target, and on the weight of the new features.
     """
     weights = KNOWN | NEW
     table = pd.DataFrame(rng.normal(size=(rows, len(weights))), columns=list(weights))
     table["unit"] = unit_of_rows(case, rows, count)
     codes = pd.factorize(table["unit"])[0]
-    moved, target_moved, said = rng.normal(size=(3, count or 1))[:, codes] if count else np.zeros((3, rows))
-    table["a"] += 0.5 * moved
-    latent = table[list(KNOWN)] @ pd.Series(KNOWN) + (1 + 0.5 * said) * (table[list(NEW)] @ pd.Series(NEW))
-    latent += 0.5 * table["a"] * table["b"] + 0.3 * table["c"] ** 2 + 0.7 * target_moved + rng.logistic(size=rows)
+    feature_effect, target_effect, weight_effect = (
+        rng.normal(size=(3, count or 1))[:, codes] if count else np.zeros((3, rows))
+    )
+    table["a"] += 0.5 * feature_effect
+    latent = table[list(KNOWN)] @ pd.Series(KNOWN) + (1 + 0.5 * weight_effect) * (table[list(NEW)] @ pd.Series(NEW))
+    latent += 0.5 * table["a"] * table["b"] + 0.3 * table["c"] ** 2 + 0.7 * target_effect + rng.logistic(size=rows)
     target = {"two classes": latent > 1.5, "multiclass": np.digitize(latent, [-1, 1.5]), "regression": latent}
     table = table.assign(id=range(rows), target=target[case.kind])
     table.attrs["block"] = "day" if case.units == "days" else None
@@ -194,18 +207,18 @@ def results(
     whole, parts = resamples(case.units, len(truth), case.valid_units, case.resamples, sliced)
     slices = slices_of_rows(len(truth)) if sliced else {}
     resampled = {("model", "", ""): scores(case, truth, guess, whole.weights)}
-    refitted = {("model", "", ""): [scores(case, truth, each) for each in refits]}
+    refitted = {("model", "", ""): [scores(case, truth, refit) for refit in refits]}
     points: dict[str, dict[str, Any]] = {}
     for (column, value), rows in slices.items():
         name, draws = ("model", column, value), parts[column, value]
         resampled[name] = scores(case, truth[rows], guess[rows], draws.weights)
-        refitted[name] = [scores(case, truth[rows], each[rows]) for each in refits]
+        refitted[name] = [scores(case, truth[rows], refit[rows]) for refit in refits]
         points.setdefault(column, {})[value] = {
             **scores(case, truth[rows], guess[rows])[0],
             "units": draws.units,
-            "small": rows.sum() < 100 or draws.units < 5,
+            "small": is_small(TARGETS[case.kind], truth[rows], draws.units),
         }
-    joined = {name: pd.concat(each, axis=1, ignore_index=True) for name, each in refitted.items()}
+    joined = {name: pd.concat(draws, axis=1, ignore_index=True) for name, draws in refitted.items()}
     tables = [draws_table(rows_hash, draws).set_index(SERIES) for draws in (resampled, joined)]
     point = {metric: {"score": score} for metric, score in scores(case, truth, guess)[0].items()}
     train_units = case.train_units or TRAIN_ROWS
@@ -243,13 +256,12 @@ def run(
     truth = TARGETS[case.kind].truth(valid["target"])
     guess = predict(way, case, train, valid)
     halves = [half(train, case.data, draw) for draw in range(case.refits)]
-    refits = [predict(way, case, train[each.rows], valid, draw) for draw, each in enumerate(halves)]
-    return {
-        rows: results(
-            case, truth[:rows], guess[:rows], [each[:rows] for each in refits], sliced=sliced, rows_hash=rows_hash
-        )
-        for rows in case.sizes
-    }
+    refits = [predict(way, case, train[drawn.rows], valid, draw) for draw, drawn in enumerate(halves)]
+    by_size = {}
+    for rows in case.sizes:
+        first = [refit[:rows] for refit in refits]
+        by_size[rows] = results(case, truth[:rows], guess[:rows], first, sliced=sliced, rows_hash=rows_hash)
+    return by_size
 
 
 def trial(case: Case, number: int, sliced: bool) -> list[dict[str, Any]]:
@@ -294,14 +306,14 @@ def trials(case: Case, count: int, sliced: bool = False) -> pd.DataFrame:
     return pd.DataFrame([line for lines in parallel(trial, case, count, sliced) for line in lines])
 
 
-def of_100(found: pd.DataFrame, so: pd.Series) -> pd.DataFrame:
-    """In how many of 100 trials it is so: a line for each way and metric, a column for each number of rows."""
-    counted = found.assign(so=so * 100)
-    return counted.pivot_table(index=["way", "metric"], columns="rows", values="so", sort=False)
+def of_100(found: pd.DataFrame, is_true: pd.Series) -> pd.DataFrame:
+    """In how many of 100 trials something is true: a line for each way and metric, a column for each number of rows."""
+    counted = found.assign(of_100=is_true * 100)
+    return counted.pivot_table(index=["way", "metric"], columns="rows", values="of_100", sort=False)
 
 
-def holds(found: pd.DataFrame, truth: pd.DataFrame) -> pd.Series:
-    """Whether each interval holds the truth; none is without an end, which would hold anything."""
+def covers_truth(found: pd.DataFrame, truth: pd.DataFrame) -> pd.Series:
+    """Whether each interval covers the truth; all of them must have ends, since one without would cover anything."""
     assert np.isfinite(found[["low", "high"]].to_numpy()).all()
     true = np.array(
         [truth.loc[[metric], way].iloc[0] for metric, way in zip(found["metric"], found["way"], strict=True)]
@@ -310,17 +322,17 @@ def holds(found: pd.DataFrame, truth: pd.DataFrame) -> pd.Series:
 
 
 def covered(found: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """In how many of 100 trials the interval holds the truth."""
-    return of_100(found, holds(found, truth))
+    """In how many of 100 trials the interval covers the truth."""
+    return of_100(found, covers_truth(found, truth))
 
 
 def covered_at_once(found: pd.DataFrame, truth: pd.DataFrame) -> float:
-    """In how many of 100 trials the intervals of all slices hold their truths."""
-    return 100 * float(holds(found, truth).groupby([found["trial"], found["way"]]).all().mean())
+    """In how many of 100 trials the intervals of all slices cover their truths."""
+    return 100 * float(covers_truth(found, truth).groupby([found["trial"], found["way"]]).all().mean())
 
 
 def telling_changes(iterations: int) -> Case:
-    """Changes whose right verdict is known, which ends their names; boosting hangs on the seed by early stopping."""
+    """Changes whose right verdict is known, which ends their names; boosting depends on the seed by early stopping."""
     base = Way(boosting("two classes", iterations, early_stopping=True))
     ways = {
         "another seed: can't tell": base._replace(seed=2),
@@ -372,7 +384,7 @@ BY_SIZE = ["model", "change", "metric", "true difference:", "trials:", *(f"{rows
 
 
 def coverage() -> tuple[list[str], Lines]:
-    """In how many of 100 trials the interval holds the truth, where each row is alone."""
+    """In how many of 100 trials the interval covers the truth, where all rows are independent."""
     lines = []
     for kind in TARGETS:
         sizes = (3_000,) if kind == "multiclass" else SIZES
@@ -392,7 +404,7 @@ def coverage() -> tuple[list[str], Lines]:
 
 
 def shared() -> tuple[list[str], Lines]:
-    """In how many of 100 trials the interval holds the truth, where rows share their chance, and for all slices."""
+    """In how many of 100 trials the interval covers the truth, where rows share their chance, and for all slices."""
     lines = []
     for units, count in (("groups", 5), ("groups", 10), ("groups", 30), ("days", 30)):
         case = shared_chance(units, count)
@@ -416,7 +428,9 @@ def too_low(lines: Lines) -> Lines:
     A metric that isn't judged has no promise.
     """
     found = []
-    for line in (line for line in lines if is_judged(line[2])):
+    for line in lines:
+        if not is_judged(line[2]):
+            continue
         count = int(line[4].replace(",", ""))
         least = PROMISED - 2 * np.sqrt(PROMISED * (100 - PROMISED) / count)
         if any(float(cell) < least for cell in line[5:] if cell):
@@ -444,7 +458,7 @@ def drawn_from(rows: int, groups: int) -> str:
 
 
 def single() -> tuple[list[str], Lines]:
-    """In how many of 100 trials the interval of a single score holds the score of very many rows."""
+    """In how many of 100 trials the interval of a single score covers the score of very many rows."""
     metrics = {name: metrics_of("two classes", None)[name] for name in ("roc_auc", "log_loss", "brier")}
     lines = []
     for count, rows, shape in (
@@ -462,16 +476,16 @@ def single() -> tuple[list[str], Lines]:
         expected = scores(case, *calibrated(case, 1_000_000, shape, 4))[0]
         case = case._replace(valid_units=count)
         drawn, _ = resamples(case.units, rows, count, RESAMPLES, sliced=False)
-        held = dict.fromkeys(metrics, 0)
+        covered_trials = dict.fromkeys(metrics, 0)
         for number in range(TRIALS):
             truth, guess = calibrated(case, rows, shape, 5, number)
             resampled, point = scores(case, truth, guess, drawn.weights), scores(case, truth, guess)[0]
             for name, metric in metrics.items():
                 found = interval(point[name], resampled.loc[name], drawn.units, metric)
-                held[name] += found["low"] <= expected[name] <= found["high"]
+                covered_trials[name] += found["low"] <= expected[name] <= found["high"]
         lines += [
-            [drawn_from(rows, count), name, f"{expected[name]:.3f}", f"{TRIALS:,}", f"{100 * each / TRIALS:.3g}"]
-            for name, each in held.items()
+            [drawn_from(rows, count), name, f"{expected[name]:.3f}", f"{TRIALS:,}", f"{100 * count / TRIALS:.3g}"]
+            for name, count in covered_trials.items()
         ]
     return ["rows", "metric", "true score:", "trials:", "of 100:"], lines
 
@@ -495,33 +509,41 @@ def threshold() -> tuple[list[str], Lines]:
     return ["rows", "trials:", *rightly, "too high by 0.08, threshold 0.25:"], lines
 
 
+def draw_column(population: str, rows: int, rng: np.random.Generator) -> NDArray[Any]:
+    """A column of so many rows from a population."""
+    if population == "normal":
+        return rng.normal(size=rows)
+    if population == "skewed (log-normal)":
+        return rng.lognormal(size=rows)
+    if population == "two values, one of five rows":
+        return rng.choice(["a", "b"], rows, p=[0.8, 0.2])
+    if population == "thirty values, alike":
+        return rng.integers(0, 30, rows).astype(str)
+    return rng.zipf(2, rows).astype(str)
+
+
+def is_flagged(population: str, rows: int, comparisons: int, *seed: int) -> bool:
+    """Whether two samples of one population are said to differ by more than chance explains."""
+    rng = np.random.default_rng(seed)
+    base, here = (describe(pd.Series(draw_column(population, rows, rng)), private=False) for _ in range(2))
+    return measure_drift(population, (base, here), (rows, rows), comparisons).exceeds_chance
+
+
 def moved() -> tuple[list[str], Lines]:
     """In how many of 100 trials a column is said to have moved between two samples of one population."""
-    columns: dict[str, Callable[[np.random.Generator, int], NDArray[Any]]] = {
-        "normal": lambda rng, rows: rng.normal(size=rows),
-        "skewed (log-normal)": lambda rng, rows: rng.lognormal(size=rows),
-        "two values, one of five rows": lambda rng, rows: rng.choice(["a", "b"], rows, p=[0.8, 0.2]),
-        "thirty values, alike": lambda rng, rows: rng.integers(0, 30, rows).astype(str),
-        "values by Zipf's law": lambda rng, rows: rng.zipf(2, rows).astype(str),
-    }
-
-    def is_flagged(name: str, rows: int, looked_at: int, *seed: int) -> bool:
-        rng = np.random.default_rng(seed)
-        base, here = (describe(pd.Series(columns[name](rng, rows)), private=False) for _ in range(2))
-        found = drift(name, (base, here), (rows, rows), looked_at)
-        return found.distance > found.by_luck
-
-    together, lines = 20, []
-    for name in columns:
-        alone = [np.mean([is_flagged(name, rows, 1, 7, trial) for trial in range(TRIALS)]) for rows in SIZES]
-        any_flagged = [
-            any(is_flagged(name, SIZES[1], together, 8, trial, column) for column in range(together))
-            for trial in range(FEWER_TRIALS)
-        ]
-        counted = [f"{100 * share:.3g}" for share in [*alone, np.mean(any_flagged)]]
-        lines.append([name, f"{TRIALS:,}", *counted[:3], f"{FEWER_TRIALS:,}", counted[3]])
+    lines = []
+    for name in POPULATIONS:
+        counts = []
+        for rows in SIZES:
+            flagged = [is_flagged(name, rows, 1, 7, number) for number in range(TRIALS)]
+            counts.append(f"{100 * np.mean(flagged):.3g}")
+        any_flagged = []
+        for number in range(FEWER_TRIALS):
+            columns = range(TOGETHER)
+            any_flagged.append(any(is_flagged(name, SIZES[1], TOGETHER, 8, number, column) for column in columns))
+        lines.append([name, f"{TRIALS:,}", *counts, f"{FEWER_TRIALS:,}", f"{100 * np.mean(any_flagged):.3g}"])
     by_size = [f"{rows:,} rows:" for rows in SIZES]
-    return ["column", "trials:", *by_size, "trials:", f"any of {together}, {SIZES[1]:,} rows:"], lines
+    return ["column", "trials:", *by_size, "trials:", f"any of {TOGETHER}, {SIZES[1]:,} rows:"], lines
 
 
 def verdicts() -> tuple[list[str], Lines]:
@@ -618,7 +640,7 @@ def main() -> None:
         if name in ("coverage", "shared"):
             broken += too_low(lines)
     if broken:
-        sys.exit("\n".join(["The interval holds the truth too seldom:", *(", ".join(line) for line in broken)]))
+        sys.exit("\n".join(["The interval covers the truth too seldom:", *(", ".join(line) for line in broken)]))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_the_page_shows_hostile_names_and_runs_and_loads_nothing(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "said"),
+    ("file", "content", "message"),
     [
         ("dvc.yaml", "stages: [", "'dvc.yaml', YAML file structure is corrupted"),
         ("dvc.yaml", "stages: {train: 1}", "dvc.yaml' validation failed"),
@@ -75,17 +75,17 @@ def test_the_page_shows_hostile_names_and_runs_and_loads_nothing(tmp_path: Path)
         ),
     ],
 )
-def test_what_is_wrong_with_a_plot_is_a_line(tmp_path: Path, file: str, content: str, said: str):
+def test_what_is_wrong_with_a_plot_is_a_line(tmp_path: Path, file: str, content: str, message: str):
     folder = project(tmp_path, title="a", feature="b")
     (folder / file).parent.mkdir(exist_ok=True)
     (folder / file).write_text(content)
     done = run(sys.executable, "-m", "retrace", "plots", cwd=folder, PYTHONPATH=str(ROOT))
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert said in line
+    assert message in line
 
 
-def test_where_there_is_nothing_to_draw_it_says_so_in_a_line(tmp_path: Path):
+def test_nothing_to_draw_is_a_line(tmp_path: Path):
     folder = project(tmp_path, title="a", feature="")
     done = run(sys.executable, "-m", "retrace", "plots", cwd=folder, PYTHONPATH=str(ROOT))
     assert done.returncode == 1

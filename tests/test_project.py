@@ -10,8 +10,8 @@ import yaml
 from dvc.utils.serialize import modify_yaml
 
 from retrace.params import read_params
-from retrace.review.lock import doubts
-from retrace.review.results import FOLDER
+from retrace.review.lock import find_problem
+from retrace.review.revision import FOLDER
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -125,4 +125,4 @@ def test_no_row_is_in_two_parts():
 @ran
 def test_the_results_belong_to_their_inputs(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
-    assert doubts(FOLDER) is None, "`dvc repro` makes the results anew"
+    assert find_problem(FOLDER) is None, "`dvc repro` makes the results anew"

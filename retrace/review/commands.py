@@ -1,6 +1,6 @@
 """The commands of `python -m retrace` that say what results are worth: scores, gate, report and those about the lock.
 
-Exit codes: 0 all is well; 1 it isn't (report: only a mistake that one line tells); 2 unknown arguments.
+Exit codes: 0 if all is well; 1 if it isn't (for report: only if there is an error); 2 for unknown arguments.
 """
 
 import argparse
@@ -8,38 +8,42 @@ import sys
 
 from retrace.errors import one_line
 from retrace.git import require_own_repository
-from retrace.review.gate import WORDS, Rule, judge_change
-from retrace.review.lock import NOT_MADE, Verdict, doubts, verify
+from retrace.review.comparable import read_sides
+from retrace.review.gate import WORDS, judge_change
+from retrace.review.lock import Verdict, find_problem, verify
 from retrace.review.pipeline import read_stages
-from retrace.review.report import write_report
+from retrace.review.report.write import write_report
 from retrace.review.reproduce import reproduce
 from retrace.review.rerun import Rerun, rerun, run_pipeline
-from retrace.review.results import FOLDER, NO_BASE, Results, Revision, calibration_warning, find_base, read_sides
+from retrace.review.results import Results, calibration_warning
+from retrace.review.revision import FOLDER, NO_BASE, Revision, find_base
+from retrace.review.rules import Rule
 from retrace.scores import BASELINES, CONSTANT_ACTIONS
 
-IN_LINE = "`dvc repro`, `git add --all` and `git commit` bring the results in line"
-CHECKOUT = "`dvc checkout` brings this commit's"
-
+COMMIT_ADVICE = "`dvc repro`, `git add --all` and `git commit` update the committed results"
+REPRODUCE_ADVICE = "`dvc repro --force dvc.yaml`, `git add --all` and `git commit` update the committed results"
 
 REVISION = """\
-A revision is a commit by any name that Git or DVC knows, such as an experiment's. An empty one, or zeros, is none. A
-base by its full hash that isn't in the repository any more, as after a force-push, is none, too, and it's said; in a
-pull request it's a mistake.
+A revision is a commit by any name that Git or DVC knows, such as an
+experiment's. An empty name, or zeros, means that there is no base. A full hash
+that is no longer in the repository, as after a force-push, means the same, and
+the output says so; in a pull request it is an error.
 """
 
 
 def print_scores(results: Results) -> None:
-    """Each metric on a line: the model's score and interval, then those of the baselines and the constant actions."""
+    """Print a line for each metric: the model's score and interval, then the baselines and the constant actions."""
     baselines = [name for name in (*BASELINES, *CONSTANT_ACTIONS) if name in results.scores]
     width = 11 if len(baselines) <= len(BASELINES) else 7  # a terminal has 80 columns
     header = f"{'on valid':<19}{'model':>8}  {'95 % interval':<19}" + "".join(f" {name:>{width}}" for name in baselines)
     print(one_line(header))
     for metric, score in results.scores["model"].items():
-        numbers = [_number(score[key]) for key in ("score", "low", "high")]
-        others = [results.scores[name].get(metric) for name in baselines]
-        interval = f"{numbers[1]} to {numbers[2]}"
-        shown = "".join(f" {_number(other['score']) if other else '':>{width}}" for other in others)
-        print(one_line(f"{metric:<19}{numbers[0]:>8}  {interval:<19}{shown}".rstrip()))
+        interval = f"{_number(score['low'])} to {_number(score['high'])}"
+        line = f"{metric:<19}{_number(score['score']):>8}  {interval:<19}"
+        for name in baselines:
+            other = results.scores[name].get(metric)
+            line += f" {_number(other['score']) if other else '':>{width}}"
+        print(one_line(line.rstrip()))
     if results.decision and (warning := calibration_warning(results.decision)):
         print("", *warning, sep="\n")
 
@@ -49,16 +53,10 @@ def _number(score: float | None) -> str:
 
 
 def print_gate(base: Revision | None, no_base: str = NO_BASE) -> bool:
-    """Each rule on a line; returns whether none fails. `no_base` says why there is no base."""
+    """Print a line for each rule; returns whether none fails. `no_base` says why there is no base."""
     judgement = judge_change(read_sides(FOLDER, base, no_base))
-    if doubt := doubts(FOLDER):
-        reasons = {reason for found in doubt.found.values() for reason in found}
-        advice = "`dvc repro` brings the results in line"
-        if doubt.word == "data of another commit":
-            advice = CHECKOUT
-        elif reasons == {NOT_MADE}:
-            advice = NOT_MADE
-        print(one_line(f"FAIL  {doubt.word}: {', '.join(doubt.found)}; {advice}"))
+    if problem := find_problem(FOLDER):
+        print(one_line(f"FAIL  {problem.word}: {', '.join(problem.differences)}; {problem.advice}"))
         return False
     for note in judgement.notes:
         print(one_line(note))
@@ -66,42 +64,46 @@ def print_gate(base: Revision | None, no_base: str = NO_BASE) -> bool:
     if judgement.own_rules is not None:
         print("\nBy this folder's own gate, which doesn't decide:")
         _print_rules(judgement.own_rules)
-    return judgement.holds
+    return judgement.passes
 
 
 def _print_rules(rules: list[Rule]) -> None:
     for rule in rules:
-        print(one_line(f"{WORDS[rule.holds]:<6}{rule.rule:<36} {rule.found}"))
+        print(one_line(f"{WORDS[rule.passes]:<6}{rule.name:<36} {rule.finding}"))
 
 
 def print_lock() -> bool:
-    """Whether the folder's results are those of the commit; what differs, and where."""
-    verdict = verify(Revision.of("HEAD"))
+    """Print whether the folder's results are those of the commit, and what differs; returns whether they are."""
+    committed = Revision.of("HEAD")
+    verdict = verify(committed)
     if verdict.word == "reproduced" and not Rerun.last():
-        print("as committed, and of these inputs; `make reproduce` makes them again to see")
-        holds = True
+        print("as committed, and of these inputs by dvc.lock; `make reproduce` runs the pipeline to see")
     else:
-        holds = print_verdict(verdict)
-    for name, stage in read_stages(Revision.of("HEAD")).items():
-        if stage.unjudged:
-            print(f"not judged: {name} ({stage.unjudged})")
-    if holds and (doubt := doubts(FOLDER)):
-        if doubt.word == "data of another commit":
-            print(one_line(f"but the folder holds {doubt.word}: {', '.join(doubt.found)}; {CHECKOUT}"))
-        else:
-            print(one_line(f"but the folder has changed since: {', '.join(doubt.found)}; {IN_LINE}"))
+        print_verdict(verdict)
+    for name, stage in read_stages(committed).items():
+        if stage.why_not_judged:
+            print(f"not judged: {name} ({stage.why_not_judged})")
+    if not verdict.passes:
         return False
-    return holds
+    problem = find_problem(FOLDER)
+    if problem is None:
+        return True
+    names = ", ".join(problem.differences)
+    if problem.is_of_another_commit:
+        print(one_line(f"but the folder holds {problem.word}: {names}; {problem.advice}"))
+    else:
+        print(one_line(f"but the folder has changed since: {names}; {COMMIT_ADVICE}"))
+    return False
 
 
-def print_verdict(verdict: Verdict, advice: str = IN_LINE) -> bool:
-    """A verdict on a commit's results, with what to do if it doesn't let them pass; returns whether it does."""
+def print_verdict(verdict: Verdict, advice: str = COMMIT_ADVICE) -> bool:
+    """Print a verdict on a commit's results, and the advice if they don't pass; returns whether they pass."""
     print("reproduced: the same to the byte" if verdict.word == "reproduced" else verdict.word)
-    for name, found in verdict.found.items():
-        print(f"  {one_line(name)}", *map(one_line, found), sep="\n    ")
-    if not verdict.holds:
+    for name, places in verdict.differences.items():
+        print(f"  {one_line(name)}", *map(one_line, places), sep="\n    ")
+    if not verdict.passes:
         print(advice)
-    return verdict.holds
+    return verdict.passes
 
 
 def _parser(command: str, description: str) -> argparse.ArgumentParser:
@@ -114,16 +116,16 @@ def _parser(command: str, description: str) -> argparse.ArgumentParser:
     )
 
 
-def _revision(parser: argparse.ArgumentParser, option: str, told: str) -> None:
-    """Add an option that takes a revision, and is refused if it's given twice."""
-    parser.add_argument(option, metavar="REV", action="append", help=told)
+def _add_revision_option(parser: argparse.ArgumentParser, option: str, description: str) -> None:
+    """Add an option that takes a revision."""
+    parser.add_argument(option, metavar="REV", action="append", help=description)
 
 
-def _single(parser: argparse.ArgumentParser, option: str, given: list[str] | None) -> str | None:
-    """The value of an option that takes one."""
-    if given and len(given) > 1:
+def _single_value(parser: argparse.ArgumentParser, option: str, values: list[str] | None) -> str | None:
+    """The value of an option that may be given once; the command ends if it's given twice."""
+    if values and len(values) > 1:
         parser.error(f"{option}: given twice; it takes one commit")
-    return given[0] if given else None
+    return values[0] if values else None
 
 
 def scores(words: list[str]) -> None:
@@ -146,26 +148,27 @@ def repro(words: list[str]) -> None:
 def gate(words: list[str]) -> None:
     """Say what must hold before merging, whether it does, and by how much."""
     parser = _parser("gate", f"{gate.__doc__}\n\n{REVISION}")
-    _revision(parser, "--base", "judge by this revision's gate, and compare with its results")
-    base, no_base = _base(parser, parser.parse_args(words).base)
+    _add_revision_option(parser, "--base", "judge by this revision's gate, and compare with its results")
+    base, no_base = _find_base(parser, parser.parse_args(words).base)
     sys.exit(0 if print_gate(base, no_base) else 1)
 
 
 def report(words: list[str]) -> None:
     """Write all that a reviewer needs into report.md."""
     parser = _parser("report", f"{report.__doc__}\n\n{REVISION}")
-    _revision(parser, "--base", "what the change is to be merged into")
-    _revision(parser, "--head", "the change, if it isn't the folder as it stands")
+    _add_revision_option(parser, "--base", "what the change is to be merged into")
+    _add_revision_option(parser, "--head", "the change, if it isn't the folder as it stands")
     arguments = parser.parse_args(words)
-    head = _single(parser, "--head", arguments.head)
-    base, no_base = _base(parser, arguments.base)
+    head = _single_value(parser, "--head", arguments.head)
+    base, no_base = _find_base(parser, arguments.base)
     file = write_report(base, Revision.of(head) if head else FOLDER, no_base)
-    print(file.read_text(encoding="utf-8").partition("\n### ")[0], f"{file} has the rest", sep="\n")
+    answer = file.read_text(encoding="utf-8").partition("\n### ")[0]
+    print(answer, f"{file} has the rest", sep="\n")
 
 
-def _base(parser: argparse.ArgumentParser, given: list[str] | None) -> tuple[Revision | None, str]:
-    """The revision that `--base` names, and why there is none if it names none."""
-    name = _single(parser, "--base", given)
+def _find_base(parser: argparse.ArgumentParser, values: list[str] | None) -> tuple[Revision | None, str]:
+    """The revision that `--base` names, or None and why there is none."""
+    name = _single_value(parser, "--base", values)
     require_own_repository()
     return find_base(name)
 
@@ -178,14 +181,14 @@ def verify_lock(words: list[str]) -> None:
 
 
 def rerun_pipeline(words: list[str]) -> None:
-    """Run the pipeline without believing dvc.lock: results come from this run or from DVC's run cache."""
+    """Run the pipeline without trusting dvc.lock: results come from this run or from DVC's run cache."""
     _parser("rerun", str(rerun_pipeline.__doc__)).parse_args(words)
     require_own_repository()
     sys.exit(0 if rerun() else 1)
 
 
 def reproduce_commit(words: list[str]) -> None:
-    """Make the commit again in another folder, and compare each byte."""
+    """Run the commit's pipeline in another folder, and compare each byte of its results."""
     _parser("reproduce", str(reproduce_commit.__doc__)).parse_args(words)
     require_own_repository()
-    sys.exit(0 if print_verdict(reproduce(), IN_LINE.replace("dvc repro", "dvc repro --force")) else 1)
+    sys.exit(0 if print_verdict(reproduce(), REPRODUCE_ADVICE) else 1)

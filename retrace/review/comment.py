@@ -2,11 +2,11 @@
 
     python3 -I retrace/review/comment.py ARTIFACT CML
 
-ARTIFACT is the folder with what the run left: `report.md` and the `number` of the pull request. CML is a folder with
+ARTIFACT is the folder that the run uploaded: `report.md` and the `number` of the pull request. CML is a folder with
 CML's program. comment.yml runs this module from the default branch, with a token that may write comments. The run
 executed code that anybody may have proposed, so nothing in ARTIFACT is trusted: the pull request is looked up by what
-GitHub says about the run, and the report can only show text. No package is installed in that job, so this module
-imports the standard library alone, and nothing else of this project.
+GitHub says about the run, and the report can only show text. No package is installed in that job, and this file alone
+is checked out, so it imports nothing but the standard library.
 """
 
 import json
@@ -39,18 +39,18 @@ OUTCOMES = {
     "action_required": "waits for a maintainer's approval",
 }
 
-JOINER = "\u2060"  # a character without width, which keeps the two beside it from meaning something together
-# The report's own constructs that hold such characters: the head of a patch's hunk, the colours of a chart, folds.
+JOINER = "\u2060"  # a character without width; what it separates has no special meaning for GitHub any more
+# Constructs of the report that contain such characters: the head of a patch's hunk, the colours of a chart, folds.
 COLOURS = r"""%%\{init:\ \{"themeVariables":\ \{"xyChart":\ \{"plotColorPalette":\ "[\#0-9a-f,\ ]*"\}\}\}\}%%"""
-KEPT = rf"""
+UNCHANGED = rf"""
     ^```mermaid(?=\n{COLOURS}\nxychart-beta$)
   | ^@@\ -\d+(,\d+)?\ \+\d+(,\d+)?\ @@(?=\ |$)
   | ^{COLOURS}$
   | </?(details|summary)>
 """
-# Each of these is followed by a joiner. That works wherever Markdown takes the text for code, too, so that nothing
-# depends on reading Markdown as GitHub does.
-BROKEN = r"""
+# A joiner is put behind each of these. That works in code blocks and code spans as well, so this module needn't know
+# where Markdown begins and ends them.
+INTERRUPTED = r"""
     ^(?:[^\S\n]|[->*+]|\d+[.)])*(?=/)  # a command to a bot, at the start of a line, a quote or a list's item
   | (?:(?<!`)`{3,}+|(?<!~)~{3,}+)[^\S\n]*(?=(?:mermaid|geojson|topojson|stl|math)\b)  # what GitHub draws
   | \\(?=href|url|html|require|style|class)  # in a formula, what isn't one
@@ -63,7 +63,7 @@ BROKEN = r"""
   | \#(?=\d)                   # an issue: #1, owner/repository#1
   | gh(?=\\?-\d)               # the same: GH-1
 """
-MEANINGFUL = re.compile(rf"(?P<kept>{KEPT})|{BROKEN}", re.MULTILINE | re.IGNORECASE | re.VERBOSE)
+MEANINGFUL = re.compile(rf"(?P<unchanged>{UNCHANGED})|{INTERRUPTED}", re.MULTILINE | re.IGNORECASE | re.VERBOSE)
 PATCH = re.compile(r"(`{3,})diff\n")  # the line that begins one
 NO_PATCH = "The patch holds characters that a comment must not show: `report.patch` in the run's artifact has it."
 
@@ -73,7 +73,7 @@ class RefusedError(Exception):
 
 
 class Run(NamedTuple):
-    """A run of the pipeline on a pull request, by GitHub's own words."""
+    """A run of the pipeline on a pull request, as GitHub describes it."""
 
     identity: int
     repository: str
@@ -85,7 +85,7 @@ class Run(NamedTuple):
 
     @classmethod
     def of(cls, event: dict[str, Any]) -> Self:
-        """The run that a `workflow_run` event tells of.
+        """The run that a `workflow_run` event is about.
 
         Raises:
             RefusedError: the fork is gone.
@@ -137,60 +137,64 @@ class GitHub(NamedTuple):
 
 
 def find_pull_requests(github: GitHub, run: Run) -> set[int]:
-    """The numbers of the open pull requests that stand at the run's commit.
+    """The numbers of the open pull requests whose head is the run's commit.
 
-    There can be two of one branch, into different bases.
+    There can be two for one branch, into different bases.
     """
     owner = run.head_repository.split("/")[0]
-    listed = github.pages("/pulls", state="open", head=f"{owner}:{run.head_branch}")
-    return {
-        pull_request["number"]
-        for pull_request in listed
-        if pull_request["state"] == "open"
-        and pull_request["head"]["sha"] == run.commit
-        and (pull_request["head"]["repo"] or {}).get("full_name") == run.head_repository  # none: the fork is gone
-        and pull_request["head"]["ref"] == run.head_branch
-    }
+    numbers = set()
+    for pull_request in github.pages("/pulls", state="open", head=f"{owner}:{run.head_branch}"):
+        head = pull_request["head"]
+        repository = head["repo"]["full_name"] if head["repo"] else None  # None: the fork is gone
+        is_open = pull_request["state"] == "open"
+        if is_open and (repository, head["ref"], head["sha"]) == (run.head_repository, run.head_branch, run.commit):
+            numbers.add(pull_request["number"])
+    return numbers
 
 
-def read(file: Path) -> str | None:
-    """The start of a file, as text; None where there is no regular file of that name."""
+def read_text(file: Path) -> str | None:
+    """The first bytes of a file, as text; None where there is no regular file of that name."""
     if file.is_symlink() or not file.is_file():
         return None
     with file.open("rb") as stream:
         return stream.read(MOST_BYTES).decode("utf-8", "ignore")
 
 
-def choose(candidates: set[int], claimed: str | None) -> int:
+def choose_pull_request(candidates: set[int], claimed: str | None) -> int:
     """The pull request to comment on: the one that the artifact names, if it's a candidate.
 
     Args:
         candidates: what GitHub says, at least one.
-        claimed: what the artifact says; None where the run left none.
+        claimed: what the artifact says; None where the run has left no number.
 
     Raises:
         RefusedError: the two disagree, or neither says which.
     """
     if claimed is None:
         if len(candidates) > 1:
-            raise RefusedError(f"the run left nothing that says which of {sorted(candidates)} it was for")
+            raise RefusedError(f"the run has not said which of {sorted(candidates)} it was for")
         return min(candidates)
     if not re.fullmatch("[1-9][0-9]{0,8}\n?", claimed):
         raise RefusedError("the artifact's number is not the number of a pull request")
     if int(claimed) not in candidates:
-        raise RefusedError(f"the artifact is of pull request {int(claimed)}, the run was for {sorted(candidates)}")
+        raise RefusedError(f"the artifact names pull request {int(claimed)}, the run was for {sorted(candidates)}")
     return int(claimed)
 
 
-def harmless(text: str) -> str:
+def make_harmless(text: str) -> str:
     """The text with nothing in it that GitHub, or a bot that reads comments, would act on.
 
     Mentions, links, images, references, HTML other than folds, and commands are broken by a character without width.
     Control characters and those that change the direction of the text are replaced.
     """
-    lines = text.replace("\r\n", "\n")
-    shown = "".join("\ufffd" if not _is_text(character) else character for character in lines)
-    return MEANINGFUL.sub(lambda found: found[0] if found["kept"] else found[0] + JOINER, shown)
+    unix = text.replace("\r\n", "\n")
+    shown = "".join(character if _is_text(character) else "\ufffd" for character in unix)
+    return MEANINGFUL.sub(_interrupt, shown)
+
+
+def _interrupt(match: re.Match[str]) -> str:
+    """What was matched, with a joiner behind it unless it's a construct of the report's own."""
+    return match[0] if match["unchanged"] else match[0] + JOINER
 
 
 def _is_text(character: str) -> bool:
@@ -198,24 +202,24 @@ def _is_text(character: str) -> bool:
 
 
 def without_altered_patches(text: str) -> str:
-    """The text, in which patches that `harmless` would alter are left out: they would no longer apply."""
-    written, patch, fence = [], "", ""
+    """The text, in which patches that `make_harmless` would alter are left out: they would no longer apply."""
+    kept, patch, fence = [], "", ""
     for line in text.splitlines(keepends=True):
-        if not fence and (found := PATCH.fullmatch(line)):
-            patch, fence = line, found[1]
+        if not fence and (start := PATCH.fullmatch(line)):
+            patch, fence = line, start[1]
         elif not fence:
-            written.append(line)
+            kept.append(line)
         elif line.rstrip("\n") == fence:
             patch += fence
-            altered = harmless(patch) != patch or "\ufffd" in patch  # the latter by who wrote the report
-            written.append((NO_PATCH if altered else patch) + line.removeprefix(fence))
+            altered = make_harmless(patch) != patch or "\ufffd" in patch  # the report's writer may have replaced some
+            kept.append((NO_PATCH if altered else patch) + line.removeprefix(fence))
             patch, fence = "", ""
         else:
             patch += line
-    return "".join([*written, patch])  # the last one may have no end
+    return "".join([*kept, patch])  # the last patch may have no end
 
 
-def cut(text: str, most: int) -> str:
+def shorten(text: str, most: int) -> str:
     """The first blocks of a text that fit in `most` characters; no code block and no fold is left open."""
     if len(text) <= most:
         return text
@@ -237,16 +241,15 @@ def cut(text: str, most: int) -> str:
     return text[:end]
 
 
-def comment_of(run: Run, report: str | None) -> str:
-    """The whole comment: our own first line about the run, then its report, or that there is none."""
+def write_comment(run: Run, report: str | None) -> str:
+    """The whole comment: a first line about the run, by this module, then the run's report or that there is none."""
     log = f"[run {run.identity}]({run.url})"
     first = f"Commit {run.commit}: the pipeline {run.outcome}, in {log}."
     if not report or not report.strip():
         return f"{first}\n\nThere is no report: the run ended before it wrote one. Its log says why."
     first += " The run wrote what follows."
-    whole = harmless(without_altered_patches(report))
-    room = MOST_CHARACTERS - len(first) - 200
-    kept = cut(whole, room)
+    whole = make_harmless(without_altered_patches(report))
+    kept = shorten(whole, MOST_CHARACTERS - len(first) - 200)
     rest = "" if kept == whole else f"\n\nThe rest is too long for a comment: {log} has it in its artifact."
     return f"{first}\n\n{kept.rstrip()}{rest}"
 
@@ -280,10 +283,10 @@ def main(artifact: Path, cml: Path) -> None:
     github = GitHub(f"{os.environ['GITHUB_API_URL']}/repos/{run.repository}", os.environ["REPO_TOKEN"])
     candidates = find_pull_requests(github, run)
     if not candidates:
-        print(f"::notice::nothing is posted: no open pull request stands at {run.commit}")
+        print(f"::notice::nothing is posted: no open pull request has the head {run.commit}")
         return
-    number = choose(candidates, read(artifact / "number"))
-    text = comment_of(run, read(artifact / "report.md"))
+    number = choose_pull_request(candidates, read_text(artifact / "number"))
+    text = write_comment(run, read_text(artifact / "report.md"))
     print(post(github, f"{os.environ['GITHUB_SERVER_URL']}/{run.repository}", number, text, cml))
 
 

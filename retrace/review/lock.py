@@ -1,30 +1,27 @@
-"""Is what is committed what the commit makes?
+"""Are the committed results those that the commit makes?
 
-`stale` gives DVC's answer for a revision: what changed since its results were made.
-`verify` compares a commit with the folder in which its pipeline ran again, and `where` says for a file that differs
-which keys, rows and columns, or members are not the same.
+`stale_stages` gives DVC's answer for a revision: what has changed since its results were made. `find_problem` says what
+is wrong with the results, as far as this can be said without running the pipeline. `verify` compares a commit with the
+folder in which its pipeline ran again.
 """
 
-import io
-import json
 import math
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
-
-import pandas as pd
 
 from retrace.errors import UserError
 from retrace.git import git_status
 from retrace.limits import read_json
 from retrace.params import as_number
-from retrace.review.pipeline import Pipeline, Stage, cached_files, read_pipeline, recorded_stages
-from retrace.review.results import FILES, Revision
+from retrace.review.dvc_project import Stage, recorded_stages
+from retrace.review.file_differences import compare_outputs, leaves, read_text_table
+from retrace.review.pipeline import Pipeline, read_pipeline
+from retrace.review.results import FILES
+from retrace.review.revision import Revision
 
 ROUNDING = 5e-4  # README: on other systems the scores agree to about four digits
-MOST = 5  # places named in a file that differs
-NOT_MADE = "no stage in dvc.yaml makes it: delete it"
+MADE_BY_NO_STAGE = "no stage in dvc.yaml makes it: delete it"
+OTHER_CONTENT = "not the content that dvc.lock records"
 
 Word = Literal[
     "reproduced",
@@ -37,19 +34,39 @@ Word = Literal[
 
 
 class Verdict(NamedTuple):
-    """What is to be said of a lock, and about what: stages with their inputs, or files with the places in them."""
+    """What is known of a revision's results.
+
+    Attributes:
+        word: The verdict.
+        differences: What it is about: the changed inputs by stage, or the places that differ by file.
+    """
 
     word: Word
-    found: dict[str, list[str]]
+    differences: dict[str, list[str]]
 
     @property
-    def holds(self) -> bool:
-        """Whether a check may pass."""
+    def passes(self) -> bool:
+        """Whether the results may be merged."""
         return self.word in ("reproduced", "the same up to rounding")
 
+    @property
+    def is_of_another_commit(self) -> bool:
+        """Whether the folder has the data of another commit, as after `git checkout` without `dvc checkout`."""
+        return self.word == "data of another commit"
 
-def stale(revision: Revision) -> dict[str, list[str]]:
-    """What differs from dvc.lock, by stage, where `dvc repro` would run the stage again.
+    @property
+    def advice(self) -> str:
+        """What makes the folder's results those of its inputs; nothing is committed by it."""
+        if self.is_of_another_commit:
+            return "`dvc checkout` brings this commit's"
+        reasons = {reason for reasons in self.differences.values() for reason in reasons}
+        if reasons == {MADE_BY_NO_STAGE}:
+            return "delete what no stage in dvc.yaml makes"
+        return "`dvc repro` updates the results"
+
+
+def stale_stages(revision: Revision) -> dict[str, list[str]]:
+    """The stages that `dvc repro` would run again, and what differs from dvc.lock in each.
 
     It's the answer of `dvc repro --dry --allow-missing dvc.yaml` in a checkout of the revision, without the stages that
     DVC runs always or never.
@@ -63,209 +80,125 @@ def stale(revision: Revision) -> dict[str, list[str]]:
     Raises:
         UserError: its dvc.yaml, dvc.lock or params.yaml can't be read.
     """
-    return read_pipeline(revision).stale
+    return read_pipeline(revision).stale_stages
 
 
-def doubts(revision: Revision) -> Verdict | None:
-    """What is wrong with a revision's results, as far as can be said without making them again; None: nothing.
+def find_problem(revision: Revision) -> Verdict | None:
+    """What is wrong with a revision's results, as far as can be said without running its pipeline; None: nothing.
 
     Raises:
         UserError: its dvc.yaml, dvc.lock or params.yaml can't be read.
     """
-    found = read_pipeline(revision)
-    if found.of_another_commit:  # whatever else there is: `dvc repro` would take them for new data
-        return Verdict("data of another commit", {path: [] for path in found.of_another_commit})
-    if found.changed:
-        return Verdict("stale", found.stale)
-    edited = _edited(revision, found)
+    pipeline = read_pipeline(revision)
+    if pipeline.of_another_commit:  # it comes first, since `dvc repro` would take them for new data
+        return Verdict("data of another commit", {path: [] for path in pipeline.of_another_commit})
+    if pipeline.changed_inputs:
+        return Verdict("stale", pipeline.stale_stages)
+    edited = _edited_outputs(revision, pipeline)
     return Verdict("not reproduced", edited) if edited else None
 
 
-def _edited(revision: Revision, pipeline: Pipeline) -> dict[str, list[str]]:
+def _edited_outputs(revision: Revision, pipeline: Pipeline) -> dict[str, list[str]]:
     """The outputs with another content than in dvc.lock, and the results that are missing or that no stage makes."""
-    found: dict[str, list[str]] = {}
-    for by_stage, why in (
-        (pipeline.edited, "not the content that dvc.lock tells of"),
-        (pipeline.missing, "missing"),
+    edited: dict[str, list[str]] = {}
+    for outputs_by_stage, reason in (
+        (pipeline.edited_outputs, OTHER_CONTENT),
+        (pipeline.missing_outputs, "missing"),
     ):
-        found |= {f"{name}: {path}": [why] for name, paths in by_stage.items() for path in paths}
-    made = {path for stage in pipeline.stages.values() for path in stage.outs}
+        for stage, paths in outputs_by_stage.items():
+            for path in paths:
+                edited[f"{stage}: {path}"] = [reason]
+    outputs = {path for stage in pipeline.stages.values() for path in stage.outs}
     for path in revision.files("metrics"):
-        if not _is_made(path, made):
-            found[f"metrics: {path}"] = [NOT_MADE]
+        if not _is_output(path, outputs):
+            edited[f"metrics: {path}"] = [MADE_BY_NO_STAGE]
     for name in FILES:
-        if f"metrics/{name}" not in made:
-            found[f"metrics: metrics/{name}"] = ["no stage in dvc.yaml makes it, and the review needs it"]
-    return found
+        if f"metrics/{name}" not in outputs:
+            edited[f"metrics: metrics/{name}"] = ["no stage in dvc.yaml makes it, and the review needs it"]
+    return edited
 
 
 def verify(committed: Revision, folder: Path = Path()) -> Verdict:
-    """A commit's results against those that a run of its pipeline left in the folder.
+    """Compare a commit's results with those that a run of its pipeline left in the folder.
 
     Raises:
         UserError: there is no dvc.lock in the commit or the folder, or something can't be read.
     """
     if committed.read("dvc.lock") is None:
         raise UserError("dvc.lock: not in the commit; `dvc repro`, `git add --all` and `git commit` bring it in")
-    if (doubt := doubts(committed)) and doubt.word in ("stale", "data of another commit"):
-        return doubt
-    file = folder / "dvc.lock"
-    if not file.is_file():
+    problem = find_problem(committed)
+    if problem and problem.word in ("stale", "data of another commit"):
+        return problem
+    if not (folder / "dvc.lock").is_file():
         raise UserError("dvc.lock: not in the folder; `dvc repro` makes it")
-    theirs, ours = read_pipeline(committed).stages, recorded_stages(folder)
-    if inputs := _other_inputs(theirs, ours):
-        return Verdict("made from other inputs", inputs)
+    committed_stages, stages_here = read_pipeline(committed).stages, recorded_stages(folder)
+    if other_inputs := _other_inputs(committed_stages, stages_here):
+        return Verdict("made from other inputs", other_inputs)
     differing: dict[str, list[str]] = {}
-    for name, stage in theirs.items():
-        for path, before in stage.outs.items():
-            if before != ours[name].outs[path]:
-                differing |= places(committed, folder, name, path, before)
-    changed = git_status("metrics", folder=folder).keys()
-    edited = doubt.found if doubt else {}
-    told = {name.split(": ", 1)[1] for name in [*edited, *differing]}
-    edited |= {f"metrics: {path}": ["not the content that dvc.lock tells of"] for path in sorted(changed - told)}
+    for name, stage in committed_stages.items():
+        for path, md5 in stage.outs.items():
+            if md5 != stages_here[name].outs[path]:
+                differing |= compare_outputs(committed, folder, name, path, md5)
+    edited = problem.differences if problem else {}
+    listed = {name.split(": ", 1)[1] for name in [*edited, *differing]}
+    for path in sorted(git_status("metrics", folder=folder).keys() - listed):
+        edited[f"metrics: {path}"] = [OTHER_CONTENT]
     if not edited and not differing:
         return Verdict("reproduced", {})
-    word: Word = "the same up to rounding" if not edited and _rounding(committed, folder) else "not reproduced"
+    word: Word = "the same up to rounding" if not edited and _only_rounded(committed, folder) else "not reproduced"
     return Verdict(word, edited | differing)
 
 
-def _is_made(path: str, outs: set[str]) -> bool:
+def _is_output(path: str, outputs: set[str]) -> bool:
     """Whether a path is one of the outputs, or lies in one that is a folder."""
-    return path in outs or any(parent.as_posix() in outs for parent in Path(path).parents)
+    return path in outputs or any(parent.as_posix() in outputs for parent in Path(path).parents)
 
 
-def _other_inputs(theirs: dict[str, Stage], ours: dict[str, Stage]) -> dict[str, list[str]]:
-    """The inputs and outputs, by stage, that two pipelines don't share, but for the inputs that a stage makes."""
-    made = {path for stage in [*theirs.values(), *ours.values()] for path in stage.outs}
-    found = {name: ["only on one side"] for name in theirs.keys() ^ ours.keys()}
-    for name in theirs.keys() & ours.keys():
-        before, after = ({"cmd": side[name].cmd, **side[name].inputs} for side in (theirs, ours))
-        keys = [key for key in sorted(before | after) if before.get(key) != after.get(key) and not _is_made(key, made)]
-        keys += sorted(theirs[name].outs.keys() ^ ours[name].outs.keys())
+def _other_inputs(before: dict[str, Stage], after: dict[str, Stage]) -> dict[str, list[str]]:
+    """What two pipelines don't share, by stage: inputs that no stage makes, and the paths of outputs."""
+    outputs = {path for stage in [*before.values(), *after.values()] for path in stage.outs}
+    other: dict[str, list[str]] = {}
+    for name in sorted(before.keys() | after.keys()):
+        if name not in before or name not in after:
+            other[name] = ["only on one side"]
+            continue
+        old, new = before[name], after[name]
+        old_inputs, new_inputs = {"cmd": old.cmd, **old.inputs}, {"cmd": new.cmd, **new.inputs}
+        differing = [key for key in sorted(old_inputs | new_inputs) if old_inputs.get(key) != new_inputs.get(key)]
+        keys = [key for key in differing if not _is_output(key, outputs)]
+        keys += sorted(old.outs.keys() ^ new.outs.keys())
         if keys:
-            found[name] = keys
-    return dict(sorted(found.items()))
+            other[name] = keys
+    return other
 
 
-def _rounding(committed: Revision, folder: Path) -> bool:
+def _only_rounded(committed: Revision, folder: Path) -> bool:
     """Whether another platform made the committed results, and every number of them is the same to README's digits."""
     try:
-        before, after = (
-            [_numbers(name, content(f"metrics/{name}")) for name in FILES]
-            for content in (lambda path: committed.read(path) or b"", lambda path: (folder / path).read_bytes())
-        )
+        before = [_numbers(name, committed.read(f"metrics/{name}") or b"") for name in FILES]
+        after = [_numbers(name, (folder / "metrics" / name).read_bytes()) for name in FILES]
         if before[0].pop("platform") == after[0].pop("platform"):
             return False
-        return _close(before, after)
+        return _are_close(before, after)
     except (OSError, ValueError, KeyError, AttributeError):
         return False
 
 
 def _numbers(name: str, content: bytes) -> Any:
-    """A JSON file's content, or a CSV file's columns, with what is a number as one."""
+    """A JSON file's content, or a CSV file's columns, whose numbers are converted from text."""
     if name.endswith(".json"):
         return read_json(content)
-    return {column: [as_number(cell) for cell in cells] for column, cells in _table(name, content).items()}
+    table = read_text_table(name, content)
+    return {column: [as_number(cell) for cell in cells] for column, cells in table.items()}
 
 
-def _close(before: Any, after: Any) -> bool:
+def _are_close(before: Any, after: Any) -> bool:
     """Whether two JSON contents have the same keys, and numbers that are the same but for rounding."""
-    ours, theirs = dict(_leaves(after)), dict(_leaves(before))
-    return ours.keys() == theirs.keys() and all(
-        math.isclose(value, ours[key], rel_tol=ROUNDING, abs_tol=1e-9)
-        if isinstance(value, int | float) and isinstance(ours[key], int | float)
-        else value == ours[key]
-        for key, value in theirs.items()
-    )
+    old, new = dict(leaves(before)), dict(leaves(after))
+    return old.keys() == new.keys() and all(_is_close(value, new[key]) for key, value in old.items())
 
 
-def places(committed: Revision, folder: Path, stage: str, path: str, md5: str | None) -> dict[str, list[str]]:
-    """Where an output differs from the committed one, by file: `stage: path`; `md5` is the committed one's hash."""
-    before: dict[str, bytes | None] = {name: committed.read(name) for name in committed.files(path) or [path]}
-    if before.get(path, b"") is None:  # not in Git, so in DVC's cache
-        before = {name: file.read_bytes() if file else None for name, file in cached_files(path, md5).items()}
-    files = [file for file in (folder / path).rglob("*") if file.is_file()] or [folder / path]
-    after = {file.relative_to(folder).as_posix(): file.read_bytes() for file in files if file.is_file()}
-    if path in before and path not in after and after:  # a folder, whose list of files is in no cache
-        before = dict.fromkeys(after)
-    found: dict[str, list[str]] = {}
-    for name in sorted(before.keys() | after.keys()):
-        if name not in after:
-            found[name] = ["no longer made"]
-        elif name not in before:
-            found[name] = ["new"]
-        elif (content := before[name]) is None:
-            found[name] = ["the committed content is in no cache here"]
-        elif content != after[name]:
-            found[name] = where(name, content, after[name]) or ["the same content, otherwise stored"]
-    return {f"{stage}: {name}": told for name, told in found.items()}
-
-
-def where(name: str, before: bytes, after: bytes) -> list[str]:
-    """Where two contents of a file differ: keys, rows and columns, or members; no value of a table is shown."""
-    told = [f"{len(before):,} bytes before, {len(after):,} after"]
-    try:
-        if name.endswith(".json"):
-            told = list(_keys(read_json(before), read_json(after)))
-            if not name.startswith("metrics/"):  # its values may be data
-                told = [key.partition(": ")[0] for key in told]
-        elif name.endswith(".skops"):
-            told = list(_members(before, after))
-        elif name.endswith((".csv", ".tsv", ".parquet")):
-            told = list(_cells(*(_table(name, content) for content in (before, after))))
-    except (ValueError, OSError, zipfile.BadZipFile):
-        told = ["one of the two can't be read"]
-    return told[:MOST] + ([f"and {len(told) - MOST} more"] if len(told) > MOST else [])
-
-
-def _table(name: str, content: bytes) -> pd.DataFrame:
-    if name.endswith(".parquet"):
-        return pd.read_parquet(io.BytesIO(content))
-    separator = "\t" if name.endswith(".tsv") else ","
-    return pd.read_csv(io.BytesIO(content), sep=separator, dtype=str, keep_default_na=False)
-
-
-def _keys(before: Any, after: Any) -> Iterator[str]:
-    """The keys of two JSON contents whose values differ, with both values."""
-    theirs, ours = dict(_leaves(before)), dict(_leaves(after))
-    for key in sorted(ours | theirs):
-        old, new = (json.dumps(side[key]) if key in side else "nothing" for side in (theirs, ours))
-        if old != new:
-            yield f"{key}: {old:.40} → {new:.40}"
-
-
-def _leaves(content: Any, at: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value in a JSON content that isn't a mapping or a list, with its dotted keys and places."""
-    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else None
-    if items is None or not content:
-        yield at, content
-        return
-    for key, value in items:
-        yield from _leaves(value, f"{at}.{key}" if at else str(key))
-
-
-def _members(before: bytes, after: bytes) -> Iterator[str]:
-    """The members of two model files that differ, with the keys of a JSON one; its values may be data."""
-    with zipfile.ZipFile(io.BytesIO(before)) as old, zipfile.ZipFile(io.BytesIO(after)) as new:
-        names = sorted({*old.namelist(), *new.namelist()})
-        for name in names:
-            contents = [file.read(name) if name in file.namelist() else b"" for file in (old, new)]
-            if contents[0] != contents[1]:
-                keys = _keys(*map(read_json, contents)) if name.endswith(".json") and all(contents) else ()
-                yield ", ".join([name, *(key.partition(": ")[0] for key in keys)][: MOST + 1])
-
-
-def _cells(before: pd.DataFrame, after: pd.DataFrame) -> Iterator[str]:
-    """The columns and rows in which two tables differ."""
-    for column in before.columns.symmetric_difference(after.columns, sort=False):
-        yield f"column {column}: {'new' if column in after else 'no longer there'}"
-    if len(before) != len(after):
-        yield f"{len(before):,} rows before, {len(after):,} after"
-        return
-    for column in before.columns.intersection(after.columns, sort=False):
-        old, new = before[column], after[column]
-        if old.dtype != new.dtype:
-            yield f"column {column}: {old.dtype} before, {new.dtype} after"
-        elif (differ := ~((old == new) | (old.isna() & new.isna())).to_numpy(bool)).any():
-            yield f"column {column}: {differ.sum():,} rows, the first is row {int(differ.argmax()) + 1:,}"
+def _is_close(before: Any, after: Any) -> bool:
+    if isinstance(before, int | float) and isinstance(after, int | float):
+        return math.isclose(before, after, rel_tol=ROUNDING, abs_tol=1e-9)
+    return bool(before == after)

@@ -1,15 +1,14 @@
-"""The pipeline: what has changed (`repro`), or all of it, without believing the commit's dvc.lock (`rerun`).
+"""Run the pipeline: what has changed (`repro`), or all of it, without trusting the commit's dvc.lock (`rerun`).
 
     python -m retrace repro
     python -m retrace rerun
 
-DVC would skip a stage whose results are committed, and so would never find that they can't be made. So `rerun` puts
-dvc.lock aside: each stage runs, or comes from DVC's run-cache, which knows the hashes of what earlier runs here made of
-the same inputs. What happened, stage by stage, and the last lines that were printed are kept in `.dvc/tmp/rerun.json`
-for `report`.
+DVC would skip a stage whose results are committed, and so would never find that they can't be reproduced. So `rerun`
+puts dvc.lock aside: each stage runs, or its results come from DVC's run cache, which keeps what earlier runs here made
+of the same inputs. `.dvc/tmp/rerun.json` records for `report` what each stage did and the last lines that were printed.
 
-DVC records a stage's inputs as they are after it has run (github.com/treeverse/dvc, issue 11058). Both commands compare
-them with those before the run, and say which files changed in between.
+DVC records a stage's inputs as they are after it has run (github.com/treeverse/dvc, issue 11058). So both commands
+compare the inputs with those before the run, and say which files changed in between.
 """
 
 import hashlib
@@ -32,20 +31,14 @@ from retrace.errors import UserError, one_line
 from retrace.files import write_json
 from retrace.git import head
 from retrace.params import FILE as PARAMS
-from retrace.review.pipeline import (
-    FROZEN,
-    check_files,
-    opened,
-    own_stages,
-    read_inputs,
-    read_stages,
-    require_local_source,
-)
-from retrace.review.results import FOLDER
+from retrace.review.dvc_files import check_files, require_local_source
+from retrace.review.dvc_project import FROZEN, open_project, own_stages, read_inputs
+from retrace.review.pipeline import read_stages
+from retrace.review.revision import FOLDER
 
 FILE = Path(".dvc/tmp/rerun.json")
 LOCK = Path("dvc.lock")
-TAIL, WIDEST = 30, 300  # lines kept, and characters of each
+TAIL_LINES, MOST_CHARACTERS = 30, 300  # lines that are kept, and characters of each
 EVENTS = {
     "ran": re.compile(r"Running stage '(.+)':"),
     "from a cache": re.compile(r"Stage '(.+)' is cached - skipping run, checking out outputs"),
@@ -64,7 +57,13 @@ class Stage(BaseModel):
 class Rerun(BaseModel):
     """What a run of a commit's pipeline did.
 
-    `lock` is the hash of the dvc.lock that it left, and `changed` names the inputs that changed while it ran.
+    Attributes:
+        commit: The commit that was checked out.
+        lock: The hash of the dvc.lock that the run left.
+        succeeded: Whether it ran to its end.
+        stages: What became of each stage.
+        tail: The last lines that were printed.
+        changed: The inputs that changed while it ran.
     """
 
     commit: str
@@ -78,24 +77,26 @@ class Rerun(BaseModel):
     def last(cls) -> Self | None:
         """The last run, if it was of the commit that is checked out, and nothing has run since."""
         try:
-            found = cls.model_validate_json(FILE.read_bytes())
+            record = cls.model_validate_json(FILE.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
-        untouched = found.lock == _hash() or not found.succeeded
-        return found if found.commit == head() and untouched else None
+        is_latest = record.lock == _hash_of_lock() or not record.succeeded
+        return record if record.commit == head() and is_latest else None
 
 
-def _hash() -> str:
+def _hash_of_lock() -> str:
+    """The hash of dvc.lock; empty where there is none."""
     return hashlib.md5(LOCK.read_bytes(), usedforsecurity=False).hexdigest() if LOCK.is_file() else ""
 
 
-def _lend_results() -> None:
-    """Put the results that Git keeps into DVC's cache, which a storage gives the others only."""
-    with suppress(UserError), opened() as repo:  # `dvc repro` tells of a mistake in its files
-        for out in (out for stage in own_stages(repo) for out in stage.outs):
-            if not out.use_cache and out.exists:
-                staging, _, found = build(repo.cache.local, out.fs_path, out.fs, "md5")
-                transfer(staging, repo.cache.local, {found.hash_info}, shallow=False)
+def _cache_results() -> None:
+    """Put the results that Git keeps into DVC's cache; a storage gives only the others."""
+    with suppress(UserError), open_project() as repo:  # `dvc repro` reports a mistake in its files
+        for stage in own_stages(repo):
+            for out in stage.outs:
+                if not out.use_cache and out.exists:
+                    staging, _, content = build(repo.cache.local, out.fs_path, out.fs, "md5")
+                    transfer(staging, repo.cache.local, {content.hash_info}, shallow=False)
 
 
 def _require_safe_files() -> None:
@@ -105,38 +106,38 @@ def _require_safe_files() -> None:
         UserError: a file would keep it busy without end, or `data.source` lies elsewhere.
     """
     check_files(Path())
-    require_local_source(FOLDER.readable(str(PARAMS)), str(PARAMS))
+    require_local_source(FOLDER.content_or_empty(str(PARAMS)), str(PARAMS))
 
 
 def _set_lock_aside() -> None:
-    """Leave only the frozen stages in dvc.lock: DVC doesn't run them, so their outputs come from the cache."""
+    """Remove all stages from dvc.lock but the frozen ones, which DVC doesn't run: their outputs come from the cache."""
     frozen: list[str] = []
     with suppress(UserError):
-        frozen = [name for name, stage in read_stages(FOLDER).items() if stage.unjudged == FROZEN]
+        frozen = [name for name, stage in read_stages(FOLDER).items() if stage.why_not_judged == FROZEN]
     if not frozen or not LOCK.is_file():
         LOCK.unlink(missing_ok=True)
         return
     content = load_yaml(str(LOCK))
     content["stages"] = {name: entry for name, entry in content["stages"].items() if name in frozen}
     dump_yaml(str(LOCK), content)
-    with opened() as repo:
+    with open_project() as repo:
         repo.checkout(targets=frozen, allow_missing=True)
 
 
-def _inputs() -> dict[str, str]:
-    """The pipeline's inputs, empty where DVC can't read it, which `dvc repro` tells."""
+def _read_inputs_or_empty() -> dict[str, str]:
+    """The pipeline's inputs; empty where DVC can't read it, which `dvc repro` reports."""
     with suppress(UserError):
         return read_inputs()
     return {}
 
 
 def _changed_since(before: dict[str, str]) -> list[str]:
-    """The inputs that changed while the pipeline ran; told on standard error."""
-    after = _inputs()
+    """The inputs that changed while the pipeline ran; a warning on standard error names them."""
+    after = _read_inputs_or_empty()
     changed = [path for path, content in before.items() if content and content != after.get(path)]
     if changed:
-        what = "changed while the pipeline ran. dvc.lock may record the new content for results of the old"
-        print(f"\n{', '.join(changed)}: {what}; `dvc repro --force dvc.yaml` makes them again", file=sys.stderr)
+        warning = "changed while the pipeline ran. dvc.lock may record the new content for results of the old one"
+        print(f"\n{', '.join(changed)}: {warning}; `dvc repro --force dvc.yaml` fixes that", file=sys.stderr)
     return changed
 
 
@@ -162,7 +163,7 @@ def run_pipeline() -> bool:
 def rerun() -> bool:
     """Run the pipeline, showing what it prints, and keep what happened; returns whether it ran to its end."""
     record = Rerun(commit=head() or "", lock="", succeeded=False, stages=[], tail=[])
-    write_json(record.model_dump(), FILE)  # what stands if this process is killed
+    write_json(record.model_dump(), FILE)  # it remains if this process is killed
     try:
         _require_safe_files()
     except UserError as error:
@@ -170,9 +171,9 @@ def rerun() -> bool:
         write_json(record.model_copy(update={"tail": [str(error)]}).model_dump(), FILE)
         return False
     _set_lock_aside()
-    before = _inputs()
-    _lend_results()
-    tail: deque[str] = deque(maxlen=TAIL)
+    before = _read_inputs_or_empty()
+    _cache_results()
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
     events: list[tuple[float, str, str]] = []
     command, environment = _command()
     changed: list[str] = []
@@ -188,25 +189,31 @@ def rerun() -> bool:
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:
-                tail.append(one_line(line.rstrip().expandtabs())[:WIDEST])
-                events += [(time.monotonic(), found[1], how) for how in EVENTS if (found := EVENTS[how].match(line))]
+                tail.append(one_line(line.rstrip().expandtabs())[:MOST_CHARACTERS])
+                for how, pattern in EVENTS.items():
+                    if match := pattern.match(line):
+                        events.append((time.monotonic(), match[1], how))
                 print(line, end="", flush=True)
         succeeded = process.returncode == 0 and bool(events)
         if process.returncode == 0 and not events:  # DVC takes a pipeline without stages for one that is up to date
-            tail.append("dvc.yaml: holds no stages, so that nothing ran; `git restore dvc.yaml`")
+            tail.append("dvc.yaml: it has no stages, so nothing ran; `git restore dvc.yaml`")
             print(tail[-1])
         changed = _changed_since(before)
     finally:  # an interrupted run is kept as well
-        kept = {"lock": _hash(), "succeeded": succeeded, "stages": _stages(events), "tail": list(tail)}
+        kept = {"lock": _hash_of_lock(), "succeeded": succeeded, "stages": _stages(events), "tail": list(tail)}
         write_json(record.model_copy(update=kept | {"changed": changed}).model_dump(), FILE)
     return succeeded
 
 
 def _stages(events: list[tuple[float, str, str]]) -> list[Stage]:
-    """What became of each stage, from the moments at which DVC named one, which last until the next (or now)."""
+    """What became of each stage, by the times at which DVC named one; a stage lasts until the next event, or now.
+
+    Args:
+        events: The time in seconds, the stage and what DVC did, one after another.
+    """
     stages: dict[str, Stage] = {}
-    for at, (began, name, how) in enumerate(events):
-        end = events[at + 1][0] if at + 1 < len(events) else time.monotonic()
-        earlier = stages[name].seconds if name in stages else 0  # a stage that failed first ran
-        stages[name] = Stage(name=name, how=how, seconds=earlier + end - began)
+    ends = [moment for moment, _, _ in events[1:]] + [time.monotonic()]
+    for (start, name, how), end in zip(events, ends, strict=False):
+        earlier = stages[name].seconds if name in stages else 0  # a stage that failed ran before
+        stages[name] = Stage(name=name, how=how, seconds=earlier + end - start)
     return list(stages.values())

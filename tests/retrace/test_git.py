@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from retrace.git import git_names, git_or_none, git_status
-from retrace.review.results import Revision
+from retrace.review.revision import Revision
 from tests.conftest import ENVIRONMENT, change_params, check, commit, run
 
 SETTINGS = """
@@ -125,7 +125,7 @@ def test_a_clone_has_the_same_bytes_with_any_line_ends(wine: Path, tmp_path: Pat
         assert (tmp_path / "clone" / name).read_bytes() == (wine / name).read_bytes(), name
 
 
-def test_a_hooks_variables_lead_nowhere_else(copy_of, wine: Path, tmp_path: Path):
+def test_variables_of_a_hook_lead_to_no_other_repository(copy_of, wine: Path, tmp_path: Path):
     """Git sets them for hooks and aliases; all that it lists point to another repository here."""
     project, other = copy_of(wine), tmp_path / "other"
     change_params(project, evaluate={"slices": []})
@@ -227,7 +227,7 @@ def test_another_worktree_and_a_detached_head_are_like_any_other(wine: Path, tmp
 @pytest.mark.parametrize(
     "name", ["two\nlines", 'a "quoted" one', "größe", "a\\b", " padded ", "*.csv", ":(glob)x", "-x"]
 )
-def test_a_file_is_known_by_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
+def test_a_file_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str):
     check("git", "init", "--quiet", cwd=tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/other.csv").write_text("")
@@ -262,7 +262,7 @@ def test_a_branch_may_be_named_like_a_file_or_a_command(copy_of, wine: Path):
         assert f"(`{name}`)" in (project / "report.md").read_text()
 
 
-def test_a_base_that_a_force_push_has_removed_is_none_and_it_is_said(copy_of, wine: Path):
+def test_a_base_that_a_force_push_has_removed_is_no_base_and_the_output_says_so(copy_of, wine: Path):
     project, gone = copy_of(wine), "0123456789" * 4
     said = "the base 01234567 is not in this repository; a force-push has removed it, or `git fetch` brings it"
     done = review(project, "gate", "--base", gone)

@@ -181,7 +181,7 @@ def test_a_pipeline_that_breaks_is_red_and_the_comment_shows_where(project: Proj
     assert pipeline.step("Judge") == pipeline.step("Compare") == ""
     assert comment.succeeded, comment.output
     [body] = project.github.bodies(7)
-    assert report_in(body).startswith("## The pipeline breaks in the stage `train`\n\n**May not be merged:**")
+    assert report_in(body).startswith("## The pipeline fails in the stage `train`\n\n**May not be merged:**")
     assert "ZeroDivisionError: division by zero" in body
     assert "1 stage ran, 5 came from a cache." in body
     assert "| `train` | failed |" in body

@@ -21,7 +21,8 @@ from retrace.adopt.plan import choose_block
 from retrace.errors import one_line
 from retrace.files import read_table
 from retrace.params import read_params, read_yaml
-from retrace.review.results import FOLDER, read_results
+from retrace.review.results import read_results
+from retrace.review.revision import FOLDER
 from tests.conftest import IDENTITY, ROOT, check, commit, copy_project, run
 
 RNG = np.random.default_rng(0)

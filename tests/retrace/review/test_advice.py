@@ -41,7 +41,7 @@ def committed(change: Callable[[Path], object]) -> Callable[[Path], None]:
 
 
 def other_bytes(project: Path) -> None:
-    """Results that the pipeline doesn't make, committed with a dvc.lock that tells of them; then the pipeline runs."""
+    """Results that the pipeline doesn't make, committed with a dvc.lock that records them; then the pipeline runs."""
     edit(project / "metrics/scores.json", '"log_loss": 0.', '"log_loss": 0.9')
     check("dvc", "commit", "--force", "dvc.yaml", cwd=project)
     commit(project)
@@ -117,24 +117,24 @@ def test_advice_is_good(copy_of, wine: Path, situation: str):
     project = copy_of(wine)
     happens(project)
     done = shell(project, command)
-    told = done.stdout + done.stderr
+    printed = done.stdout + done.stderr
     assert done.returncode != 0
-    assert words in told
-    assert "Traceback" not in told
-    for path in re.findall(r"(\S+): not a whole [^;]+; delete it", told):
+    assert words in printed
+    assert "Traceback" not in printed
+    for path in re.findall(r"(\S+): not a whole [^;]+; delete it", printed):
         (project / path).unlink()
-    follow(project, told)
+    follow(project, printed)
     done = shell(project, good)
-    assert done.returncode == 0, told + done.stdout + done.stderr
+    assert done.returncode == 0, printed + done.stdout + done.stderr
 
 
-def follow(project: Path, told: str) -> None:
+def follow(project: Path, printed: str) -> None:
     """Do what is advised; of two ways that may help, the first that does."""
-    for advised in re.findall(COMMAND, told):
+    for advised in re.findall(COMMAND, printed):
         done = shell(project, advised)
         if "--dry" not in advised:  # it's to show an error
-            assert done.returncode == 0, (advised, told, done.stdout, done.stderr)
-        if "` or `" in told:
+            assert done.returncode == 0, (advised, printed, done.stdout, done.stderr)
+        if "` or `" in printed:
             return
 
 
@@ -142,20 +142,20 @@ def test_a_result_that_no_stage_makes_is_to_be_deleted(copy_of, wine: Path):
     project = copy_of(wine)
     (project / "metrics/more.json").write_text("{}\n")
     commit(project)
-    told = shell(project, LOCK).stdout
-    assert "metrics: metrics/more.json\n    no stage in dvc.yaml makes it: delete it" in told
+    printed = shell(project, LOCK).stdout
+    assert "metrics: metrics/more.json\n    no stage in dvc.yaml makes it: delete it" in printed
     (project / "metrics/more.json").unlink()
-    follow(project, told)
+    follow(project, printed)
     assert shell(project, LOCK).returncode == 0
 
 
 def test_the_reports_patch_and_advice_bring_the_results_in_line(copy_of, wine: Path):
     project = copy_of(wine)
     committed(slices)(project)
-    told = shell(project, f"{REVIEW} report && cat report.md").stdout
-    assert "**Stale:**" in told
+    printed = shell(project, f"{REVIEW} report && cat report.md").stdout
+    assert "**Stale:**" in printed
     clone = Path(shutil.copytree(project, project.parent / "clone", symlinks=True))
-    follow(project, told)
+    follow(project, printed)
     assert not shell(project, "git add --all && git commit").returncode
     assert shell(project, LOCK).returncode == 0
 
@@ -176,7 +176,8 @@ def test_the_reports_patch_and_advice_bring_the_results_in_line(copy_of, wine: P
 
 def workflows_commands() -> str:
     """What the report says on GitHub of its patch."""
-    return re.search(r'brought = f"(gh run download .*)"', (ROOT / "retrace/review/report.py").read_text())[1]
+    module = (ROOT / "retrace/review/report/see_it_yourself.py").read_text()
+    return re.search(r'command = f"(gh run download .*)"', module)[1]
 
 
 # Advice that other tests follow, or that depends on what isn't here.

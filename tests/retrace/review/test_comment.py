@@ -22,9 +22,9 @@ from retrace.review.comment import (
     NO_PATCH,
     PAGE,
     RefusedError,
-    cut,
-    harmless,
-    read,
+    make_harmless,
+    read_text,
+    shorten,
     without_altered_patches,
 )
 from retrace.review.comment import GitHub as Api
@@ -87,7 +87,7 @@ def plain_report(names: list[str]) -> str:
     parts = [
         f"## Worse: {code('roc_auc')} 0.72 → 0.71",
         "**May not be merged:** the gate fails.",
-        f"> [!WARNING]\n> This change touches what judges it: {', '.join(map(code, names))}.",
+        f"> [!WARNING]\n> This change affects how it is judged: {', '.join(map(code, names))}.",
         "### Metrics\n\n" + table(["", "base:", "here"], [(code(name), "1", code(name)) for name in names]),
         folded("Every slice", chart("Difference", names, "roc_auc", [[0, 1], [1, 2]], "#2563eb, #9ca3af")),
         block("\n".join(names)),
@@ -103,7 +103,7 @@ def plain_report(names: list[str]) -> str:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_nothing_acts(text: str):
     for around in ("{}", "a {} b", "> {}", "- {}", "<details><summary>{}</summary>", "`{}`", "```\n{}\n```"):
-        made = harmless(around.format(text))
+        made = make_harmless(around.format(text))
         assert not ACTS.search(made), made
         tags = re.findall("<(a|img|code onclick|script)[ >]", rendered(made))
         assert tags == [], made
@@ -113,23 +113,23 @@ def test_nothing_acts(text: str):
     st.lists(st.sampled_from([*HOSTILE, *"@#&<>[](): /\\`\n1g", "www", "gh-", "details>", "```diff\n"])).map("".join)
 )
 def test_nothing_acts_however_it_is_put_together(text: str):
-    assert not ACTS.search(harmless(text))
-    assert not ACTS.search(harmless(without_altered_patches(text)))
+    assert not ACTS.search(make_harmless(text))
+    assert not ACTS.search(make_harmless(without_altered_patches(text)))
 
 
 def test_a_report_of_plain_names_is_posted_as_it_is():
     report = plain_report(["origin", "carrier = 9E"])
-    assert harmless(without_altered_patches(report)) == report
+    assert make_harmless(without_altered_patches(report)) == report
 
 
 def test_a_report_of_hostile_names_looks_as_it_did():
     report = plain_report([text for text in HOSTILE if text.isprintable()])
-    made = harmless(report)
+    made = make_harmless(report)
     assert JOINER in made
     assert rendered(made).replace(JOINER, "") == rendered(report)
 
 
-def test_a_patch_is_left_out_where_it_would_be_altered():
+def test_a_patch_is_omitted_where_it_would_be_altered():
     plain, hostile = (f"```diff\n@@ -1 +1 @@\n-a\n+{text}\n```" for text in ("b", "owner/repo#1"))
     binary = "```diff\n+\ufffd\n```"
     made = without_altered_patches("\n".join([plain, hostile, binary, "end"]))
@@ -139,7 +139,7 @@ def test_a_patch_is_left_out_where_it_would_be_altered():
 @pytest.mark.parametrize("text", ["```diff\n" * 40_000, "`" * 400_000, " " * 400_000, "1." * 200_000, "~~~ " * 100_000])
 def test_a_report_that_is_built_to_take_long_does_not(text: str):
     start = time.process_time()
-    harmless(without_altered_patches(text))
+    make_harmless(without_altered_patches(text))
     assert time.process_time() - start < 10, "some milliseconds, where each character is looked at once or twice"
 
 
@@ -157,11 +157,11 @@ def test_a_long_report_ends_between_blocks():
     ]
     whole = "\n\n".join(parts)
     for most in range(len(whole)):
-        made = cut(whole, most)
+        made = shorten(whole, most)
         assert len(made) <= most
         assert made.rstrip() in ("", *("\n\n".join(parts[:count]) for count in range(len(parts) + 1)))
-    assert cut(whole, len(whole)) == whole
-    assert cut("x" * 100, 99) == ""
+    assert shorten(whole, len(whole)) == whole
+    assert shorten("x" * 100, 99) == ""
 
 
 @dataclass
@@ -239,7 +239,7 @@ def asked(tmp_path: Path) -> Iterator[Asked]:
 
 
 @needs_openssl
-def test_the_first_line_is_ours_and_tells_commit_outcome_and_run(asked: Asked):
+def test_the_first_line_is_ours_and_names_commit_outcome_and_run(asked: Asked):
     for outcome, told in (("success", "succeeded"), ("failure", "failed"), ("timed_out", "timed out")):
         asked.run = {"conclusion": outcome}
         assert asked.comment(report="Commit 0: the pipeline succeeded.").returncode == 0
@@ -252,7 +252,7 @@ def test_the_first_line_is_ours_and_tells_commit_outcome_and_run(asked: Asked):
 
 @needs_openssl
 @pytest.mark.parametrize("left", [{"number": None, "report": None}, {"report": None}, {"report": " \n"}])
-def test_a_run_without_a_report_is_told_in_a_line(asked: Asked, left: dict[str, str | None]):
+def test_a_run_without_a_report_is_reported_in_a_line(asked: Asked, left: dict[str, str | None]):
     asked.run = {"conclusion": "failure"}
     assert asked.posted(**left) == ["There is no report: the run ended before it wrote one. Its log says why."]
     assert asked.posted() == ["## Fine"]
@@ -274,7 +274,7 @@ def test_a_comment_of_somebody_else_with_our_mark_is_never_touched(asked: Asked)
     asked.github.post("7", forged, by="mallory")
     assert asked.posted(report="first")[1:] == ["first"]
     assert asked.posted(report="second")[1:] == ["second"]
-    # A later one would stand below ours: a new one is made, so that the last word is ours.
+    # A later one would be below ours, so a new one is made: the last one is always ours.
     asked.github.post("7", forged, by="mallory")
     assert asked.posted(report="third")[1:] == ["second", MARK, "third"]
     # Nor does an earlier comment get the mark's place by being edited.
@@ -297,8 +297,8 @@ def test_our_comment_is_updated_after_an_edit_and_replaced_if_the_edit_took_its_
 @pytest.mark.parametrize(
     ("left", "line"),
     [
-        ({"number": "8\n"}, "the artifact is of pull request 8, the run was for [7]"),
-        ({"number": "9\n"}, "the artifact is of pull request 9, the run was for [7]"),
+        ({"number": "8\n"}, "the artifact names pull request 8, the run was for [7]"),
+        ({"number": "9\n"}, "the artifact names pull request 9, the run was for [7]"),
         ({"number": ""}, "the artifact's number is not the number of a pull request"),
         ({"number": "7 --x"}, "the artifact's number is not the number of a pull request"),
         ({"number": "7\n7\n"}, "the artifact's number is not the number of a pull request"),
@@ -315,7 +315,7 @@ def test_an_artifact_that_is_not_of_this_pull_request_is_refused(asked: Asked, l
 def test_of_two_pull_requests_of_one_branch_the_artifact_says_which(asked: Asked):
     asked.github.open_pull_request(8, "change", "a/fork")
     assert asked.posted(number="7\n") == ["## Fine"]
-    assert asked.refused(number=None, report=None) == "the run left nothing that says which of [7, 8] it was for"
+    assert asked.refused(number=None, report=None) == "the run has not said which of [7, 8] it was for"
     assert asked.github.bodies(8) == []
 
 
@@ -323,7 +323,7 @@ def test_of_two_pull_requests_of_one_branch_the_artifact_says_which(asked: Asked
 @pytest.mark.parametrize(
     "why", ["closed", "moved on", "another branch", "another fork", "no fork", "another branch's name"]
 )
-def test_nothing_is_posted_where_no_open_pull_request_stands_at_the_commit(asked: Asked, why: str):
+def test_nothing_is_posted_where_no_open_pull_request_has_the_commit_as_its_head(asked: Asked, why: str):
     [pull_request] = asked.github.pull_requests
     if why == "closed":
         pull_request["state"] = "closed"
@@ -341,7 +341,7 @@ def test_nothing_is_posted_where_no_open_pull_request_stands_at_the_commit(asked
     assert done.returncode == 0, done.stderr
     assert (
         done.stdout
-        == f"::notice::nothing is posted: no open pull request stands at {asked.run.get('head_sha', asked.commit)}\n"
+        == f"::notice::nothing is posted: no open pull request has the head {asked.run.get('head_sha', asked.commit)}\n"
     )
     assert asked.github.comments == {}
 
@@ -361,8 +361,8 @@ def test_links_in_the_place_of_files_are_not_followed(tmp_path: Path):
     (tmp_path / "secret").write_text("a secret")
     (tmp_path / "link").symlink_to(tmp_path / "secret")
     (tmp_path / "folder").mkdir()
-    assert read(tmp_path / "secret") == "a secret"
-    assert read(tmp_path / "link") is read(tmp_path / "folder") is read(tmp_path / "none") is None
+    assert read_text(tmp_path / "secret") == "a secret"
+    assert read_text(tmp_path / "link") is read_text(tmp_path / "folder") is read_text(tmp_path / "none") is None
 
 
 @needs_openssl

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,16 @@ import pandas as pd
 import pytest
 
 from retrace.params import Gate
-from retrace.review import changes, report
+from retrace.review import row_changes
 from retrace.review.commands import print_scores
-from retrace.review.gate import Release, Rule, judge, judge_change
-from retrace.review.noise import beyond, compare, gain
-from retrace.review.results import FOLDER, SERIES, Decision, Results, Revision, ThresholdCheck, read_sides
+from retrace.review.comparable import read_sides
+from retrace.review.gate import judge, judge_change
+from retrace.review.releases import Release
+from retrace.review.report.scores import describe_decision
+from retrace.review.results import SERIES, Decision, Results, ThresholdCheck
+from retrace.review.revision import FOLDER, Revision
+from retrace.review.rules import Rule
+from retrace.review.score_differences import compare, gain, lead_over_baseline
 from tests.conftest import change_params, check, commit, run
 
 GATE = Gate(
@@ -54,25 +58,25 @@ def results(
 
 
 def verdicts(here: Results, base: Results | None = None, gate: Gate = GATE) -> list[bool | None]:
-    return [verdict.holds for verdict in judge(gate, here, base)]
+    return [verdict.passes for verdict in judge(gate, here, base)]
 
 
 def test_a_good_model_passes_and_the_last_rule_needs_a_base():
     assert verdicts(results(0.7)) == [True, True, True, True, None, None]
-    assert judge(GATE, results(0.7), None)[-1].found == "not judged: there is no base"
-    assert judge(GATE, results(0.7), None)[-2].found == "not judged: there is no release yet"
+    assert judge(GATE, results(0.7), None)[-1].finding == "not judged: there is no base"
+    assert judge(GATE, results(0.7), None)[-2].finding == "not judged: there is no release yet"
     assert verdicts(results(0.7), results(0.7)) == [True, True, True, True, None, True]
 
 
-@pytest.mark.parametrize(("score", "holds"), [(0.6, True), (0.599, False), (None, False), (float("nan"), False)])
-def test_the_floor_is_judged_on_the_score(score: float | None, holds: bool):
+@pytest.mark.parametrize(("score", "passes"), [(0.6, True), (0.599, False), (None, False), (float("nan"), False)])
+def test_the_floor_is_judged_on_the_score(score: float | None, passes: bool):
     rule = judge(GATE, results(score), None)[0]
-    assert rule.holds is holds
-    assert rule.found == (f"{score:.4g} (0.65 to 0.75)" if score and score > 0 else "no score")
+    assert rule.passes is passes
+    assert rule.finding == (f"{score:.4g} (0.65 to 0.75)" if score and score > 0 else "no score")
 
 
 @pytest.mark.parametrize(
-    ("slice_", "holds"),
+    ("slice_", "passes"),
     [
         ({"roc_auc": 0.5, "small": False}, True),
         ({"roc_auc": 0.49, "small": False}, False),
@@ -80,17 +84,17 @@ def test_the_floor_is_judged_on_the_score(score: float | None, holds: bool):
         ({"roc_auc": 0.8, "small": False}, True),
     ],
 )
-def test_the_worst_slice_is_held_to_its_floor(slice_: dict[str, Any], holds: bool):
-    assert verdicts(results(0.7, slice_=slice_))[1] is holds
+def test_the_worst_slice_is_checked_against_its_floor(slice_: dict[str, Any], passes: bool):
+    assert verdicts(results(0.7, slice_=slice_))[1] is passes
 
 
 @pytest.mark.parametrize("score", [None, float("nan")])
-def test_a_slice_without_a_score_fails_wherever_it_stands(score: float | None):
+def test_a_slice_without_a_score_fails_wherever_it_is_in_the_list(score: float | None):
     here = results(0.7)
     slices = {"Bern": 0.65, "Basel": score, "Chur": 0.6}
     here.slices["city"] = {name: {"roc_auc": value, "small": False} for name, value in slices.items()}
     rule = judge(GATE, here, None)[1]
-    assert (rule.holds, rule.found) == (False, "no score city Basel")
+    assert (rule.passes, rule.finding) == (False, "no score city Basel")
 
 
 def test_small_slices_are_not_judged():
@@ -100,20 +104,20 @@ def test_small_slices_are_not_judged():
 def test_a_slice_that_the_base_has_must_still_be_scored():
     here = results(0.7)
     verdict = judge(GATE, Results(here.scores, {}, here.bootstrap, here.refits), results(0.7))[1]
-    assert (verdict.holds, verdict.found) == (False, "city is no longer scored")
+    assert (verdict.passes, verdict.finding) == (False, "city is no longer scored")
 
 
 def test_a_slice_that_became_too_small_is_named():
     here, base = results(0.7), results(0.7)
     base.slices["city"]["Rome"] = {"roc_auc": 0.8, "small": False}
     rule = judge(GATE, here, base)[1]
-    assert (rule.holds, rule.found) == (
+    assert (rule.passes, rule.finding) == (
         True,
         "0.65 city Bern; no longer scored, or too small: city Rome",
     )
     here.slices["city"]["Bern"]["small"] = True
     rule = judge(GATE, here, base)[1]
-    assert (rule.holds, rule.found) == (False, "city is no longer scored")
+    assert (rule.passes, rule.finding) == (False, "city is no longer scored")
 
 
 def test_a_baseline_without_a_score_fails():
@@ -122,7 +126,7 @@ def test_a_baseline_without_a_score_fails():
     assert verdicts(here)[2] is False
 
 
-def test_a_baseline_must_be_beaten_beyond_noise():
+def test_the_interval_of_the_lead_over_a_baseline_must_exclude_zero():
     gate = GATE.model_copy(update={"floor": None, "slice_floor": None})
     assert verdicts(results(0.53), gate=gate)[0] is True
     assert verdicts(results(0.51), gate=gate)[0] is False
@@ -133,7 +137,7 @@ def test_a_baseline_that_the_gate_does_not_name_need_not_be_beaten():
     here = results(0.7)
     here.scores["linear"] = here.scores["model"]
     gate = GATE.model_copy(update={"baselines": ["prior"]})
-    assert [rule.rule for rule in judge(gate, here, None)][2:] == [
+    assert [rule.name for rule in judge(gate, here, None)][2:] == [
         "better than the baseline prior",
         "no loss against the last release",
         "no loss against the base",
@@ -174,7 +178,7 @@ ACTION = GATE.model_copy(update={"floor": None, "slice_floor": None, "baselines"
 
 
 @pytest.mark.parametrize(
-    ("cost", "action", "holds"),
+    ("cost", "action", "passes"),
     [
         (0.3, "never", True),
         (0.39, "never", False),
@@ -183,25 +187,24 @@ ACTION = GATE.model_copy(update={"floor": None, "slice_floor": None, "baselines"
         (0.79, "always", False),
     ],
 )
-def test_the_decisions_must_cost_less_than_the_better_constant_action(cost: float, action: str, holds: bool):
+def test_the_decisions_must_cost_less_than_the_better_constant_action(cost: float, action: str, passes: bool):
     rule = judge(ACTION, with_costs(results(0.7), cost, action), None)[0]
-    assert rule.rule == f"better than {action} acting"
-    assert rule.holds is holds
+    assert rule.name == f"better than {action} acting"
+    assert rule.passes is passes
 
 
 def test_what_decisions_cost_is_shown_beside_the_constant_actions(capsys: pytest.CaptureFixture[str]):
     here, base = with_costs(results(0.7), 0.3), with_costs(results(0.7), 0.35)
-    change = SimpleNamespace(results=here, base_results=base)
-    shown = report.decision(change)
+    shown = describe_decision(here, base)
     assert "| act from a probability of 0.25 on | 0.35 | 0.3 |" in shown
     assert "| always act | 0.8 | 0.8 |" in shown
     assert "| never act (the better of the two on train) | 0.4 | 0.4 |" in shown
-    saved = gain(beyond(here, "never", "cost"), "cost")
+    saved = gain(lead_over_baseline(here, "never", "cost"), "cost")
     assert saved.value == pytest.approx(0.1)
     assert f"| +0.1, {saved.low:+.2g} to {saved.high:+.2g} |" in shown
     assert "| +0.5, " in shown
     assert "WARNING" not in shown
-    assert report.decision(SimpleNamespace(results=results(0.7), base_results=base)) == ""
+    assert describe_decision(results(0.7), base) == ""
 
     near = {"rows": 1200, "predicted": 0.2252, "observed": 0.1614, "margin": 0.05}
     check_ = ThresholdCheck.model_validate({"trusted": False, "bins": [near]})
@@ -213,21 +216,21 @@ def test_what_decisions_cost_is_shown_beside_the_constant_actions(capsys: pytest
     printed = capsys.readouterr().out
     assert printed.split("\n")[0].split()[-3:] == ["interval", "always", "never"]
     assert printed.split("\n")[1].split() == ["cost", "0.3", "n/a", "to", "n/a", "0.8", "0.4"]
-    for text in (printed, report.decision(SimpleNamespace(results=doubtful, base_results=None))):
+    for text in (printed, describe_decision(doubtful, None)):
         assert "The threshold 0.25 can't be trusted" in text
         assert "1,200 rows: mean prediction 0.225, observed rate 0.161 (99 %: 0.111 to 0.211)." in text
 
 
 def test_without_costs_the_best_constant_action_has_no_score():
     rule = judge(ACTION, results(0.7), None)[0]
-    assert (rule.holds, rule.found) == (False, "no score: problem.costs in params.yaml says no costs")
+    assert (rule.passes, rule.finding) == (False, "no score: problem.costs in params.yaml says no costs")
 
 
 FAILING = GATE.model_copy(update={"floor": 0.8, "slice_floor": None, "baselines": []})
 
 
 @pytest.mark.parametrize(
-    ("score", "base", "holds", "note"),
+    ("score", "base", "passes", "note"),
     [
         (0.7, 0.7, None, "; fails on the base too"),
         (0.72, 0.7, None, "; fails on the base too"),  # better, but not good enough
@@ -237,29 +240,29 @@ FAILING = GATE.model_copy(update={"floor": 0.8, "slice_floor": None, "baselines"
         (None, 0.7, False, ""),
     ],
 )
-def test_a_floor_that_fails_on_the_base_too_blocks_what_is_worse(score, base, holds: bool | None, note: str):
+def test_a_floor_that_fails_on_the_base_too_blocks_what_is_worse(score, base, passes: bool | None, note: str):
     rule = judge(FAILING, results(score), results(base))[0]
-    assert rule.holds is holds
-    assert rule.found.partition(")")[2] == note
+    assert rule.passes is passes
+    assert rule.finding.partition(")")[2] == note
 
 
 def test_a_baseline_that_beats_the_base_too_blocks_what_is_worse():
     gate = GATE.model_copy(update={"floor": None, "slice_floor": None, "baselines": ["prior"]})
     same, worse = (judge(gate, results(score), results(0.51))[0] for score in (0.51, 0.48))
-    assert same.holds is None
-    assert same.found.endswith("; fails on the base too")
-    assert worse.holds is False
+    assert same.passes is None
+    assert same.finding.endswith("; fails on the base too")
+    assert worse.passes is False
     del (here := results(0.51)).scores["prior"]
-    assert judge(gate, here, results(0.51))[0].holds is False, "a missing number is a failure, whatever the base has"
+    assert judge(gate, here, results(0.51))[0].passes is False, "a missing number is a failure, whatever the base has"
 
 
 @pytest.mark.parametrize(
-    ("cost", "costs", "holds"),
+    ("cost", "costs", "passes"),
     [(0.5, COSTS, None), (0.6, COSTS, False), (0.5, COSTS | {"false_positive": 2.0}, False)],
 )
-def test_a_constant_action_that_beats_the_base_too_blocks_what_costs_more(cost: float, costs, holds: bool | None):
+def test_a_constant_action_that_beats_the_base_too_blocks_what_costs_more(cost: float, costs, passes: bool | None):
     base = with_costs(results(0.7), 0.5)
-    assert judge(ACTION, with_costs(results(0.7), cost, costs=costs), base)[0].holds is holds
+    assert judge(ACTION, with_costs(results(0.7), cost, costs=costs), base)[0].passes is passes
 
 
 def with_slices(scores: dict[str, float]) -> Results:
@@ -278,7 +281,7 @@ def with_slices(scores: dict[str, float]) -> Results:
 
 
 @pytest.mark.parametrize(
-    ("base", "here", "holds", "found"),
+    ("base", "here", "passes", "found"),
     [
         (
             {"Bern": 0.4, "Rome": 0.7},
@@ -296,70 +299,70 @@ def with_slices(scores: dict[str, float]) -> Results:
         ({"Bern": 0.4, "Rome": 0.7}, {"Bern": 0.4, "Rome": 0.45}, False, "0.45 (0.35 to 0.55) city Rome"),
     ],
 )
-def test_a_slice_that_fails_on_the_base_too_blocks_what_is_worse(base, here, holds: bool | None, found: str):
+def test_a_slice_that_fails_on_the_base_too_blocks_what_is_worse(base, here, passes: bool | None, found: str):
     rule = judge(GATE, with_slices(here), with_slices(base))[1]
-    assert (rule.holds, rule.found) == (holds, found)
+    assert (rule.passes, rule.finding) == (passes, found)
 
 
 def test_a_loss_against_the_last_release_fails_though_there_is_none_against_the_base():
     release = Release("late-flights@v1.2.0", results(0.74), "")
     rule = judge(GATE, results(0.7), results(0.7), release=release)[-2]
-    assert (rule.rule, rule.holds) == ("no loss against late-flights@v1.2.0", False)
-    assert judge(GATE, results(0.74), results(0.74), release=release)[-2].holds is True
+    assert (rule.name, rule.passes) == ("no loss against late-flights@v1.2.0", False)
+    assert judge(GATE, results(0.74), results(0.74), release=release)[-2].passes is True
     unpaired = Release("late-flights@v1.2.0", results(0.74, rows="other"), "")
-    assert "other rows" in judge(GATE, results(0.7), results(0.7), release=unpaired)[-2].found
+    assert "other rows" in judge(GATE, results(0.7), results(0.7), release=unpaired)[-2].finding
 
 
-def test_a_release_that_cannot_be_compared_is_no_obstacle():
+def test_a_release_without_the_score_blocks_nothing():
     older = Release("late-flights@v1.2.0", results(0.74, metric="log_loss"), "")
     rule = judge(GATE, results(0.7), results(0.7), release=older)[-2]
-    assert (rule.holds, rule.found) == (None, "not judged: late-flights@v1.2.0 has no score roc_auc")
-    assert judge(GATE, results(None), None, release=older)[-2].holds is False, "a score that is missing here"
+    assert (rule.passes, rule.finding) == (None, "not judged: late-flights@v1.2.0 has no score roc_auc")
+    assert judge(GATE, results(None), None, release=older)[-2].passes is False, "a score that is missing here"
 
 
 def test_a_baseline_that_could_not_be_judged_on_the_base_did_not_fail_there():
     unknown = replace(results(0.7), bootstrap=results(0.7).bootstrap.iloc[:, :1])
     rules = judge(GATE, results(0.5), unknown)
-    assert [rule.holds for rule in rules if rule.rule == "better than the baseline prior"] == [False]
+    assert [rule.passes for rule in rules if rule.name == "better than the baseline prior"] == [False]
 
 
 @pytest.mark.parametrize(
-    ("score", "holds"),
+    ("score", "passes"),
     [
         (0.75, True),  # better
         (0.699, True),  # worse, but by less than matters
-        (0.68, False),  # worse beyond noise
+        (0.68, False),  # worse, and the interval excludes 0
     ],
 )
-def test_a_loss_beyond_noise_and_the_smallest_difference_fails(score: float, holds: bool):
-    assert verdicts(results(score), results(0.7))[-1] is holds
+def test_a_loss_whose_interval_excludes_zero_and_that_matters_fails(score: float, passes: bool):
+    assert verdicts(results(score), results(0.7))[-1] is passes
 
 
-def test_where_a_loss_is_not_refused_the_largest_possible_one_is_told():
-    assert judge(GATE, results(0.699), results(0.7))[-1].found.endswith("; a loss of up to 0.001 can't be ruled out")
-    assert "can't be ruled out" not in judge(GATE, results(0.7), results(0.7))[-1].found
+def test_where_a_loss_does_not_block_the_largest_possible_one_is_named():
+    assert judge(GATE, results(0.699), results(0.7))[-1].finding.endswith("; a loss of up to 0.001 can't be ruled out")
+    assert "can't be ruled out" not in judge(GATE, results(0.7), results(0.7))[-1].finding
     unsure = judge(GATE, results(0.68), results(0.7, rows="other"))[-1]
-    assert unsure.holds
-    assert re.search(r"; a loss of up to 0\.0[45]\d? can't be ruled out$", unsure.found)
+    assert unsure.passes
+    assert re.search(r"; a loss of up to 0\.0[45]\d? can't be ruled out$", unsure.finding)
 
 
-def test_with_one_unit_to_draw_from_nothing_can_be_told():
+def test_with_one_unit_to_draw_from_there_is_no_interval():
     here, base = (replace(results(score), units={"valid": 1, "train": 99, "half": 50}) for score in (0.6, 0.7))
     rule = judge(GATE, here, base)[-1]
-    assert (rule.holds, rule.found) == (True, "-0.1 (no interval: too few rows to draw from)")
-    assert verdicts(here)[2:4] == [None, None], "no baseline is beaten beyond noise, nor isn't"
-    assert judge(GATE, base, base)[-1].found.startswith("+0 (+0 to +0)"), "nothing differs"
+    assert (rule.passes, rule.finding) == (True, "-0.1 (no interval: too few rows to draw from)")
+    assert verdicts(here)[2:4] == [None, None], "without an interval nobody can say whether a baseline is beaten"
+    assert judge(GATE, base, base)[-1].finding.startswith("+0 (+0 to +0)"), "nothing differs"
 
 
-def test_draws_that_are_missing_are_no_pass():
+def test_missing_draws_never_pass():
     here = results(0.7)
-    assert judge(GATE, replace(here, refits=here.refits.iloc[:0]), results(0.7))[-1].holds is False
+    assert judge(GATE, replace(here, refits=here.refits.iloc[:0]), results(0.7))[-1].passes is False
 
 
-def test_other_rows_are_compared_unpaired_and_that_is_said():
+def test_other_rows_are_compared_unpaired_and_the_finding_says_so():
     verdict = judge(GATE, results(0.68), results(0.7, rows="other"))[-1]
-    assert verdict.holds is True, "a difference of two noisy scores"
-    assert "other rows" in verdict.found
+    assert verdict.passes is True, "a difference of two noisy scores"
+    assert "other rows" in verdict.finding
 
 
 def test_a_base_without_the_metric_fails_rather_than_passes():
@@ -369,16 +372,16 @@ def test_a_base_without_the_metric_fails_rather_than_passes():
 def test_fewer_refits_than_the_base_has_are_no_way_to_hide_a_loss():
     here, base = results(0.7), results(0.7)
     rule = judge(GATE, replace(here, refits=here.refits.iloc[:, :2]), base)[-1]
-    assert (rule.holds, rule.found[:8]) == (False, "2 refits")
-    assert judge(GATE, here, replace(base, refits=base.refits.iloc[:, :2]))[-1].holds
+    assert (rule.passes, rule.finding[:8]) == (False, "2 refits")
+    assert judge(GATE, here, replace(base, refits=base.refits.iloc[:, :2]))[-1].passes
 
 
 def test_fewer_resamples_than_the_base_has_are_as_good():
     here, base = results(0.7), results(0.7)
-    assert judge(GATE, replace(here, bootstrap=here.bootstrap.iloc[:, :-1]), base)[-1].holds
+    assert judge(GATE, replace(here, bootstrap=here.bootstrap.iloc[:, :-1]), base)[-1].passes
 
 
-def test_lower_is_better_where_it_is():
+def test_lower_is_better_for_a_loss():
     smallest = {"log_loss": 0.01}
     gate = Gate(metric="log_loss", floor=0.5, slice_floor=None, baselines=["prior"], smallest_difference=smallest)
     assert verdicts(results(0.4, metric="log_loss"), results(0.3, metric="log_loss"), gate) == [True, True, None, False]
@@ -466,12 +469,12 @@ def test_rows_stay_in_their_part_unless_another_split_is_asked_for(
     code, params = project / "src/stages/split.py", (project / "params.yaml").read_text()
     code.write_text(code.read_text().replace('f"{seed} {name}"', 'f"{name} {seed}"'))
     rule = rows_stay(project)
-    assert rule.holds is False
-    assert re.fullmatch(r"\d+ of 178 rows moved", rule.found)
+    assert rule.passes is False
+    assert re.fullmatch(r"\d+ of 178 rows moved", rule.finding)
     change_params(project, split={"by": "random", "valid": 0.25, "test": 0.15, "seed": 2})
     rule = rows_stay(project)
-    assert rule.holds is None
-    assert re.fullmatch(r"not judged: params.yaml asks for another split; \d+ of 178 rows moved", rule.found)
+    assert rule.passes is None
+    assert re.fullmatch(r"not judged: params.yaml asks for another split; \d+ of 178 rows moved", rule.finding)
     (project / "params.yaml").write_text(params)
     check("rm", "-r", ".dvc/cache", cwd=project)
     assert rows_stay(project)[1:] == (None, "not judged: the rows of one side aren't in this machine's cache")
@@ -491,16 +494,16 @@ def test_a_new_row_with_an_empty_cell_and_a_new_column_move_no_row(
     assert rows_stay(project)[1:] == (True, "0 of 178 rows moved")
 
 
-@pytest.mark.parametrize(("count", "holds"), [(1, True), (2, False), (10, False)])
-def test_one_row_in_a_hundred_may_move(copy_of, wine: Path, monkeypatch: pytest.MonkeyPatch, count: int, holds: bool):
+@pytest.mark.parametrize(("count", "passes"), [(1, True), (2, False), (10, False)])
+def test_one_row_in_a_hundred_may_move(copy_of, wine: Path, monkeypatch: pytest.MonkeyPatch, count: int, passes: bool):
     project = copy_of(wine)
     monkeypatch.chdir(project)
-    monkeypatch.setattr(changes, "same_split", lambda *_: False)
-    monkeypatch.setattr(changes, "moved", lambda *_: changes.Moved(shared=100, moved=count))
-    assert judge_change(read_sides(FOLDER, Revision.of("HEAD"))).rules[-2].holds is holds
+    monkeypatch.setattr(row_changes, "same_split", lambda *_: False)
+    monkeypatch.setattr(row_changes, "count_moved_rows", lambda *_: row_changes.MovedRows(shared=100, moved=count))
+    assert judge_change(read_sides(FOLDER, Revision.of("HEAD"))).rules[-2].passes is passes
 
 
-def test_a_base_without_metrics_is_not_judged_and_one_that_is_not_there_is_one_line(copy_of, wine: Path):
+def test_a_base_without_metrics_is_not_judged_and_an_unknown_one_is_one_line(copy_of, wine: Path):
     project = copy_of(wine)
     assert "not judged: the base has no metrics yet" in gate(project, "--base", "HEAD~1").stdout
     done = gate(project, "--base", "nowhere")
@@ -508,7 +511,7 @@ def test_a_base_without_metrics_is_not_judged_and_one_that_is_not_there_is_one_l
     assert done.stderr == "nowhere: no such revision in this repository; `git fetch` may bring it\n"
 
 
-def test_a_base_that_cannot_be_read_is_no_pass(copy_of, wine: Path):
+def test_a_base_that_cannot_be_read_never_passes(copy_of, wine: Path):
     project = copy_of(wine)
     good = (project / "metrics/bootstrap.csv").read_bytes()
     (project / "metrics/bootstrap.csv").write_text("oops")

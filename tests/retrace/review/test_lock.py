@@ -1,4 +1,4 @@
-"""The lock: what is committed is what the commit makes, or it's said what isn't, and where."""
+"""The committed results are those that the commit makes, or the verdict says which are not, and where they differ."""
 
 import io
 import json
@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrace.review.lock import where
+from retrace.review.file_differences import find_differences
 from tests.conftest import change_params, check, commit, run
 
 
@@ -23,7 +23,9 @@ def lock(project: Path) -> subprocess.CompletedProcess[str]:
 def test_results_that_the_commit_makes_are_the_same_to_the_byte(copy_of, wine: Path):
     project = copy_of(wine)
     done = lock(project)
-    assert (done.stdout.split(";")[0], done.returncode) == ("as committed, and of these inputs", 0), "nothing ran"
+    assert (done.stdout.split(";")[0], done.returncode) == ("as committed, and of these inputs by dvc.lock", 0), (
+        "nothing ran"
+    )
     check(sys.executable, "-m", "retrace", "rerun", cwd=project)
     done = lock(project)
     assert (done.stdout, done.returncode) == ("reproduced: the same to the byte\n", 0)
@@ -47,7 +49,7 @@ def test_inputs_that_changed_after_the_run_are_named(copy_of, wine: Path, change
     change(project)
     done = lock(project)
     assert done.returncode == 1
-    assert done.stdout.endswith("bring the results in line\n"), "not yet committed"
+    assert done.stdout.endswith("update the committed results\n"), "not yet committed"
     commit(project)
     done = lock(project)
     assert done.returncode == 1
@@ -57,7 +59,7 @@ def test_inputs_that_changed_after_the_run_are_named(copy_of, wine: Path, change
 
 
 def test_the_folder_may_hold_the_data_of_another_commit(copy_of, wine: Path):
-    """Git brings the files that it has, and `dvc checkout` the others; they were forgotten, not changed."""
+    """Git brings the files that it has, and `dvc checkout` the others; they were not brought, rather than changed."""
     project = copy_of(wine)
     change_params(project, split={"by": "random", "valid": 0.25, "test": 0.15, "seed": 2})
     check("dvc", "repro", "split", cwd=project)
@@ -66,15 +68,15 @@ def test_the_folder_may_hold_the_data_of_another_commit(copy_of, wine: Path):
     split = "data/split/train.parquet, data/split/valid.parquet, data/split/test.parquet"
     done = lock(project)
     assert done.returncode == 1
-    said = f"data of another commit: {split}; `dvc checkout` brings this commit's\n"
-    assert done.stdout.endswith(f"but the folder holds {said}")
-    assert run(sys.executable, "-m", "retrace", "gate", cwd=project).stdout == f"FAIL  {said}"
+    message = f"data of another commit: {split}; `dvc checkout` brings this commit's\n"
+    assert done.stdout.endswith(f"but the folder holds {message}")
+    assert run(sys.executable, "-m", "retrace", "gate", cwd=project).stdout == f"FAIL  {message}"
     check(sys.executable, "-m", "retrace", "report", cwd=project)
     report = (project / "report.md").read_text()
     assert report.startswith("## Not comparable: the folder holds data of another commit\n")
     assert "`dvc checkout` brings this commit's." in report
     change_params(project, evaluate={"resamples": 101})
-    assert run(sys.executable, "-m", "retrace", "gate", cwd=project).stdout == f"FAIL  {said}", "first of all"
+    assert run(sys.executable, "-m", "retrace", "gate", cwd=project).stdout == f"FAIL  {message}", "first of all"
     check("git", "restore", "params.yaml", cwd=project)
     check("dvc", "checkout", cwd=project)
     assert lock(project).returncode == 0
@@ -88,7 +90,7 @@ def test_a_dependency_that_dvc_yaml_no_longer_names_makes_nothing_stale(copy_of,
     text = (project / "dvc.yaml").read_text()
     (project / "dvc.yaml").write_text(text.replace("      - data/schema.yaml\n", "", 1))
     commit(project)
-    assert lock(project).stdout.startswith("as committed, and of these inputs")
+    assert lock(project).stdout.startswith("as committed, and of these inputs by dvc.lock")
 
 
 def test_a_folder_of_files_in_git_is_hashed_as_dvc_does(copy_of, wine: Path):
@@ -100,7 +102,7 @@ def test_a_folder_of_files_in_git_is_hashed_as_dvc_does(copy_of, wine: Path):
     change_params(project, data={"source": "data/source/wines"})
     check("dvc", "repro", cwd=project)
     commit(project)
-    assert lock(project).stdout.startswith("as committed, and of these inputs")
+    assert lock(project).stdout.startswith("as committed, and of these inputs by dvc.lock")
     (folder / "b.csv").open("a").write("\n")
     commit(project)
     assert lock(project).stdout.startswith("stale\n  ingest\n    data/source/wines\n`dvc repro`")
@@ -115,7 +117,7 @@ def test_a_stage_that_never_ran_is_stale(copy_of, wine: Path):
     assert lock(project).stdout.startswith("stale\n  evaluate\n    never run\n")
 
 
-def test_other_bytes_from_the_same_inputs_are_not_reproduced_and_it_is_said_where(copy_of, wine: Path):
+def test_other_bytes_from_the_same_inputs_are_not_reproduced_and_the_place_is_named(copy_of, wine: Path):
     project = copy_of(wine)
     scores = project / "metrics/scores.json"
     scores.write_text(json.dumps(json.loads(scores.read_text()) | {"log_loss": 0.01}))
@@ -133,7 +135,7 @@ def test_results_edited_by_hand_are_not_reproduced(copy_of, wine: Path):
     commit(project)
     done = lock(project)
     assert done.returncode == 1
-    assert "metrics/scores.json\n    not the content that dvc.lock tells of" in done.stdout
+    assert "metrics/scores.json\n    not the content that dvc.lock records" in done.stdout
 
 
 def test_results_that_no_stage_makes_are_not_reproduced(copy_of, wine: Path):
@@ -197,7 +199,7 @@ def platforms(project: Path, factor: float) -> None:
 @pytest.mark.parametrize(
     ("factor", "word", "code"), [(1.00001, "the same up to rounding", 0), (1.1, "not reproduced", 1)]
 )
-def test_another_platform_may_round_otherwise_and_no_more(copy_of, wine: Path, factor: float, word: str, code: int):
+def test_another_platform_may_round_differently_and_no_more(copy_of, wine: Path, factor: float, word: str, code: int):
     project = copy_of(wine)
     platforms(project, factor)
     done = lock(project)
@@ -205,7 +207,7 @@ def test_another_platform_may_round_otherwise_and_no_more(copy_of, wine: Path, f
 
 
 @pytest.mark.parametrize("name", ["refits.csv", "bootstrap.csv"])
-def test_draws_are_held_to_rounding_too(copy_of, wine: Path, name: str):
+def test_draws_are_checked_for_rounding_too(copy_of, wine: Path, name: str):
     project = copy_of(wine)
     file = project / "metrics" / name
     table = pd.read_csv(file, dtype={"value": str}, keep_default_na=False)
@@ -242,30 +244,30 @@ def archive(**members: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("name", "before", "after", "told"),
+    ("name", "before", "after", "places"),
     [
         ("metrics/a.json", b'{"a": {"b": 1, "c": 2}}', b'{"a": {"b": 1, "c": 3}}', ["a.c: 2 → 3"]),
         ("data/a.json", b'{"a": "John"}', b'{"a": "Jane"}', ["a"]),
         ("metrics/a.json", b'{"a": 1}', b'{"b": null}', ["a: 1 → nothing", "b: nothing → null"]),
         ("a.json", b"{", b"{}", ["one of the two can't be read"]),
         ("a.csv", b"x,y\n1,2\n3,4\n", b"x,y\n1,2\n3,5\n", ["column y: 1 rows, the first is row 2"]),
-        ("a.csv", b"x,y\n1,2\n", b"x,z\n1,2\n", ["column y: no longer there", "column z: new"]),
+        ("a.csv", b"x,y\n1,2\n", b"x,z\n1,2\n", ["column y: no longer present", "column z: new"]),
         ("a.tsv", b"x\ty\n1\t2\n", b"x\ty\n1\t2\n1\t2\n", ["1 rows before, 2 after"]),
         ("a.parquet", parquet(x=[1.0, None]), parquet(x=[2.0, None]), ["column x: 1 rows, the first is row 1"]),
         ("a.parquet", parquet(x=[1]), parquet(x=[1.0]), ["column x: int64 before, float64 after"]),
         ("a.skops", archive(a__npy="1", b__npy="2"), archive(a__npy="1", b__npy="3"), ["b.npy"]),
         ("a.skops", archive(s__json='{"x": 1}'), archive(s__json='{"x": 2}'), ["s.json, x"]),
         ("a.bin", b"12", b"345", ["2 bytes before, 3 after"]),
-        ("a.csv", b"x\n" + b"1\n" * 9, b"y\n" + b"1\n" * 9, ["column x: no longer there", "column y: new"]),
+        ("a.csv", b"x\n" + b"1\n" * 9, b"y\n" + b"1\n" * 9, ["column x: no longer present", "column y: new"]),
     ],
 )
-def test_where_two_contents_differ(name: str, before: bytes, after: bytes, told: list[str]):
-    assert where(name, before, after) == told
+def test_where_two_contents_differ(name: str, before: bytes, after: bytes, places: list[str]):
+    assert find_differences(name, before, after) == places
 
 
 def test_many_differences_are_counted():
     before, after = (json.dumps({f"k{at}": at + more for at in range(9)}).encode() for more in (0, 1))
-    assert where("a.json", before, after)[-1] == "and 4 more"
+    assert find_differences("a.json", before, after)[-1] == "and 4 more"
 
 
 def test_an_output_in_no_cache_is_named_without_its_places(copy_of, wine: Path):

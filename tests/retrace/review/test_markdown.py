@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from retrace.review.markdown import block, chart, code, fitted, table
+from retrace.review.markdown import block, chart, code, join_sections, table
 
 PARSER = MarkdownIt("commonmark").enable("table")
 HOSTILE = [
@@ -89,11 +89,11 @@ def test_a_chart_has_no_exponent_which_mermaid_does_not_read(value: float):
     assert not re.search(r"\de[-+]?\d", drawn)
 
 
-def test_what_does_not_fit_is_cut_from_the_bottom_and_named():
+def test_what_does_not_fit_is_omitted_from_the_bottom_and_named():
     sections = [("answer", "a" * 50), ("metrics", "b" * 50), ("pictures", "é" * 50)]
-    assert fitted(sections, 1000) == "\n\n".join(text for _, text in sections) + "\n"
-    cut = fitted(sections, 180)
-    assert cut.startswith("a" * 50 + "\n\n" + "b" * 50)
-    assert cut.endswith("_Left out, since a comment holds no more: pictures._\n")
-    assert len(fitted(sections, 140).encode()) <= 140
-    assert "metrics, pictures" in fitted(sections, 140)
+    assert join_sections(sections, 1000) == "\n\n".join(text for _, text in sections) + "\n"
+    shortened = join_sections(sections, 180)
+    assert shortened.startswith("a" * 50 + "\n\n" + "b" * 50)
+    assert shortened.endswith("_Omitted, because a comment can hold no more: pictures._\n")
+    assert len(join_sections(sections, 140).encode()) <= 140
+    assert "metrics, pictures" in join_sections(sections, 140)

@@ -1,4 +1,4 @@
-"""Stale means what DVC means: every answer is compared with DVC's own, in a clone of the commit."""
+"""Stale means what DVC means by it: each answer is compared with DVC's own, in a clone of the commit."""
 
 import re
 import shutil
@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from retrace.errors import UserError
-from retrace.review.lock import doubts, stale
+from retrace.review.lock import find_problem, stale_stages
 from retrace.review.pipeline import read_stages
-from retrace.review.results import FOLDER, Revision
+from retrace.review.revision import FOLDER, Revision
 from tests.conftest import check, commit, run
 from tests.retrace.review.small import TWO, copied, edit, inside, new_project, write
 
@@ -51,7 +51,7 @@ def said_by_dvc(folder: Path) -> set[str]:
 
 def unjudged(revision: Revision) -> dict[str, str]:
     """The stages that DVC runs always or never, with the reason."""
-    return {name: stage.unjudged for name, stage in read_stages(revision).items() if stage.unjudged}
+    return {name: stage.why_not_judged for name, stage in read_stages(revision).items() if stage.why_not_judged}
 
 
 def clone_of(folder: Path) -> Path:
@@ -160,7 +160,7 @@ def test_stale_is_what_dvc_would_run_in_a_clone(tmp_path: Path, case: str):
     if check("git", "status", "--porcelain", cwd=project):
         commit(project)
     with inside(project):
-        assert stale(Revision.of("HEAD")) == expected
+        assert stale_stages(Revision.of("HEAD")) == expected
     assert said_by_dvc(clone_of(project)) == expected.keys()
 
 
@@ -243,13 +243,13 @@ def test_random_pipelines_changed_at_random_are_judged_as_dvc_judges_them(
     for what, at in changes:
         make_change(project, stages, what, at)
     with inside(project):
-        assert stale(FOLDER).keys() == would_run(project) - unjudged(FOLDER).keys()
+        assert stale_stages(FOLDER).keys() == would_run(project) - unjudged(FOLDER).keys()
     if check("git", "status", "--porcelain", cwd=project):
         commit(project)
     with inside(project):
         revision = Revision.of("HEAD")
         clone = clone_of(project)
-        assert stale(revision).keys() == would_run(clone) - unjudged(revision).keys()
+        assert stale_stages(revision).keys() == would_run(clone) - unjudged(revision).keys()
         settings_of = {name: stage.get("do", stage) for name, stage in stages.items()}
         special = {name for name, stage in settings_of.items() if any(stage.get(key) for key in NOT_JUDGED)}
         assert {name.partition("@")[0] for name in unjudged(revision)} == special
@@ -261,11 +261,11 @@ def test_another_pipeline_of_the_project_is_not_judged(tmp_path: Path):
     (project / "release/dvc.yaml").write_text(yaml.safe_dump({"stages": {"card": copied("card", deps=["../b.out"])}}))
     commit(project)
     with inside(project):
-        assert stale(Revision.of("HEAD")) == {}, "release/dvc.yaml has never run"
+        assert stale_stages(Revision.of("HEAD")) == {}, "release/dvc.yaml has never run"
     (project / "release/dvc.yaml").write_text("stages: [")
     commit(project)
     with inside(project):
-        assert stale(FOLDER) == stale(Revision.of("HEAD")) == {}
+        assert stale_stages(FOLDER) == stale_stages(Revision.of("HEAD")) == {}
 
 
 def test_frozen_and_always_changed_stages_are_listed(tmp_path: Path):
@@ -275,7 +275,7 @@ def test_frozen_and_always_changed_stages_are_listed(tmp_path: Path):
     commit(project)
     with inside(project):
         revision = Revision.of("HEAD")
-        assert stale(revision) == {}
+        assert stale_stages(revision) == {}
         assert unjudged(revision) == {
             "a": "frozen: DVC never runs it",
             "b": "DVC always runs it",
@@ -283,18 +283,18 @@ def test_frozen_and_always_changed_stages_are_listed(tmp_path: Path):
         }
 
 
-def test_a_result_that_git_lacks_is_a_doubt_though_dvc_allows_it(tmp_path: Path):
+def test_a_result_that_git_lacks_is_a_problem_though_dvc_allows_it(tmp_path: Path):
     project = new_project(tmp_path / "project", {"a": copied("a", outs=[{"a.out": {"cache": False}}])}, **{"a.in": "1"})
     (project / "a.out").unlink()
     commit(project)
     with inside(project):
         revision = Revision.of("HEAD")
-        assert stale(revision) == {}
-        assert doubts(revision).found["a: a.out"] == ["missing"]
+        assert stale_stages(revision) == {}
+        assert find_problem(revision).differences["a: a.out"] == ["missing"]
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("dvc.lock", "<<<<<<< HEAD", "dvc.lock' validation failed"),
         ("dvc.yaml", "stages: [1]", "dvc.yaml' validation failed"),
@@ -303,7 +303,7 @@ def test_a_result_that_git_lacks_is_a_doubt_though_dvc_allows_it(tmp_path: Path)
     ],
 )
 def test_what_dvc_cannot_read_is_one_line_without_the_name_of_a_temporary_folder(
-    tmp_path: Path, name: str, content: str, told: str
+    tmp_path: Path, name: str, content: str, message: str
 ):
     project = new_project(tmp_path / "project", TWO, **{"a.in": "1"})
     (project / name).write_text(content)
@@ -311,8 +311,8 @@ def test_what_dvc_cannot_read_is_one_line_without_the_name_of_a_temporary_folder
     with inside(project):
         for revision in (FOLDER, Revision.of("HEAD")):
             with pytest.raises(UserError) as error:
-                stale(revision)
-            assert told in str(error.value)
+                stale_stages(revision)
+            assert message in str(error.value)
             assert "\n" not in str(error.value)
             assert "checkout-" not in str(error.value)
 
@@ -321,7 +321,7 @@ def test_nothing_is_left_behind(tmp_path: Path):
     project = new_project(tmp_path / "project", TWO, **{"a.in": "1"})
     index = (project / ".git/index").read_bytes()
     with inside(project):
-        stale(Revision.of("HEAD"))
+        stale_stages(Revision.of("HEAD"))
     assert (project / ".git/index").read_bytes() == index
     assert len(check("git", "worktree", "list", cwd=project).splitlines()) == 1
 
@@ -348,6 +348,6 @@ def test_what_was_imported_from_elsewhere_is_not_asked_for_again(tmp_path: Path)
         commit(project)
         Served.asked.clear()
         with inside(project):
-            assert stale(FOLDER) == stale(Revision.of("HEAD")) == {}
+            assert stale_stages(FOLDER) == stale_stages(Revision.of("HEAD")) == {}
         server.shutdown()
     assert Served.asked == []

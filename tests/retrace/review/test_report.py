@@ -1,4 +1,4 @@
-"""The report answers in its first lines, in every state that a repository can be in, whatever its names hold."""
+"""The report gives the answer in its first lines, whatever the repository's state and whatever its names contain."""
 
 import json
 import re
@@ -14,10 +14,11 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
-from retrace.review import report
-from retrace.review.noise import Verdict
-from retrace.review.report import MEANINGS, MOST_BYTES, write_report
-from retrace.review.results import FOLDER, Revision
+from retrace.review.report import write
+from retrace.review.report.headline import MEANINGS
+from retrace.review.report.write import MOST_BYTES, write_report
+from retrace.review.revision import FOLDER, Revision
+from retrace.review.score_differences import Verdict
 from tests.conftest import change_params, check, commit, run
 
 PARSER = MarkdownIt("commonmark").enable("table")
@@ -37,16 +38,16 @@ def worse(wine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+def read_report(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """The report on a project against its base, and perhaps of another head."""
 
-    def tell(project: Path, base: str | None = "HEAD~1", head: str | None = None) -> str:
+    def write_and_read(project: Path, base: str | None = "HEAD~1", head: str | None = None) -> str:
         monkeypatch.chdir(project)
         return write_report(Revision.of(base) if base else None, Revision.of(head) if head else FOLDER).read_text(
             encoding="utf-8"
         )
 
-    return tell
+    return write_and_read
 
 
 def edit(project: Path, name: str, change: Callable[[Any], Any]) -> None:
@@ -61,32 +62,32 @@ def headings(text: str) -> list[str]:
     return [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")]
 
 
-def test_who_reads_three_lines_knows_the_answer(worse: Path, told):
-    first, difference, merge = told(worse).split("\n\n")[:3]
+def test_the_first_three_lines_give_the_answer(worse: Path, read_report):
+    first, difference, merge = read_report(worse).split("\n\n")[:3]
     assert first.startswith("## Worse: `log_loss` 0.09438 → 0.")
     assert difference.startswith("The difference is +0.")
     assert "95 % interval +0." in difference
     assert merge.startswith("**May not be merged:** the gate fails (")
     assert "`no loss against the base`" in merge
-    assert merge.endswith("The results belong to their inputs; nobody has made them again for this report.")
+    assert merge.endswith("the pipeline hasn't run again for this report.")
 
 
-def test_results_edited_by_hand_are_not_cleared(copy_of, wine: Path, told):
+def test_results_edited_by_hand_may_not_be_merged(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     file = project / "metrics/evaluation.json"
     content = json.loads(file.read_text())
     content["scores"]["model"]["log_loss"]["score"] -= 0.1
     file.write_text(json.dumps(content))
     commit(project)
-    first, _, merge = told(project).split("\n\n")[:3]
+    first, _, merge = read_report(project).split("\n\n")[:3]
     assert first == "## Not comparable: the results here are edited"
     assert merge.startswith("**May not be merged:**")
     assert "**Edited:** not what the pipeline wrote: `evaluate: metrics/evaluation.json`" in merge
 
 
-def test_the_parts_come_in_the_order_of_what_matters(worse: Path, told):
-    text = told(worse)
-    assert headings(text) == ["Metrics", "Gate", "What changed", "For whom", "See it yourself"]
+def test_the_most_important_sections_come_first(worse: Path, read_report):
+    text = read_report(worse)
+    assert headings(text) == ["Metrics", "Gate", "What changed", "By slice", "See it yourself"]
     assert "| `log_loss` ↓ | 0.09438 | " in text
     assert "compared resample by resample and refit by refit" in text
     assert "| `train.arguments.max_iter` | `10` | `1` |" in text
@@ -95,7 +96,7 @@ def test_the_parts_come_in_the_order_of_what_matters(worse: Path, told):
     assert f"make report BASE={Revision.of('HEAD~1').commit}" in text
 
 
-def test_data_and_slices_that_moved_are_shown(copy_of, wine: Path, worse: Path, told):
+def test_data_and_slices_that_moved_are_shown(copy_of, wine: Path, worse: Path, read_report):
     project = copy_of(wine)
 
     def large(content: dict[str, Any]) -> dict[str, Any]:
@@ -114,54 +115,54 @@ def test_data_and_slices_that_moved_are_shown(copy_of, wine: Path, worse: Path, 
         return content | {"rows": content["rows"] + 7}
 
     edit(project, "data.json", more)
-    text = told(project, "HEAD~2")
-    assert headings(text) == ["Metrics", "Gate", "What changed", "Data", "For whom", "See it yourself"]
+    text = read_report(project, "HEAD~2")
+    assert headings(text) == ["Metrics", "Gate", "What changed", "Data", "By slice", "See it yourself"]
     assert "178 rows → 178: 0 added, 0 removed, 0 with other values, 0 moved between train, valid and test." in text
     assert "| `added` |  | `number` |" in text
     assert "1 column moved further than sampling explains." in text
     assert "| `flavanoids` | 0.500 |" in text
     assert "3 slices compared" in text
-    assert "**worse** |" in text.split("### For whom")[1]
+    assert "**worse** |" in text.split("### By slice")[1]
 
 
-def test_each_verdict_has_words_for_the_headline():
+def test_each_verdict_has_a_word_for_the_headline():
     assert set(MEANINGS) == set(get_args(Verdict))
 
 
-def test_turned_round_it_is_better(worse: Path, told):
-    text = told(worse, "HEAD", "HEAD~1")
+def test_the_reverse_of_a_worse_change_is_better(worse: Path, read_report):
+    text = read_report(worse, "HEAD", "HEAD~1")
     assert text.startswith("## Better: `log_loss` 0.")
     assert "**better** |" in text
 
 
-def test_no_change_is_no_difference(worse: Path, told):
-    text = told(worse, "HEAD")
+def test_no_change_is_no_difference(worse: Path, read_report):
+    text = read_report(worse, "HEAD")
     assert text.startswith("## No difference: `log_loss`")
     assert "Nothing that a stage depends on." in text
     assert "Data" not in headings(text)
 
 
 @pytest.mark.parametrize("base", [None, "HEAD~2"])
-def test_without_results_to_compare_with_there_are_first_results(worse: Path, told, base: str | None):
-    text = told(worse, base)
+def test_without_results_to_compare_with_there_are_first_results(worse: Path, read_report, base: str | None):
+    text = read_report(worse, base)
     assert text.startswith("## First results: `log_loss` 0.")
     assert ("there is no base" if base is None else "the base has no metrics yet") in text
     assert "not judged" in text
 
 
-def test_a_base_whose_metrics_are_broken_is_not_comparable(copy_of, wine: Path, told):
+def test_a_base_whose_metrics_are_broken_is_not_comparable(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     good = (project / "metrics/evaluation.json").read_text()
     (project / "metrics/evaluation.json").write_text("{")
     commit(project)
     (project / "metrics/evaluation.json").write_text(good)
     commit(project)
-    text = told(project)
+    text = read_report(project)
     assert text.startswith("## Not comparable")
     assert "the base can't be read" in text
 
 
-def test_a_change_that_mends_a_pipeline_that_dvc_cannot_read_gets_its_report(copy_of, wine: Path, told):
+def test_a_change_that_fixes_a_pipeline_that_dvc_cannot_read_gets_its_report(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     good = (project / "dvc.yaml").read_text()
     (project / "dvc.yaml").write_text(good.replace("${data.source}", "${data.sauce}"))
@@ -170,7 +171,7 @@ def test_a_change_that_mends_a_pipeline_that_dvc_cannot_read_gets_its_report(cop
     (project / "src/stages/train.py").write_text((project / "src/stages/train.py").read_text() + "# shorter\n")
     check("dvc", "commit", "--force", "--quiet", cwd=project)
     commit(project)
-    assert "| `train` | `src/stages/train.py` |" in told(project)
+    assert "| `train` | `src/stages/train.py` |" in read_report(project)
 
 
 @pytest.mark.parametrize(
@@ -203,32 +204,36 @@ def test_a_change_that_mends_a_pipeline_that_dvc_cannot_read_gets_its_report(cop
         ("requirements.txt", "\0"),
     ],
 )
-def test_what_cannot_be_read_of_a_base_costs_its_section_at_most(copy_of, wine: Path, told, name: str, content: str):
+def test_what_cannot_be_read_of_a_base_affects_its_own_section_at_most(
+    copy_of, wine: Path, read_report, name: str, content: str
+):
     project = copy_of(wine)
     good = (project / name).read_bytes()
     (project / name).write_text(content)
     commit(project)
     (project / name).write_bytes(good)
     commit(project)
-    text = told(project)
+    text = read_report(project)
     needed = name in ("metrics/bootstrap.csv", "metrics/evaluation.json", "params.yaml")
     assert text.startswith("## Not comparable" if needed else "## No difference")
     assert headings(text)[-1] == "See it yourself"
-    if "Not told: " in text:
-        reason = text.split("Not told: ")[1].partition("\n")[0]
+    if "This section can't be written: " in text:
+        reason = text.split("This section can't be written: ")[1].partition("\n")[0]
         assert name in reason or "dvc.yaml" in reason, "params.yaml fills dvc.yaml in"
 
 
-def test_a_mistake_of_our_own_is_not_taken_for_a_broken_file(wine: Path, told, monkeypatch: pytest.MonkeyPatch):
+def test_a_mistake_in_this_package_is_not_taken_for_a_broken_file(
+    wine: Path, read_report, monkeypatch: pytest.MonkeyPatch
+):
     """The job fails with its traceback."""
     for error in (KeyError, TypeError, ValueError, AttributeError):
 
         def mistaken(*_: object, error: type[Exception] = error) -> str:
             raise error
 
-        monkeypatch.setattr(report, "data_changed", mistaken)
+        monkeypatch.setattr(write, "write_data", mistaken)
         with pytest.raises(error):
-            told(wine, "HEAD")
+            read_report(wine, "HEAD")
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -256,7 +261,7 @@ def storage() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_storage_that_gives_nothing_costs_the_difference_of_the_rows(copy_of, worse: Path, storage: str):
+def test_without_access_to_the_storage_it_is_not_said_which_rows_differ(copy_of, worse: Path, storage: str):
     project = copy_of(worse)
     check("dvc", "remote", "add", "--quiet", "--default", "storage", storage, cwd=project)
     commit(project)
@@ -265,48 +270,48 @@ def test_a_storage_that_gives_nothing_costs_the_difference_of_the_rows(copy_of, 
     content = json.loads(file.read_text())
     file.write_text(json.dumps(content | {"rows": content["rows"] + 1}))
     check(sys.executable, "-m", "retrace", "report", "--base", "HEAD", cwd=project)
-    said = "155 rows in train and valid → 156 (+1; which ones can't be said: the base's tables aren't in this machine's"
-    assert said in (project / "report.md").read_text()
+    rows = "155 rows in train and valid → 156 (+1; which ones can't be said: the base's tables aren't in this machine's"
+    assert rows in (project / "report.md").read_text()
     assert Refusing.asked == []
 
 
-def test_a_stale_base_is_said(copy_of, wine: Path, told):
+def test_a_stale_base_is_reported(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     change_params(project, data={"drop": ["hue"]})
     commit(project)
     change_params(project, data={"drop": []})
     commit(project)
-    assert "The base's own results are stale (`prepare`, `describe`, `train`, `evaluate`)" in told(project)
+    assert "The base's own results are stale (`prepare`, `describe`, `train`, `evaluate`)" in read_report(project)
 
 
-def test_another_question_is_not_comparable(copy_of, wine: Path, told):
+def test_another_question_is_not_comparable(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     gate = {"metric": "r2", "floor": 0, "slice_floor": None, "smallest_difference": {"r2": 0}}
     change_params(project, data={"target": "hue", "task": "regression", "id_columns": ["ash"]}, gate=gate)
     check("dvc", "commit", "--force", "--quiet", cwd=project)
-    text = told(project, "HEAD")
+    text = read_report(project, "HEAD")
     assert text.startswith("## Not comparable")
     assert "`it answers another question: data.target, data.task changed`" in text
     assert "| `no loss against the base` | n/a |" in text
 
 
-def test_another_module_for_the_same_rows_is_the_same_question(copy_of, wine: Path, told):
+def test_another_module_for_the_same_rows_is_the_same_question(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     (project / "src/datasets/mine.py").write_bytes((project / "src/datasets/table.py").read_bytes())
     change_params(project, data={"set": "mine"})
     check("dvc", "commit", "--force", "--quiet", cwd=project)
-    text = told(project, "HEAD")
+    text = read_report(project, "HEAD")
     assert text.startswith("## No difference")
     assert "compared resample by resample" in text
 
 
-def test_another_definition_of_the_target_is_not_comparable(copy_of, wine: Path, told):
+def test_another_definition_of_the_target_is_not_comparable(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     file = project / "src/datasets/table.py"
     file.write_text(file.read_text().replace("= _labels(table[data.target])", "= 2 - _labels(table[data.target])"))
     check("dvc", "repro", cwd=project)
     commit(project)
-    text = told(project)
+    text = read_report(project)
     assert text.startswith("## Not comparable")
     assert "Nothing to compare with: `the target is defined differently`." in text
     assert "| `no loss against the base` | n/a | `not judged: the target is defined differently` |" in text
@@ -316,20 +321,20 @@ def test_another_definition_of_the_target_is_not_comparable(copy_of, wine: Path,
         content["fingerprints"] = {"ids": ids, "targets": "others"} if ids else {}
         file.write_text(json.dumps(content))
         check("dvc", "commit", "--force", "--quiet", cwd=project)
-        text = told(project)
+        text = read_report(project)
         assert text.startswith(found)
         assert "the target is defined differently" in text, "by the tables, where a row more or less is there"
     check("rm", "-r", ".dvc/cache", cwd=project)
-    assert not told(project).startswith("## Not comparable"), "unknown, without the base's tables"
+    assert not read_report(project).startswith("## Not comparable"), "unknown, without the base's tables"
 
 
-def test_rows_that_moved_are_told_and_the_gate_fails(copy_of, wine: Path, told):
+def test_rows_that_moved_are_reported_and_the_gate_fails(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     file = project / "src/stages/split.py"
     file.write_text(file.read_text().replace('f"{seed} {name}"', 'f"{name} {seed}"'))
     check("dvc", "repro", cwd=project)
     commit(project)
-    text = told(project)
+    text = read_report(project)
     assert "**May not be merged:** the gate fails (" in text
     assert "`at most 1% of rows change their part`" in text.split("### Metrics")[0]
     moved = re.search(r"178 rows → 178: 0 added, 0 removed, 0 with other values, (\d+) moved between", text)
@@ -337,18 +342,18 @@ def test_rows_that_moved_are_told_and_the_gate_fails(copy_of, wine: Path, told):
     assert f"| **FAIL** | `{moved[1]} of 178 rows moved` |" in text
 
 
-def test_other_costs_are_another_question_where_cost_decides(copy_of, wine: Path, told):
+def test_other_costs_are_another_question_where_cost_decides(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     gate = {"metric": "cost", "smallest_difference": {"cost": 0}}
     change_params(project, problem={"costs": {"false_positive": 1, "false_negative": 3}}, gate=gate)
     commit(project)
     change_params(project, problem={"costs": {"false_positive": 1, "false_negative": 1}}, data={"positive": 1})
-    text = told(project, "HEAD")
+    text = read_report(project, "HEAD")
     assert text.startswith("## Not comparable")
     assert "problem.costs.false_negative" in text.split("### Metrics")[0]
 
 
-def test_metrics_that_come_and_go_are_named(copy_of, wine: Path, told):
+def test_metrics_that_come_and_go_are_named(copy_of, wine: Path, read_report):
     project = copy_of(wine)
 
     def rename(content: dict[str, Any]) -> dict[str, Any]:
@@ -359,13 +364,13 @@ def test_metrics_that_come_and_go_are_named(copy_of, wine: Path, told):
     good = (project / "metrics/evaluation.json").read_text()
     edit(project, "evaluation.json", rename)
     (project / "metrics/evaluation.json").write_text(good)
-    text = told(project, "HEAD")
+    text = read_report(project, "HEAD")
     assert "| `brier` ↓ | no score | 0.0" in text
     assert text.count("| new |") == 1
     assert text.count("| gone |") == 1
 
 
-def test_a_score_that_is_not_a_number_never_passes(copy_of, wine: Path, told):
+def test_a_score_that_is_not_a_number_never_passes(copy_of, wine: Path, read_report):
     project = copy_of(wine)
 
     def spoil(content: dict[str, Any]) -> dict[str, Any]:
@@ -373,48 +378,48 @@ def test_a_score_that_is_not_a_number_never_passes(copy_of, wine: Path, told):
         return content
 
     edit(project, "evaluation.json", spoil)
-    text = told(project)
+    text = read_report(project)
     assert text.startswith("## Not comparable: `log_loss` 0.09438 → no score")
     assert "**May not be merged:** the gate fails" in text
 
 
-def test_other_counts_of_resamples_and_refits_are_compared_on_those_they_share(copy_of, worse: Path, told):
+def test_other_counts_of_resamples_and_refits_are_compared_on_those_they_share(copy_of, worse: Path, read_report):
     project = copy_of(worse)
     for name, most in (("bootstrap.csv", 80), ("refits.csv", 2)):
         table = pd.read_csv(project / "metrics" / name, dtype=str, keep_default_na=False)
         table.iloc[:, : 5 + most].to_csv(project / "metrics" / name, index=False)
     check("dvc", "commit", "--force", "--quiet", cwd=project)
-    text = told(project)
+    text = read_report(project)
     assert text.startswith("## Worse: `log_loss`")
     assert "| `2 refits, and the base has " in text
 
 
-def test_slices_without_a_score_on_both_sides_are_not_compared(copy_of, worse: Path, told):
+def test_slices_without_a_score_on_both_sides_are_not_compared(copy_of, worse: Path, read_report):
     project = copy_of(worse)
     file = project / "metrics/bootstrap.csv"
     table = pd.read_csv(file, dtype=str, keep_default_na=False)
     table[table["column"] == ""].to_csv(file, index=False)
     check("dvc", "commit", "--force", "--quiet", cwd=project)
-    assert "Not compared: no slice has this score on both sides." in told(project)
+    assert "Not compared: no slice has this score on both sides." in read_report(project)
 
 
-def test_other_rows_are_compared_as_independent_and_it_is_said(copy_of, worse: Path, told):
+def test_other_rows_are_compared_as_independent_and_the_report_says_so(copy_of, worse: Path, read_report):
     project = copy_of(worse)
     for name in ("bootstrap.csv", "refits.csv"):
         table = pd.read_csv(project / "metrics" / name, dtype=str, keep_default_na=False)
         table.assign(rows="other").to_csv(project / "metrics" / name, index=False)
     check("dvc", "commit", "--force", "--quiet", cwd=project)
-    text = told(project)
+    text = read_report(project)
     assert ", on other rows." in text
     assert "small differences can't be seen" in text
 
 
-def test_a_change_of_the_gate_is_told_first_and_judged_by_both(copy_of, wine: Path, told):
+def test_a_change_of_the_gate_is_shown_first_and_judged_by_both_gates(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     change_params(project, gate={"floor": 0.01})
     commit(project)
-    text = told(project)
-    assert "> [!WARNING]\n> This change touches what judges it: `gate.floor`." in text
+    text = read_report(project)
+    assert "> [!WARNING]\n> This change affects how it is judged: `gate.floor`." in text
     assert text.index("[!WARNING]") < text.index("### Metrics")
     assert "By the base's gate, which decides:" in text
     assert "| `log_loss at most 0.01` | n/a |" in text
@@ -422,36 +427,36 @@ def test_a_change_of_the_gate_is_told_first_and_judged_by_both(copy_of, wine: Pa
     assert "| `log_loss at most 0.5` | PASS" in text
 
 
-def test_what_the_folder_holds_beyond_its_commit_is_said(copy_of, wine: Path, told):
+def test_changes_that_are_not_committed_are_reported(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     (project / "README.md").write_text("")
-    assert "Of the folder as it stands, with changes that aren't committed." in told(project)
+    assert "The folder has changes that aren't committed." in read_report(project)
     check("git", "checkout", "--quiet", "--detach", cwd=project)
     commit(project)
-    assert "aren't committed" not in told(project), "a detached head is a commit like any other"
+    assert "aren't committed" not in read_report(project), "a detached head is a commit like any other"
 
 
-def test_a_base_that_went_on_is_said(copy_of, worse: Path, told):
+def test_a_base_with_newer_commits_is_reported(copy_of, worse: Path, read_report):
     project = copy_of(worse)
     check("git", "checkout", "--quiet", "-b", "branch", "HEAD~1", cwd=project)
     check("dvc", "checkout", "--force", cwd=project)
     (project / "README.md").write_text("")
     commit(project)
-    text = told(project, "main")
-    assert "The base has 1 commit that this doesn't: below, their changes look as if they were taken back." in text
+    text = read_report(project, "main")
+    assert "The base has 1 commit that this change doesn't have: below, they look as if they were taken back." in text
     check("git", "-c", "user.name=A", "-c", "user.email=a@b", "merge", "--quiet", "main", cwd=project)
     check("dvc", "checkout", "--force", cwd=project)
-    assert told(project, "main").startswith("## No difference"), "a merge of main has main's results"
+    assert read_report(project, "main").startswith("## No difference"), "a merge of main has main's results"
 
 
-def test_an_experiment_is_known_by_its_name(copy_of, worse: Path, told):
+def test_an_experiment_is_known_by_its_name(copy_of, worse: Path, read_report):
     project = copy_of(worse)
     check("dvc", "exp", "save", "--force", "--name", "tried-it", cwd=project)
-    assert told(project, "HEAD~1", "tried-it").startswith("## Worse")
+    assert read_report(project, "HEAD~1", "tried-it").startswith("## Worse")
 
 
 @pytest.mark.parametrize("name", ["nowhere", "--help", "refs/heads/none", "HEAD~99", "$(id)"])
-def test_a_revision_that_is_not_there_is_one_line(wine: Path, name: str):
+def test_an_unknown_revision_is_one_line(wine: Path, name: str):
     done = run(sys.executable, "-m", "retrace", "report", f"--base={name}", cwd=wine)
     assert done.returncode == 1
     assert done.stderr == f"{name}: no such revision in this repository; `git fetch` may bring it\n"
@@ -482,7 +487,7 @@ def test_a_clone_that_is_too_shallow_for_the_common_history_says_so(copy_of, win
 
 
 @pytest.mark.parametrize("base", ["", "0" * 40])
-def test_no_base_can_be_named(wine: Path, base: str):
+def test_an_empty_base_means_that_there_is_none(wine: Path, base: str):
     assert "First results" in check(sys.executable, "-m", "retrace", "report", "--base", base, cwd=wine)
 
 
@@ -514,7 +519,7 @@ HOSTILE = [
 ]
 
 
-def test_no_name_is_more_than_text(copy_of, worse: Path, told):
+def test_names_are_never_more_than_text(copy_of, worse: Path, read_report):
     project = copy_of(worse)
     change_params(project, data={"drop": HOSTILE, "source": "data/source/@x|`.csv"})
     for name in ("slices.json", "data.json"):
@@ -525,7 +530,7 @@ def test_no_name_is_more_than_text(copy_of, worse: Path, told):
         (project / "metrics" / name).write_text(json.dumps(content))
     check("git", "checkout", "--quiet", "-b", "a`|@b<i>", cwd=project)
     commit(project)
-    text = told(project, "HEAD~1", "a`|@b<i>")
+    text = read_report(project, "HEAD~1", "a`|@b<i>")
     assert "everyone" in text
     for token in PARSER.parse(text):
         if token.type == "html_block":
@@ -537,7 +542,7 @@ def test_no_name_is_more_than_text(copy_of, worse: Path, told):
                 assert "everyone" not in child.content
 
 
-def test_a_report_is_never_longer_than_a_comment_and_says_what_it_leaves_out(copy_of, worse: Path, told):
+def test_a_report_is_never_longer_than_a_comment_and_says_what_it_omits(copy_of, worse: Path, read_report):
     project = copy_of(worse)
     file = project / "metrics/data.json"
     content = json.loads(file.read_text())
@@ -550,14 +555,14 @@ def test_a_report_is_never_longer_than_a_comment_and_says_what_it_leaves_out(cop
         (project / name).write_text("")
     check("dvc", "commit", "--force", "--quiet", cwd=project)
     commit(project)
-    text = told(project, "HEAD~2")
+    text = read_report(project, "HEAD~2")
     assert len(text.encode()) <= MOST_BYTES
     assert text.startswith("## Worse")
     assert re.search(r"and 29\d\d more", text), "columns"
     assert "and 870 more" in text, "files"
 
 
-def test_the_lines_that_are_printed_are_the_first(worse: Path):
+def test_the_command_prints_the_first_lines(worse: Path):
     out = check(sys.executable, "-m", "retrace", "report", "--base", "HEAD~1", cwd=worse)
     assert out.startswith("## Worse: `log_loss`")
     assert out.endswith("report.md has the rest\n")

@@ -1,4 +1,4 @@
-"""A commit that can be made again is said to be; one that can't is not, with what differs."""
+"""A commit that can be reproduced is said to be; for one that can't, the verdict names what differs."""
 
 import shutil
 import sys
@@ -31,12 +31,12 @@ def test_tables_and_frozen_results_come_from_the_cache_that_the_folder_uses(tmp_
     before = sorted(cache.rglob("*"))
     with inside(project):
         verdict = reproduce()
-    assert (verdict.word, verdict.found) == ("reproduced", {})
+    assert (verdict.word, verdict.differences) == ("reproduced", {})
     assert sorted(cache.rglob("*")) == before, "the clone has a cache of its own"
 
 
 @pytest.mark.slow
-def test_a_commit_is_made_again_or_the_difference_is_named(copy_of, wine: Path):
+def test_a_commit_is_reproduced_or_the_difference_is_named(copy_of, wine: Path):
     project = copy_of(wine)
     done = run(sys.executable, "-m", "retrace", "reproduce", cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from retrace.review.lock import stale
-from retrace.review.pipeline import cached_files, read_pipeline
+from retrace.review.dvc_project import cached_files
+from retrace.review.lock import stale_stages
+from retrace.review.pipeline import read_pipeline
 from retrace.review.rerun import Rerun, run_pipeline
 from retrace.review.rerun import rerun as run_again
-from retrace.review.results import FOLDER, Revision
+from retrace.review.revision import FOLDER, Revision
 from tests.conftest import ENVIRONMENT, change_params, check, commit, copy_project, run
 from tests.retrace.review.small import TWO, copied, edit, inside, new_project, write
 from tests.retrace.test_limits import LAUGHS
@@ -47,7 +48,7 @@ def test_what_ran_before_comes_from_the_cache_and_the_report_says_so(copy_of, wi
     assert "**Reproduced:**" in text
 
 
-def test_what_a_storage_gave_and_what_git_keeps_are_cache_enough(copy_of, wine: Path, tmp_path: Path):
+def test_with_what_the_storage_and_git_keep_no_stage_needs_to_run(copy_of, wine: Path, tmp_path: Path):
     project = copy_of(wine)
     check("dvc", "remote", "add", "--default", "storage", str(tmp_path / "storage"), cwd=project)
     check("dvc", "push", cwd=project)
@@ -57,7 +58,7 @@ def test_what_a_storage_gave_and_what_git_keeps_are_cache_enough(copy_of, wine: 
     assert {stage["how"] for stage in kept["stages"]} == {"from a cache"}
 
 
-def test_data_that_no_storage_gave_is_told_by_its_name(copy_of, wine: Path):
+def test_data_that_no_storage_has_is_named(copy_of, wine: Path):
     project = copy_of(wine)
     source = project / "data/source/wine.csv"
     check("git", "rm", "--quiet", "--cached", "data/source/wine.csv", cwd=project)
@@ -73,7 +74,7 @@ def test_data_that_no_storage_gave_is_told_by_its_name(copy_of, wine: Path):
     assert "by `make push` in a project that was made with a storage, else by `dvc push`" in text
 
 
-def test_committed_results_are_not_believed(copy_of, wine: Path):
+def test_committed_results_are_not_trusted(copy_of, wine: Path):
     project = copy_of(wine)
     (project / "metrics/scores.json").write_text('{"log_loss": 0.00001}\n')
     check("dvc", "commit", "--force", cwd=project)
@@ -88,7 +89,7 @@ def test_committed_results_are_not_believed(copy_of, wine: Path):
     assert "`evaluate: metrics/scores.json`" in text
 
 
-def test_a_pipeline_that_breaks_is_told_with_its_stage_and_last_lines(copy_of, wine: Path):
+def test_a_pipeline_that_fails_is_reported_with_its_stage_and_last_lines(copy_of, wine: Path):
     project = copy_of(wine)
     change_params(project, evaluate={"slices": ["no `such` @column"]})
     commit(project)
@@ -98,7 +99,7 @@ def test_a_pipeline_that_breaks_is_told_with_its_stage_and_last_lines(copy_of, w
     assert kept["stages"][-1]["how"] == "failed"
     assert "evaluate.slices: the prepared table has no column" in done.stdout
     text = report(project, "--base", "HEAD~1")
-    assert text.startswith("## The pipeline breaks in the stage `evaluate`\n\n**May not be merged:**")
+    assert text.startswith("## The pipeline fails in the stage `evaluate`\n\n**May not be merged:**")
     assert "evaluate.slices: the prepared table has no column no `such` @column" in text
     assert "`evaluate.slices`" in text
 
@@ -111,10 +112,10 @@ def test_a_pipeline_that_breaks_is_told_with_its_stage_and_last_lines(copy_of, w
         ("dvc.yaml", b"stages: [", "'./dvc.yaml' is invalid."),
         ("dvc.yaml", b"stages: {train: 1}", "'./dvc.yaml' validation failed."),
         ("dvc.yaml", b"\xff", "ERROR: "),
-        ("dvc.yaml", b"", "dvc.yaml: holds no stages"),
+        ("dvc.yaml", b"", "dvc.yaml: it has no stages"),
     ],
 )
-def test_a_pipeline_that_cannot_be_read_is_told_with_the_reason(
+def test_a_pipeline_that_cannot_be_read_is_reported_with_the_reason(
     copy_of, wine: Path, name: str, content: bytes, said: str
 ):
     project = copy_of(wine)
@@ -127,7 +128,7 @@ def test_a_pipeline_that_cannot_be_read_is_told_with_the_reason(
     assert kept["stages"] == []
     assert any(line.startswith(said) for line in kept["tail"])
     text = report(project, "--base", "HEAD~1")
-    assert text.startswith("## The pipeline breaks\n\n**May not be merged:** there are no results.\n\nThe last lines:")
+    assert text.startswith("## The pipeline fails\n\n**May not be merged:** there are no results.\n\nThe last lines:")
     assert said in text
 
 
@@ -141,9 +142,9 @@ def test_a_rerun_that_is_interrupted_is_one_line_and_keeps_what_it_printed(copy_
         assert process.stdout
         assert any("Running stage 'evaluate'" in line for line in process.stdout)
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
-        _, told = process.communicate()
+        _, printed = process.communicate()
     assert process.returncode == -signal.SIGINT  # 130 in a shell
-    assert told == "interrupted\n"
+    assert printed == "interrupted\n"
     kept = json.loads((project / ".dvc/tmp/rerun.json").read_text())
     assert not kept["succeeded"]
     assert "Running stage 'evaluate':" in kept["tail"]
@@ -163,7 +164,7 @@ def test_a_rerun_of_another_commit_says_nothing(copy_of, wine: Path):
     rerun(project)
     (project / "README.md").write_text("")
     commit(project)
-    assert "nobody has made them again" in report(project, "--base", "HEAD~1")
+    assert "the pipeline hasn't run again for this report" in report(project, "--base", "HEAD~1")
 
 
 # A stage in whose first run somebody edits its input, after it has been read.
@@ -177,7 +178,7 @@ EDITED = {
 
 
 @pytest.mark.parametrize("command", [run_pipeline, run_again])
-def test_inputs_that_change_while_the_pipeline_runs_are_told_and_the_advice_helps(
+def test_inputs_that_change_while_the_pipeline_runs_are_named_and_the_advice_helps(
     tmp_path: Path, command: Callable[[], bool], capfd: pytest.CaptureFixture[str]
 ):
     project = new_project(tmp_path / "project", EDITED, **{"a.in": "old\n", "params.yaml": "x: 1\n"})
@@ -185,15 +186,15 @@ def test_inputs_that_change_while_the_pipeline_runs_are_told_and_the_advice_help
     (project / "once").touch()
     with inside(project):
         assert command() == (command is run_again)
-    told = capfd.readouterr().err
-    assert "a.in: changed while the pipeline ran" in told
+    printed = capfd.readouterr().err
+    assert "a.in: changed while the pipeline ran" in printed
     assert (project / "a.out").read_text() == "older\n"
     assert "didn't change" in check("dvc", "repro", cwd=project), "DVC takes the old result for the new input's"
-    check(*re.search("`(dvc .*)`", told)[1].split(), cwd=project)
+    check(*re.search("`(dvc .*)`", printed)[1].split(), cwd=project)
     assert (project / "a.out").read_text() == "new\n"
     with inside(project):
         assert run_pipeline(), "and nothing changes any more"
-        assert not stale(FOLDER)
+        assert not stale_stages(FOLDER)
 
 
 @pytest.mark.parametrize("content", ["new\n", "new\r\n"])
@@ -208,7 +209,7 @@ def test_a_new_dependency_is_no_change_while_the_pipeline_runs(
     assert "changed while" not in capfd.readouterr().err
 
 
-def test_the_report_is_told_which_inputs_changed(tmp_path: Path):
+def test_the_report_names_the_inputs_that_changed(tmp_path: Path):
     project = new_project(tmp_path / "project", EDITED, **{"a.in": "old\n"})
     (project / "a.in").write_text("older\n")
     (project / "once").touch()
@@ -265,7 +266,7 @@ SMALL = {
 
 
 @pytest.mark.parametrize("arrange", [moved, linked, shared, default_remote])
-def test_any_cache_will_do(tmp_path: Path, arrange: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch):
+def test_any_kind_of_cache_works(tmp_path: Path, arrange: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "settings"))
     project = new_project(tmp_path / "project", SMALL, **{"a.in": "1"})
     arrange(project)
@@ -273,7 +274,7 @@ def test_any_cache_will_do(tmp_path: Path, arrange: Callable[[Path], None], monk
         path = project / name
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     with inside(project):
-        assert stale(FOLDER) == stale(Revision.of("HEAD")) == {}, "a clone without data"
+        assert stale_stages(FOLDER) == stale_stages(Revision.of("HEAD")) == {}, "a clone without data"
         hashes = read_pipeline(Revision.of("HEAD")).stages["b"].outs
         files = cached_files("b", hashes["b"])
         assert {name: file.read_text() for name, file in files.items()} == {"b/one": "1", "b/two": "1"}

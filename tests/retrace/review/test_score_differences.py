@@ -1,7 +1,7 @@
 """The verdicts are right where the truth is known: `python -m tests.calibrate` on a small scale.
 
-Seen to fail with intervals of half the width, without the noise of the rows, without the noise of the training, with
-rows that share their chance drawn alone, and with each slice's interval taken by itself.
+These tests fail with intervals of half the width, without the sampling variation, without the training variation, with
+rows that share their chance drawn one by one, and with each slice's interval computed for this slice alone.
 """
 
 import math
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from retrace.intervals import Noise
-from retrace.review.noise import Compared, Difference, Verdict, largest_t, verdict
+from retrace.review.score_differences import Difference, MeasuredDifference, Verdict, largest_t, verdict
 from tests.calibrate import (
     Case,
     Way,
@@ -46,7 +46,7 @@ SIZES = (300, 5_000)
 )
 @pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
 def test_a_verdict_follows_from_the_interval_of_the_gain(low: float, high: float, says: Verdict, metric: str):
-    """Better, worse and equivalent are what surely is; the least that matters is 0.02 here."""
+    """Better, worse and equivalent are said only if the whole interval agrees; the least that matters is 0.02 here."""
     if metric == "log_loss":
         low, high = 0 - high, 0 - low
     value = 0.0 if math.isinf(low) else (low + high) / 2
@@ -62,7 +62,7 @@ def test_what_has_no_score_or_is_not_to_be_judged_gets_no_verdict():
     ("trials", "counted", "fails"),
     [("1,000", "91.3", True), ("1,000", "91.5", False), ("200", "89.3", True), ("200", "89.5", False)],
 )
-def test_calibrate_fails_where_an_interval_holds_the_truth_less_often_than_promised(
+def test_calibrate_fails_where_an_interval_covers_the_truth_less_often_than_promised(
     trials: str, counted: str, fails: bool
 ):
     """93 of 100, less two standard errors of so many trials."""
@@ -72,8 +72,8 @@ def test_calibrate_fails_where_an_interval_holds_the_truth_less_often_than_promi
     assert too_low([line]) == []
 
 
-def of_slices(draws: np.ndarray, freedom: float) -> list[Compared]:
-    return [Compared(0.0, Noise(1.0, freedom), [pd.Series(series)], paired=True) for series in draws]
+def of_slices(draws: np.ndarray, freedom: float) -> list[MeasuredDifference]:
+    return [MeasuredDifference(0.0, Noise(1.0, freedom), [pd.Series(series)], paired=True) for series in draws]
 
 
 def test_the_multiple_for_all_slices_is_that_of_the_largest_t():
@@ -90,21 +90,21 @@ def test_the_multiple_for_all_slices_is_that_of_the_largest_t():
     assert largest_t([]) == 0
 
 
-def test_the_interval_holds_the_truth():
+def test_the_interval_covers_the_truth():
     base, held_back = Way(linear("regression")), Way(linear("regression", strength=0.003))
     case = Case("regression", base, {"held back": held_back}, ("r2", "rmse"), SIZES, resamples=100)
-    held = covered(trials(case, count=60), expect(case, fits=100))
-    assert held.min(axis=None) >= 90, held
+    coverage = covered(trials(case, count=60), expect(case, fits=100))
+    assert coverage.min(axis=None) >= 90, coverage
 
 
 @pytest.mark.parametrize(("units", "count"), [("groups", 5), ("days", 10)])
-def test_the_interval_holds_the_truth_where_few_units_share_their_chance(units: str, count: int):
+def test_the_interval_covers_the_truth_where_few_units_share_their_chance(units: str, count: int):
     case = shared_chance(units, count)._replace(sizes=(1_000,), metrics=("log_loss",), resamples=100, refits=5)
-    held = covered(trials(case, count=60), expect(case, fits=60))
-    assert held.min(axis=None) >= 90, held
+    coverage = covered(trials(case, count=60), expect(case, fits=60))
+    assert coverage.min(axis=None) >= 90, coverage
 
 
-def test_the_intervals_of_all_slices_hold_their_truths_at_once():
+def test_the_intervals_of_all_slices_cover_their_truths_at_once():
     case = sliced("days", 30)._replace(resamples=100, refits=5)
     found = trials(case, count=40, sliced=True)
     assert found.groupby(["trial", "way"]).size().min() >= 7

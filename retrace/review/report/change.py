@@ -1,0 +1,56 @@
+"""Everything that the report of a change is written from."""
+
+from dataclasses import dataclass
+
+from retrace.errors import UserError
+from retrace.review.comparable import Sides, read_sides
+from retrace.review.gate import Judgement, judge_change
+from retrace.review.lock import Verdict, find_problem, stale_stages, verify
+from retrace.review.rerun import Rerun
+from retrace.review.revision import Revision
+from retrace.review.rules import least_difference
+
+
+@dataclass(frozen=True)
+class Change:
+    """Everything that the report of a change is written from.
+
+    Attributes:
+        sides: The change and its base, with their results.
+        judgement: What the gate says.
+        lock: What is known of the committed results; None: the pipeline hasn't run again, and nothing seems wrong.
+        rerun: What the last run of the pipeline did; None: it hasn't run again.
+    """
+
+    sides: Sides
+    judgement: Judgement
+    lock: Verdict | None
+    rerun: Rerun | None
+
+    @property
+    def metric(self) -> str:
+        """The metric that decides."""
+        return self.judgement.gate.metric
+
+    def least(self, metric: str) -> float:
+        """The least difference of a metric that matters, by the gate that judges."""
+        return least_difference(self.judgement.gate, metric)
+
+
+def read_change(base: Revision | None, here: Revision, rerun: Rerun | None, no_base: str) -> Change:
+    """Read everything that the report is written from; `no_base` says why there is no base.
+
+    Raises:
+        UserError: there are no results here, or they or the parameters can't be read.
+    """
+    sides = read_sides(here, base, no_base)
+    verdict = verify(Revision.of("HEAD")) if rerun else find_problem(here)
+    return Change(sides, judge_change(sides), verdict, rerun)
+
+
+def is_out_of_date(here: Revision) -> bool:
+    """Whether the results aren't those of the inputs, or nobody can say."""
+    try:
+        return here.read("dvc.lock") is None or bool(stale_stages(here))
+    except UserError:
+        return True
