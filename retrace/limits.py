@@ -1,8 +1,8 @@
-"""How much of a file's content is taken, checked before it is parsed: a file may come from a stranger's commit.
+"""Limits on the size and depth of a file's content, checked before it is parsed.
 
-A parser can be made to crash, to run without end or to fill the memory: by text that is nested a hundred thousand deep,
-by YAML's references to references, or by a small file that expands a thousandfold. Each function here refuses such a
-file in one line.
+A file may come from a stranger's commit, which can make a parser crash, run without end or fill the memory: by text
+that is nested a hundred thousand levels deep, by YAML's references to references, or by a small file that expands a
+thousandfold. Each function here refuses such a file in one line.
 """
 
 import gzip
@@ -23,26 +23,30 @@ MOST_BYTES = 50_000_000  # of a file that Git keeps: ten times the largest that 
 MOST_DEPTH = 50  # of YAML and JSON: ours are at most six deep
 MOST_NODES = 1_000_000  # of YAML, with its references written out
 MOST_DIGITS = 40  # of a whole number in JSON
-MOST_EXPANDED = 200_000_000  # bytes of a table, beyond which it may not be MOST_RATIO times its file
-MOST_RATIO = 500  # gzip and Parquet make tables 2 to 100 times smaller, and can make nothing 1,000 times and more
-MANY_BRACKETS = 100  # open at once in lines of JSON, or in one line, from which on their depth is looked at
-TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"')  # in JSON
-CHUNK = 1 << 20
+MOST_EXPANDED = 200_000_000  # bytes of a table in memory; a larger one may be at most MOST_RATIO times its file
+MOST_RATIO = 500  # gzip and Parquet make tables 2 to 100 times smaller, but repetitions 1,000 times and more
+MANY_BRACKETS = 100  # open at once in lines of JSON, or in one line; with fewer, no parser is at risk
+TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"')  # a text in JSON
+CHUNK = 1 << 20  # bytes
 
 
 def check_yaml(text: str, name: str) -> None:
     """Check how large and deep YAML is, by its events, which libyaml reads without recursion.
 
+    Args:
+        text: the YAML.
+        name: what the error calls its file.
+
     Raises:
         UserError: it is too large or deep, a reference contains itself or multiplies what it refers to, or a tag asks
-            for another type than YAML finds by itself.
+            for another type than YAML infers.
     """
     if len(text) > MOST_BYTES:
         raise UserError(f"{name}: larger than {MOST_BYTES:,} bytes; no file of this project is")
     sizes: dict[str, int] = {}
-    open_: list[tuple[str | None, int]] = [(None, 0)]  # the anchor and the size of each collection that isn't closed
+    open_: list[tuple[str | None, int]] = [(None, 0)]  # the anchor and size of each open collection
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        anchor, size = getattr(event, "anchor", None), 0
+        anchor, size = getattr(event, "anchor", None), 0  # the size in nodes, with references written out
         if tag := getattr(event, "tag", None):
             raise UserError(f"{name}: the tag {tag}: no file of this project has one; write the plain value")
         if isinstance(event, yaml.CollectionStartEvent):
@@ -69,7 +73,7 @@ def read_json(content: bytes | str) -> Any:
     """The content of JSON.
 
     Raises:
-        ValueError: it isn't JSON, or it is too large or deep, or a number has too many digits.
+        ValueError: it is not JSON, it is too large or deep, or a number has too many digits.
     """
     if len(content) > MOST_BYTES:
         raise ValueError(f"larger than {MOST_BYTES:,} bytes")
@@ -95,14 +99,14 @@ def _whole_number(digits: str) -> int:
 
 
 def check_table(file: Path) -> None:
-    """Check that a table doesn't expand far beyond its file, and that a line of JSON isn't nested without end.
+    """Check that a compressed table does not expand far beyond its file, and that no line of JSON is nested too deep.
 
     Raises:
-        UserError: it does, or it is.
-        OSError, EOFError, zlib.error: it can't be read, or isn't gzip.
+        UserError: it does, or one is.
+        OSError, EOFError, zlib.error: the file cannot be read, or is not gzip.
     """
     size = file.stat().st_size
-    if file.suffix == ".gz" and size * 1100 > MOST_EXPANDED:  # gzip can't reach more
+    if file.suffix == ".gz" and size * 1100 > MOST_EXPANDED:  # gzip compresses by at most this factor
         with gzip.open(file) as stream:
             expanded = 0
             while chunk := stream.read(CHUNK):
@@ -112,32 +116,34 @@ def check_table(file: Path) -> None:
     kind = file.with_suffix("") if file.suffix == ".gz" else file
     if kind.suffix.lower() in (".jsonl", ".ndjson"):
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
-            if (number := _too_deep(stream)) is not None:
-                raise UserError(f"{file}: line {number} is nested too deep; it is no row of a table")
+            if (number := _line_nested_too_deep(stream)) is not None:
+                raise UserError(f"{file}: line {number} is nested too deep; it is not a row of a table")
 
 
-def _too_deep(lines: Iterable[bytes]) -> int | None:
-    """The first of some lines of JSON that is nested too deep by itself or with those before it; None: none is.
+def _line_nested_too_deep(lines: Iterable[bytes]) -> int | None:
+    """The number of the first line of JSON that is nested too deep, by itself or with those before it; else None.
 
-    A parser may read on where a line has ended inside an object. What else is wrong with a line is not told here.
+    A line that ends inside an object counts with the next one, since a parser may read on. Other mistakes in a line are
+    reported where it is read.
     """
     depth = 0
     for number, line in enumerate(lines, start=1):
         if not depth and line.count(b"{") == 1 and b"[" not in line and line.rstrip().endswith(b"}"):
             continue  # an object that holds no other
-        bare = TEXT.sub(b"", line)
-        opened, closed = (sum(bare.count(bracket) for bracket in pair) for pair in ((b"{", b"["), (b"}", b"]")))
-        looked_at = depth + opened > MANY_BRACKETS
+        without_texts = TEXT.sub(b"", line)
+        opened = without_texts.count(b"{") + without_texts.count(b"[")
+        closed = without_texts.count(b"}") + without_texts.count(b"]")
+        may_be_deep = depth + opened > MANY_BRACKETS
         depth = max(0, depth + opened - closed)
         if depth > MANY_BRACKETS:
             return number
-        if looked_at:
+        if may_be_deep:
             try:
                 json.loads(line)
             except RecursionError:
                 return number
             except ValueError:
-                pass  # what is wrong with it is told where it's read
+                pass  # not valid JSON, which is reported where the line is read
     return None
 
 
@@ -154,26 +160,34 @@ def check_parquet(file: Path) -> None:
     if expanded > most:
         told = f"{file}: declares {metadata.num_rows:,} rows of {metadata.num_columns:,} columns"
         raise UserError(f"{told}, more than {MOST_RATIO} times its size; write it again with pandas")
-    texts = _columns_of_dictionaries(groups)
+    texts = _dictionary_columns(groups)
     if not texts:
         return
     with pyarrow.parquet.ParquetFile(file, read_dictionary=texts) as parquet:
         for number in range(metadata.num_row_groups):
-            expanded += sum(map(_written_out, parquet.read_row_group(number, columns=texts).columns))
+            expanded += sum(map(_expanded_size, parquet.read_row_group(number, columns=texts).columns))
             if expanded > most:
                 told = f"{file}: repeats long texts to more than {MOST_RATIO} times its size"
                 raise UserError(f"{told}; shorten them, or write the table as CSV")
 
 
-def _columns_of_dictionaries(groups: list[Any]) -> list[str]:
-    """The columns of Parquet whose texts stand in a dictionary, once each, however many rows refer to them."""
-    chunks = (group.column(number) for group in groups for number in range(group.num_columns))
-    found = (chunk for chunk in chunks if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page)
-    return sorted({chunk.path_in_schema for chunk in found})
+def _dictionary_columns(groups: list[Any]) -> list[str]:
+    """The text columns of Parquet that are stored as a dictionary: each text once, however many rows refer to it.
+
+    Args:
+        groups: the metadata of the file's row groups.
+    """
+    found = set()
+    for group in groups:
+        for number in range(group.num_columns):
+            chunk = group.column(number)
+            if chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page:
+                found.add(chunk.path_in_schema)
+    return sorted(found)
 
 
-def _written_out(column: pyarrow.ChunkedArray) -> int:
-    """How many bytes the texts of a column take, each written out in its row."""
+def _expanded_size(column: pyarrow.ChunkedArray) -> int:
+    """How many bytes the texts of a column take if each row has its own copy."""
     expanded = 0
     for chunk in column.chunks:
         if pyarrow.types.is_dictionary(chunk.type):

@@ -1,17 +1,17 @@
-"""Row ids that stay the same when a table grows, or is read in another way.
+"""Row ids that stay the same when a table grows, and when its columns are read as other types.
 
 A row's id is a hash of its cells in the columns of `data.id_columns`, in that order. The hash is made from a canonical
 text of each cell. It stays the same when rows or columns are added, when a column is renamed (in the table and in
 `data.id_columns`), when a column gets another type, and with other versions of the packages:
 
 - a number is its shortest decimal: 1, 1.0, "1", "01" and "1e0" are 1; 007 is 7; -0 is 0; 1,50 is 1.5;
-- a boolean is 1 or 0, also where it's the text "true" or "False"; a time of day is its hours;
-- a date is what the file holds: written as its format in `data.read.types` says, else in ISO form and without
-  an offset, also where the column is text; zeros before a day or month don't count;
-- a missing cell, and text that stands for no value, are empty;
+- a boolean is 1 or 0, and so are the texts "true" and "False"; a time of day is its hours;
+- a date is as the file has it: in its format in `data.read.types`, else in ISO form without an offset, even if the
+  column is text; leading zeros of a day or month don't count;
+- a missing cell, and text that means no value, are empty;
 - any other text is itself, without blanks at its ends.
 
-The number of equal rows before it in the file follows the hash, so that exact duplicates have different ids.
+The hash is followed by the number of equal rows before this one in the file, so that exact duplicates differ.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from retrace.files import as_text, short_moment, shortest_decimal
 EXCEL_ERRORS = ["#N/A", "#N/A N/A", "#NA", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"]
 WORDS = ["NA", "N/A", "n/a", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "?", "\\N"]
 WORDS += ["1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"]  # as Microsoft's C library prints them
-NO_VALUE = [*WORDS, *EXCEL_ERRORS]  # what a cell holds, besides nothing, where its value is missing
+NO_VALUE = [*WORDS, *EXCEL_ERRORS]  # the texts that mean no value
 _NO_VALUE = frozenset(NO_VALUE)
 WHOLE_NUMBER = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
 NUMBER = re.compile(r"[+-]?((\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?|inf(inity)?)", re.ASCII | re.IGNORECASE)
@@ -35,7 +35,7 @@ BOOLEANS = {"true": "1", "false": "0"}
 TIME = re.compile(r"\d\d:\d\d(:\d\d)?", re.ASCII)
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
 OTHER_DATE = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}.*", re.ASCII | re.DOTALL)
-ROWS_AT_ONCE = 100_000  # whose ids are made together, which bounds the memory
+ROWS_AT_ONCE = 100_000  # how many ids are made together, which limits the memory
 
 
 def row_ids(table: pd.DataFrame, columns: list[str], types: dict[str, str]) -> list[str]:
@@ -44,7 +44,7 @@ def row_ids(table: pd.DataFrame, columns: list[str], types: dict[str, str]) -> l
     Args:
         table: the raw table.
         columns: the columns that tell rows apart; their order matters, their names don't.
-        types: the formats of dates, by column, among what else `data.read.types` holds.
+        types: `data.read.types`, of which the formats of dates are used.
 
     Returns:
         16 hexadecimal digits of BLAKE2b and a number for each row, such as "a3f9c2d47e01b586-0".
@@ -54,28 +54,30 @@ def row_ids(table: pd.DataFrame, columns: list[str], types: dict[str, str]) -> l
         part = table.iloc[start : start + ROWS_AT_ONCE]
         cells = [canonical(part[name], types.get(name, "")) for name in columns]
         for row in zip(*cells, strict=True):
-            content = "\x1f".join(row).encode("utf-8", "surrogatepass")  # ASCII's separator of units
+            content = "\x1f".join(row).encode("utf-8", "surrogatepass")  # ASCII's unit separator
             hashes.append(hashlib.blake2b(content, digest_size=8).hexdigest())
     equal_before = pd.Series(hashes).groupby(hashes, sort=False).cumcount()
     return [f"{row}-{number}" for row, number in zip(hashes, equal_before, strict=True)]
 
 
 def canonical(values: pd.Series, date_format: str = "") -> list[str]:
-    """The canonical text of each cell of a column; the first lines of this module list the forms.
+    """The canonical text of each cell of a column; this module's docstring lists the forms.
 
     Args:
         values: a column of the raw table.
-        date_format: how the file writes it, if it's a date and not in ISO form.
+        date_format: the format that the file has dates in, if it is not ISO form.
     """
     codes, distinct = pd.factorize(values)
     different = pd.Series(distinct)
-    a_date, written = pd.api.types.is_datetime64_any_dtype(values), "%" in date_format
-    a_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-    if a_number or (a_date and not written):
+    is_date, has_format = pd.api.types.is_datetime64_any_dtype(values), "%" in date_format
+    is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    if is_number or (is_date and not has_format):
         texts = as_text(different).tolist()
+    elif is_date:
+        texts = [_canonical(text) for text in different.dt.strftime(date_format)]
     else:
-        texts = [_canonical(text) for text in (different.dt.strftime(date_format) if a_date else as_text(different))]
-    return list(np.array([*texts, ""], dtype=object)[codes])  # a missing value's code is -1, the last
+        texts = [_canonical(text) for text in as_text(different)]
+    return list(np.array([*texts, ""], dtype=object)[codes])  # the code of a missing value is -1, which is the last
 
 
 def _canonical(text: str) -> str:
@@ -90,7 +92,7 @@ def _canonical(text: str) -> str:
     elif text.lower() in BOOLEANS:
         text = BOOLEANS[text.lower()]
     else:
-        with suppress(ValueError, OverflowError):  # 25:00, or the 31st of a short month, is text like any other
+        with suppress(ValueError, OverflowError):  # 25:00, or the 31st of a short month, is ordinary text
             text = _canonical_date(text)
     return text
 

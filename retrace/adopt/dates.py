@@ -1,4 +1,4 @@
-"""Dates that are written as text: their format, found once, or a question where two formats fit."""
+"""Dates written as text or numbers: the format that is found, or a question if two formats fit."""
 
 import re
 from datetime import datetime
@@ -7,19 +7,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from retrace.adopt.cells import FEW_TEXTS, HEAD, MOSTLY
 from retrace.adopt.shown import Shown, option, typed, whole
 from retrace.errors import UserError
-from src.datasets.table import dates_of
+from retrace.tables.dates import dates_of
 
-HEAD = 1000  # cells whose formats are tried on the whole column
-MOSTLY = 0.9
 FEWEST_DATES = 10  # different ones, beside which FEW_TEXTS different texts are exceptions
-FEW_TEXTS = 5
 DATE_NAME = re.compile(r"date|datum|time|zeit|day|tag\b|fecha|when|month|monat", re.IGNORECASE)
 DAY = re.compile(
     r"(?P<weekday>[A-Za-z]{3,9},? )?"
-    r"(?P<a>\d{1,4}|[A-Za-z]{3,9})(?P<s>[-/. ]|\. )(?P<b>\d{1,2}|[A-Za-z]{3,9})(?P<t>[-/. ]|\. |, )(?P<c>\d{4}|\d{1,2})"
-    r"(?P<time>(?P<gap>[T ]|, )\d{1,2}:\d\d(?P<seconds>:\d\d)?(?P<fraction>\.\d{1,6})?(?P<half> ?[AaPp][Mm])?"
+    r"(?P<first>\d{1,4}|[A-Za-z]{3,9})(?P<gap1>[-/. ]|\. )(?P<second>\d{1,2}|[A-Za-z]{3,9})"
+    r"(?P<gap2>[-/. ]|\. |, )(?P<third>\d{4}|\d{1,2})"
+    r"(?P<time>(?P<gap3>[T ]|, )\d{1,2}:\d\d(?P<seconds>:\d\d)?(?P<fraction>\.\d{1,6})?(?P<half> ?[AaPp][Mm])?"
     r"(?P<zone> ?(Z|UTC|GMT|[+-]\d\d:?\d\d))?)?"
 )
 NAME_OF_MONTH = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\p{L}*\.?"
@@ -30,10 +29,10 @@ OTHER_DATES = (
     rf"|{NAME_OF_MONTH}[ -]\d{{1,2}}(?:\D.*)?|\d{{1,2}}\p{{L}}{{0,2}}[ -]{NAME_OF_MONTH}(?:[ -]\d{{2,4}})?"
     rf"|(?:19|20)\d\d[ -]{NAME_OF_MONTH}[ -]\d{{1,2}})$"
 )  # 1:45 PM, 2020-W01, 2020Q1, 20201231 2359, 31. Dezember 2020, 31.12., 10h30, 2020-31-12, Dec 31, 31st Dec
-DIGITS = {6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # by how many they are
-MOMENT = datetime(2020, 12, 31, 23, 59)
+FORMATS_BY_DIGITS = {6: "%Y%m", 8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+EXAMPLE = datetime(2020, 12, 31, 23, 59)
 MONTH = re.compile(
-    r"(?P<year>\d{4})(?P<s>[-/.])\d{1,2}|\d{1,2}(?P<t>[-/.])\d{4}|(?P<word>[A-Za-z]{3,9})(?P<u>[- ])\d{4}"
+    r"(?P<year>\d{4})(?P<gap1>[-/.])\d{1,2}|\d{1,2}(?P<gap2>[-/.])\d{4}|(?P<word>[A-Za-z]{3,9})(?P<gap3>[- ])\d{4}"
 )
 
 
@@ -41,6 +40,12 @@ def date_type(
     name: str, column: pa.ChunkedArray, day_first: bool | None, shown: Shown
 ) -> tuple[str | None, str | None]:
     """The format of a text column that holds dates, and what is doubtful about it.
+
+    Args:
+        name: the column's name.
+        column: its cells.
+        day_first: whether the day comes first (true) or the month (false), if the user names it.
+        shown: what of it may be shown.
 
     Raises:
         UserError: day and month could each come first, and give different dates.
@@ -62,38 +67,38 @@ def date_type(
     years = pc.min_max(pc.year(fits[format_])).as_py()
     span = "" if name in shown.private else f" as {years['min']} to {years['max']}"
     told = f"years of two digits are read{span or ' as 1969 to 2068'}"
-    for other, dates in fits.items():  # days spread over 31, so the part that spreads less may be the year
+    for other, dates in fits.items():  # days range up to 31: the part with the smaller range may be the year
         if other.startswith("%y") and other != format_ and _years(dates) <= _years(fits[format_]):
             told += f"; if the year comes first: {typed(name, other)}"
     return format_, told
 
 
 def _years(dates: pa.ChunkedArray) -> int:
-    """How many years dates span."""
+    """How many years the dates span."""
     ends = pc.min_max(pc.year(dates)).as_py()
     return int(ends["max"] - ends["min"])
 
 
 def date_in_numbers(name: str, column: pa.ChunkedArray) -> str | None:
     """What is doubtful about numbers that may be dates: 20201231, 202012, 202012312359, or a spreadsheet's days."""
-    whole = pa.types.is_integer(column.type)
-    if not (whole or pa.types.is_floating(column.type)) or column.null_count == len(column):
+    is_whole = pa.types.is_integer(column.type)
+    if not (is_whole or pa.types.is_floating(column.type)) or column.null_count == len(column):
         return None
     ends = pc.min_max(column).as_py()
-    digits = {len(str(end)) for end in ends.values()} if whole and ends["min"] < ends["max"] else set()
-    format_ = DIGITS.get(digits.pop()) if len(digits) == 1 else None
+    digits = {len(str(end)) for end in ends.values()} if is_whole and ends["min"] < ends["max"] else set()
+    format_ = FORMATS_BY_DIGITS.get(digits.pop()) if len(digits) == 1 else None
     if format_ and int(str(ends["min"])[:4]) >= 1800 and int(str(ends["max"])[:4]) < 2200:
         texts = pa.chunked_array([pc.unique(column).drop_null().cast(pa.string())])
-        sure = len(texts) >= FEWEST_DATES or format_ != "%Y%m" or DATE_NAME.search(name)
-        if sure and dates_of(texts, format_).null_count == 0:
-            return f"may be dates such as {MOMENT.strftime(format_)}: {typed(name, format_)} reads them"
+        is_likely = len(texts) >= FEWEST_DATES or format_ != "%Y%m" or DATE_NAME.search(name)
+        if is_likely and dates_of(texts, format_).null_count == 0:
+            return f"may be dates such as {EXAMPLE.strftime(format_)}: {typed(name, format_)} reads them"
     if 20000 <= ends["min"] < ends["max"] <= 80000 and DATE_NAME.search(name):
         return f"may be dates as spreadsheets store them, in days: {typed(name, 'excel-date')} reads them"
     return None
 
 
 def date_formats(value: str) -> list[str]:
-    """The formats that a date may have, none where a text is no date: `03/04/2020` has two."""
+    """The formats that a text may have as a date: none if it is not a date, two for `03/04/2020`."""
     if found := DAY.fullmatch(value):
         part = found.groupdict()
         weekday = part["weekday"] or ""
@@ -103,24 +108,31 @@ def date_formats(value: str) -> list[str]:
         return [weekday + day + _time_format(part) for day in _day_formats(part)]
     if found := MONTH.fullmatch(value):
         if found["year"]:
-            return [f"%Y{found['s']}%m"]
-        return [f"{_month(found['word'])}{found['u']}%Y" if found["word"] else f"%m{found['t']}%Y"]
+            return [f"%Y{found['gap1']}%m"]
+        return [f"{_month(found['word'])}{found['gap3']}%Y" if found["word"] else f"%m{found['gap2']}%Y"]
     return []
 
 
 def _day_formats(part: dict[str, str]) -> list[str]:
-    """The formats of a date's day, month and year, which `DAY` calls a, b and c."""
-    a, s, b, t = part["a"], part["s"], part["b"], part["t"]
-    year = "%Y" if len(part["c"]) == 4 else "%y"
-    if b.isalpha():
-        return [] if a.isalpha() or len(a) > 2 else [f"%d{s}{_month(b)}{t}{year}"]
-    if a.isalpha():
-        return [f"{_month(a)}{s}%d{t}{year}"]
-    if len(a) == 4:
-        return [f"%Y{s}%m{t}%d"] if year == "%y" else []
-    if len(a) == 3:
+    """The formats that a date's day, month and year may have.
+
+    Args:
+        part: the parts of the date, as `DAY` calls them.
+    """
+    first, gap1, second, gap2 = part["first"], part["gap1"], part["second"], part["gap2"]
+    year = "%Y" if len(part["third"]) == 4 else "%y"
+    if second.isalpha():
+        return [] if first.isalpha() or len(first) > 2 else [f"%d{gap1}{_month(second)}{gap2}{year}"]
+    if first.isalpha():
+        return [f"{_month(first)}{gap1}%d{gap2}{year}"]
+    if len(first) == 4:
+        return [f"%Y{gap1}%m{gap2}%d"] if year == "%y" else []
+    if len(first) == 3:
         return []
-    return [f"%d{s}%m{t}{year}", f"%m{s}%d{t}{year}", *([f"%y{s}%m{t}%d"] if year == "%y" else [])]
+    formats = [f"%d{gap1}%m{gap2}{year}", f"%m{gap1}%d{gap2}{year}"]
+    if year == "%y":
+        formats.append(f"%y{gap1}%m{gap2}%d")
+    return formats
 
 
 def _month(word: str) -> str:
@@ -128,22 +140,29 @@ def _month(word: str) -> str:
 
 
 def _time_format(part: dict[str, Any]) -> str:
+    """The format of a date's time, with what separates it from the day."""
     if not part["time"]:
         return ""
-    text = f"{part['gap']}{'%I' if part['half'] else '%H'}:%M"
+    text = f"{part['gap3']}{'%I' if part['half'] else '%H'}:%M"
     text += ":%S" if part["seconds"] else ""
     text += ".%f" if part["fraction"] else ""
     text += part["half"][:-2] + "%p" if part["half"] else ""
-    return text + (" %z" if part["zone"].startswith(" ") else "%z" if part["zone"] else "") if part["zone"] else text
+    if part["zone"]:
+        text += " %z" if part["zone"].startswith(" ") else "%z"
+    return text
 
 
 def _chosen(
     name: str, values: pa.ChunkedArray, fits: dict[str, pa.ChunkedArray], day_first: bool | None, shown: Shown
 ) -> str:
-    """The format of those that fit that is meant: as the user says, as dots say, or any if all give the same dates."""
+    """Which of the formats that fit is meant.
+
+    It is the one that the user asks for, that with the day first if dots separate the parts, or any if all give the
+    same dates.
+    """
     by_start = {re.sub(r"^%[aA],? ", "", format_)[:2]: format_ for format_ in reversed(fits)}
-    if day_first is not None and (said := by_start.get("%d" if day_first else "%m")):
-        return said
+    if day_first is not None and (asked_for := by_start.get("%d" if day_first else "%m")):
+        return asked_for
     first, *others = fits
     if all(fits[other].equals(fits[first]) for other in others):
         return first
@@ -157,7 +176,7 @@ def _chosen(
 
 
 def _with_blanks(name: str, column: pa.ChunkedArray, shown: Shown) -> str | None:
-    """What is doubtful about dates of which some have blanks around them, which no format has."""
+    """What is doubtful about dates of which some have blanks around them, which no format allows."""
     found = column.filter(pc.not_equal(pc.utf8_trim_whitespace(column), column))
     if not len(found):
         return None
@@ -165,7 +184,7 @@ def _with_blanks(name: str, column: pa.ChunkedArray, shown: Shown) -> str | None
 
 
 def _other_dates(name: str, column: pa.ChunkedArray, shown: Shown) -> str | None:
-    """What is doubtful about texts that look like dates or times, but in no form that is read."""
+    """What is doubtful about texts that look like dates or times in a form that is not read."""
     head = column.slice(0, HEAD).drop_null()
     found = pc.match_substring_regex(head, OTHER_DATES)
     if not len(head) or (pc.sum(found).as_py() or 0) < MOSTLY * len(head):
@@ -178,16 +197,24 @@ def _other_dates(name: str, column: pa.ChunkedArray, shown: Shown) -> str | None
 def _not_dates(
     name: str, column: pa.ChunkedArray, values: pa.ChunkedArray, parsed: dict[str, pa.ChunkedArray], shown: Shown
 ) -> str | None:
-    """Which cell of a column of dates is none, if most are dates, or all but a few different ones."""
-    together = pc.coalesce(*parsed.values())
-    others = values.filter(pc.is_null(together))
+    """Which cell of a column of dates is not a date, if most are, or all but a few different ones.
+
+    Args:
+        name: the column's name.
+        column: its cells.
+        values: its different values.
+        parsed: these as dates, by each format that some of them have.
+        shown: what of it may be shown.
+    """
+    in_any_format = pc.coalesce(*parsed.values())
+    others = values.filter(pc.is_null(in_any_format))
     count = pc.sum(pc.is_in(column, whole(others))).as_py() or 0
-    few = len(others) <= FEW_TEXTS and len(values) - len(others) >= FEWEST_DATES
-    if count > (1 - MOSTLY) * (len(column) - column.null_count) and not few:
+    are_few = len(others) <= FEW_TEXTS and len(values) - len(others) >= FEWEST_DATES
+    if count > (1 - MOSTLY) * (len(column) - column.null_count) and not are_few:
         return _other_dates(name, column, shown)
     format_ = min(parsed, key=lambda one: parsed[one].null_count)
     value = others[0].as_py() if len(others) else values.filter(pc.is_null(parsed[format_]))[0].as_py()
     what = f"dates, but {shown.cell(name, value, column)} is not written as {format_}"
     missing = option("--missing", "VALUE" if name in shown.private else value)
-    mended = f"correct it, or {missing} if it stands for no value" if len(others) else "write them alike"
-    return f"{what}, so the column is read as text: {mended}"
+    advice = f"correct it, or {missing} if it means no value" if len(others) else "write them alike"
+    return f"{what}, so the column is read as text: {advice}"

@@ -1,4 +1,4 @@
-"""The project's own files: what adopt may change of them, and how it does it."""
+"""The project's own files: which of them adopt changes, and how."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from retrace.adopt.shown import quoted
 from retrace.errors import UserError
 from retrace.files import replacing, write_json
 from retrace.git import git_names, git_or_none, git_status, require_own_repository
-from src.datasets.table import files_of
+from retrace.tables.files import files_of
 
 SOURCE = Path("data/source")
 IGNORED = Path(".gitignore")
@@ -27,7 +27,12 @@ RECORD = Path(".dvc/tmp/adopt.json")
 
 
 def require_clean(given: Path) -> None:
-    """What isn't committed couldn't be told from what adopt does; but what it did before, and results, may stay.
+    """Check that all files are committed, so that what adopt does can be seen and undone.
+
+    Results, and what adopt itself wrote before, may be uncommitted.
+
+    Args:
+        given: the user's file or folder.
 
     Raises:
         UserError: there is no such table, a file has changed since the last commit, there is no commit, or a whole
@@ -40,11 +45,12 @@ def require_clean(given: Path) -> None:
         raise UserError(f"{given}: the folder of all tables; name one of them, or a folder in it")
     if Path.cwd().is_relative_to(given.resolve()) or SOURCE.resolve().is_relative_to(given.resolve()):
         raise UserError(f"{given}: holds the project itself; name a table, or a folder of tables alone")
-    mine = remembered()
+    own_hashes = remembered()
     for name, letters in git_status().items():
-        given_too = Path(name).resolve().is_relative_to(given.resolve())
-        result = name == "dvc.lock" or name.startswith("metrics/")
-        if not (given_too or result or (name in mine and mine[name] == _hash(Path(name)))):
+        is_given = Path(name).resolve().is_relative_to(given.resolve())
+        is_result = name == "dvc.lock" or name.startswith("metrics/")
+        is_own = name in own_hashes and own_hashes[name] == _hash(Path(name))
+        if not (is_given or is_result or is_own):
             new = "not in Git; commit it (or, if it's data, move it out of the folder)"
             told = new if letters == "??" else "changed since the last commit; `git commit` or `git stash`"
             raise UserError(f"{name}: {told} first, so that what adopt does can be undone")
@@ -55,7 +61,10 @@ def _hash(file: Path) -> str:
 
 
 def place_of(given: Path) -> Path:
-    """Where a file or folder of the user's goes: its name without what needs quoting; itself where it's there."""
+    """Where a file or folder of the user's goes: data/source/ and its name without characters that need quoting.
+
+    What is in data/source/ already stays where it is.
+    """
     if given.resolve().parent == SOURCE.resolve():
         return SOURCE / given.name
     stem, *suffixes = given.name.split(".")
@@ -63,13 +72,20 @@ def place_of(given: Path) -> Path:
     return SOURCE / (name or "table")
 
 
-def is_there(source: Path) -> bool:
-    """Whether a table was adopted, though the file itself may have to be pulled."""
+def is_present(source: Path) -> bool:
+    """Whether a table was adopted; the file itself may have to be pulled."""
     return source.exists() or source.with_name(f"{source.name}.dvc").exists()
 
 
 def put(given: Path, place: Path) -> str:
-    """Copy the files that were read to their place, and put them under DVC unless Git has them; returns which has them.
+    """Copy the files that were read to their place, and put them under DVC unless Git has them.
+
+    Args:
+        given: the user's file or folder.
+        place: where it goes, as `place_of` says.
+
+    Returns:
+        Which of the two has them: Git or DVC.
 
     Raises:
         UserError: they cannot be written, DVC does not take them, or a folder that is in its place already holds files
@@ -93,7 +109,7 @@ def put(given: Path, place: Path) -> str:
         command = [sys.executable, "-m", "dvc", "add", str(place)]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
         if done.returncode:
-            if new:  # or Git would take it
+            if new:  # left in its place, Git would take it
                 shutil.rmtree(place) if place.is_dir() else place.unlink()
             why = " ".join(done.stderr.partition("ERROR: ")[2].split())[:300]
             raise UserError(f"{place}: `dvc add` fails: {why}")
@@ -101,7 +117,7 @@ def put(given: Path, place: Path) -> str:
 
 
 def _copy_folder(given: Path, place: Path) -> None:
-    """Copy the files of a folder that are read, and no others, in the place of what is there."""
+    """Replace a folder by the files of another that are read, and no others."""
     part = place.with_name(f"{place.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -116,11 +132,7 @@ def _copy_folder(given: Path, place: Path) -> None:
 
 
 def _require_read(folder: Path) -> None:
-    """DVC adds all that is in a folder, so nothing may be in it that is not read.
-
-    Raises:
-        UserError: there is such a file.
-    """
+    """Check that a folder holds nothing that is not read, since DVC adds all that is in it."""
     read = {file.resolve() for file in files_of(folder)}
     for parent, folders, names in os.walk(folder):
         linked = [name for name in folders if (Path(parent) / name).is_symlink()]
@@ -131,18 +143,18 @@ def _require_read(folder: Path) -> None:
 
 
 def keep_out_of_git(given: Path) -> str:
-    """A line for .gitignore where the user's own file lies in the project, in Git's way; returns what was done."""
+    """Add the user's file to .gitignore if it is in the project, and return what was done."""
     file, root = given.resolve(), Path.cwd().resolve()
     if not file.is_relative_to(root) or file.is_relative_to(SOURCE.resolve()):
         return ""
     name = file.relative_to(root).as_posix()
     if git_or_none("ls-files", "--error-unmatch", "--", name) is not None:
         return f"{name}: is in Git itself; `git rm -r --cached -- {quoted(name)}` takes it out of the next commit"
-    if not git_names("ls-files", "--others", "--exclude-standard", "-z", "--", name):  # it's ignored already
+    if not git_names("ls-files", "--others", "--exclude-standard", "-z", "--", name):  # it is ignored already
         return ""
     before = IGNORED.read_bytes() if IGNORED.exists() else b""
     line = re.sub(r"([\\*?\[\]!# ])", r"\\\1", name)
-    line = re.sub(r"[\r\n]", "?", line)  # a pattern has no other way to hold a line break
+    line = re.sub(r"[\r\n]", "?", line)  # in a pattern, the only way to match a line break
     with replacing(IGNORED) as part:
         part.write_bytes(
             before + (b"" if before.endswith(b"\n") or not before else b"\n") + b"/%s\n" % os.fsencode(line)
@@ -151,10 +163,16 @@ def keep_out_of_git(given: Path) -> str:
 
 
 def written(content: dict[str, Any]) -> tuple[str, list[str]]:
-    """The text of params.yaml with the keys set that differ, as DVC would, comments kept; and those keys."""
+    """The text of params.yaml with new content, and the keys that changed.
+
+    Comments and layout stay, as when DVC writes the file.
+
+    Args:
+        content: the content, by section.
+    """
     old = parse_yaml_for_update(params.FILE.read_text(encoding="utf-8"), params.FILE)
     changed = _set(old, content)
-    # An empty line after a list went with the list, and one after an empty list stands before its first line now.
+    # An empty line after a list is lost with the list; one after an empty list comes before its first item.
     text = re.sub(r"(#.*)\n\n+(?=  - )", r"\1\n", dumps_yaml(old))
     return re.sub(rf"\n+(?=({'|'.join(params.Params.model_fields)}):)", r"\n\n", text), changed
 
@@ -166,7 +184,7 @@ def write_params(text: str) -> None:
 
 
 def _set(old: Any, new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Make one nested mapping another, in place; the keys that changed, dotted."""
+    """Give one nested mapping the content of another, in place, and return the dotted keys that changed."""
     changed = []
     for key in [key for key in old if key not in new]:
         del old[key]
@@ -176,32 +194,34 @@ def _set(old: Any, new: dict[str, Any], prefix: str = "") -> list[str]:
             changed += _set(old[key], value, f"{prefix}{key}.")
         elif key not in old or old[key] != value or isinstance(old[key], bool) != isinstance(value, bool):
             if value == [] and key in old.ca.items:
-                old.ca.items[key][3] = None  # else the brackets would stand on a line of their own
+                old.ca.items[key][3] = None  # else the brackets get a line of their own
             old[key] = value
             changed.append(f"{prefix}{key}")
     return changed
 
 
 def first_schema(raw: pd.DataFrame, private: list[str]) -> DataFrameSchema | None:
-    """A first schema for the table; None where it keeps the one that is there, which stays as it is.
+    """A first schema for the table; None if the present one can stay as it is.
+
+    It can if the table meets it and it shows no values of private columns.
 
     Raises:
-        UserError: the one that is there can't be read.
+        UserError: the present one cannot be read.
     """
-    there = schema.read_schema() if schema.FILE.is_file() else {}
-    kept = there.keys() == {"table"} and not schema.breaches(raw, there["table"])
-    if kept and not any(schema.shows_values(there["table"], name) for name in private):
+    present = schema.read_schema() if schema.FILE.is_file() else {}
+    is_met = present.keys() == {"table"} and not schema.breaches(raw, present["table"])
+    if is_met and not any(schema.shows_values(present["table"], name) for name in private):
         return None
     return schema.infer(raw, private)
 
 
 def remembered() -> dict[str, str]:
-    """What adopt wrote before, with its hashes."""
+    """The files that adopt wrote before, with the hash of each."""
     return dict(json.loads(RECORD.read_text(encoding="utf-8"))) if RECORD.is_file() else {}
 
 
 def remember(place: Path) -> None:
-    """What was written, so that adopt may be run again before it's committed."""
+    """Record what was written, so that adopt may be run again before it is committed."""
     pointer = place.with_name(f"{place.name}.dvc")
     files = [params.FILE, schema.FILE, pointer, SOURCE / ".gitignore", IGNORED]
     write_json(remembered() | {file.as_posix(): _hash(file) for file in files if file.is_file()}, RECORD)
@@ -211,7 +231,7 @@ def current() -> dict[str, Any]:
     """params.yaml as it is, by section.
 
     Raises:
-        UserError: it isn't in order.
+        UserError: it is not valid.
     """
     params.read_params()
     return dict(params.read_yaml(params.FILE))

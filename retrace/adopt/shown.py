@@ -1,6 +1,7 @@
-"""What adopt's lines on the terminal show of a table: no value of a private column, and each name in one line."""
+"""How adopt prints values, options and numbers of rows: no value of a private column, and each name in one line."""
 
 import shlex
+from collections.abc import Container
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -10,18 +11,18 @@ LONGEST = 40  # characters of a value
 
 
 class Shown(NamedTuple):
-    """Shows cells with their rows, which are counted from the first below the header."""
+    """Which cells may be shown: those of all columns but the private ones."""
 
     private: frozenset[str]
 
     def cell(self, name: str, value: str, column: pa.ChunkedArray) -> str:
-        """A value with the row where it is first."""
+        """A value with the first row that has it, counted from below the header; only the row, if it is private."""
         row = pc.index(column, pa.scalar(value, column.type)).as_py() + 1
         return f"a cell in row {row:,}" if name in self.private else f"{shorten(value)} in row {row:,}"
 
 
 def shorten(value: str) -> str:
-    """A value in quotes, cut if it is long."""
+    """A value in quotes, shortened if it is long."""
     return repr(value if len(value) <= LONGEST else value[:LONGEST] + "…")
 
 
@@ -35,13 +36,23 @@ def option(name: str, value: str) -> str:
     return f"{name}={quoted(value)}" if value.startswith("-") else f"{name} {quoted(value)}"
 
 
+def drop_option(feature: str, columns: Container[str]) -> str:
+    """The option that leaves a feature out: its column, or the date that it is made of.
+
+    Args:
+        feature: a column of the prepared table.
+        columns: the names of the raw table's columns.
+    """
+    return option("--drop", feature if feature in columns else feature.rpartition(" (")[0])
+
+
 def typed(name: str, type_: str) -> str:
     """The option that gives a column its type."""
     return option("--type", f"{name}={type_}")
 
 
 def quoted(text: str) -> str:
-    """A text as a shell takes it; what isn't visible is written as its bytes, which bash and zsh read in $'...'."""
+    """A text as a shell takes it; what is not visible is written as its bytes, which bash and zsh read in $'...'."""
     if text.isprintable():
         return shlex.quote(text)
     parts = (char if char.isprintable() and char not in "\\'" else _as_bytes(char) for char in text)

@@ -1,4 +1,4 @@
-"""Values that may not mean what they say: codes for no value, totals of other rows, texts that differ in blanks."""
+"""Values that may mean something else: codes for no value, totals of other rows, texts that differ only in blanks."""
 
 import re
 import unicodedata
@@ -14,37 +14,44 @@ from retrace.adopt.shown import option, rows, shorten
 from retrace.examples import is_number
 from retrace.files import shortest_decimal
 
-MOST_ROWS = 50_000  # of a column in which codes are looked for
-MOST_CODES = 3  # at one end of a column
-LAST_ROWS = 3  # in which words such as Sum or Mean name a total
+MOST_ROWS = 50_000  # of a column, in which codes are searched for
+MOST_CODES = 3  # at one end of a column's values
+LAST_ROWS = 3  # of a table, in which words such as Sum or Mean name a total
 END_OF_WORD = r"(?:[^\p{L}\p{N}_]|$)"
 TOTALS = rf"^\s*(?:grand |sub-?)?totals?{END_OF_WORD}"
 SUM_WORDS = "gesamt|gesamtsumme|summe|insgesamt|somme|suma|totale|totaal|итого|всего|sum|average|mean"
 SUMS = rf"^\s*(?:{SUM_WORDS}){END_OF_WORD}"
 YEARS = range(1800, 2100)
-NO_DATES = ["1900-01-01", "1970-01-01", "2099-12-31"]  # which programs write for no date
+NO_DATES = ["1900-01-01", "1970-01-01", "2099-12-31"]  # that programs write for no date
 A_YEAR = pd.Timedelta(days=366)
-MUCH_LARGER = 5
-COMMON = 0.2  # the share of the rows from which on a 0 is a value like any other
+MUCH_LARGER = 5  # times the largest other value
+COMMON = 0.2  # the share of the rows from which on a 0 is an ordinary value
 
 
 def odd_values(values: pd.Series, hidden: bool, is_target: bool, is_time: bool = False) -> Iterator[str]:
-    """What is odd about a column's values, with an example of them unless they are `hidden`."""
+    """What is odd about a column's values.
+
+    Args:
+        values: the raw column.
+        hidden: whether no value of it may be shown.
+        is_target: whether it is the target.
+        is_time: whether the table is split by it.
+    """
     if pd.api.types.is_datetime64_any_dtype(values):
         yield from _odd_dates(values, hidden, is_time)
     elif pd.api.types.is_string_dtype(values):
-        yield from _alike(values, hidden, is_target)
+        yield from _nearly_equal_texts(values, hidden, is_target)
     elif is_number(values) and not pd.api.types.is_bool_dtype(values):
         for code in codes(values.to_numpy(float)):
             places = values.index[values == code]
             value = "VALUE" if hidden else shortest_decimal(code)
             where = f"{'a value' if hidden else value} in {rows(len(places))}, first in row {places[0] + 1:,}"
-            yield f"{where}, is far from all others; if it stands for no value: {option('--missing', value)}"
+            yield f"{where}, is far from all others; if it means no value: {option('--missing', value)}"
 
 
 def _odd_dates(values: pd.Series, hidden: bool, is_time: bool) -> Iterator[str]:
-    """Dates that may stand for no date: far from today, or one of NO_DATES apart from the others."""
-    mended = "leave such rows out of the file" if is_time else "leave the cell empty"
+    """Dates that may mean no date: far from today, or one of NO_DATES and far from the others."""
+    advice = "leave such rows out of the file" if is_time else "leave the cell empty"
     odd = values.notna() & ~values.dt.year.isin(YEARS)
     found = [(values[odd], "is far from today")] if odd.any() else []
     days = values.dt.normalize()
@@ -55,64 +62,76 @@ def _odd_dates(values: pd.Series, hidden: bool, is_time: bool) -> Iterator[str]:
     for dates, why in found:
         what = "a date" if hidden else dates.iloc[0].date().isoformat()
         where = f"{rows(len(dates))}, first in row {dates.index[0] + 1:,}"
-        yield f"{what} in {where}, {why}; if it stands for no date, {mended}"
+        yield f"{what} in {where}, {why}; if it means no date, {advice}"
 
 
 def codes(values: NDArray[np.float64]) -> list[float]:
-    """The numbers that may stand for no value: they repeat, and are farther from the others than those are apart."""
+    """The numbers that may mean no value: they repeat, and are farther from the others than those are apart.
+
+    Args:
+        values: a column's numbers, shape (rows,).
+    """
     if len(values) > MOST_ROWS:
         values = np.random.default_rng(1).choice(values, MOST_ROWS, replace=False)
     distinct, counts = np.unique(values[np.isfinite(values)], return_counts=True)
     found: list[float] = []
-    while size := _codes_at_an_end(distinct, counts):
-        ends = slice(None, size) if size > 0 else slice(size, None)
-        rest = slice(size, None) if size > 0 else slice(None, size)
-        found += distinct[ends].tolist()
-        distinct, counts = distinct[rest], counts[rest]
-    return found
+    while True:
+        lowest, highest = _codes_at_an_end(distinct, counts)
+        if not lowest and not highest:
+            return found
+        end = len(distinct) - highest
+        found += distinct[:lowest].tolist() + distinct[end:].tolist()
+        distinct, counts = distinct[lowest:end], counts[lowest:end]
 
 
-def _codes_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> int:
-    """How many of the lowest values are codes, as a negative number how many of the highest, or 0."""
+def _codes_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> tuple[int, int]:
+    """How many of the lowest values are codes, and how many of the highest; only one of the two is not 0.
+
+    Args:
+        distinct: the different values in ascending order, shape (values,).
+        counts: how many rows have each, shape (values,).
+    """
     if 2 <= len(distinct) <= 3:
         return _nines_at_an_end(distinct, counts)
     for size in range(1, min(MOST_CODES, len(distinct) - 3) + 1):
-        low, high = distinct[size:], distinct[:-size]
-        nines = size == 1 and low[0] >= 0 and re.fullmatch(r"-99+", f"{distinct[0]:.15g}")
-        is_far = low[0] - distinct[size - 1] > low[-1] - low[0] and not _is_common_zero(distinct, counts)
-        if counts[:size].min() > 1 and (nines or is_far):
-            return size
-        is_far = distinct[-size] - high[-1] > high[-1] - high[0] and not _is_next_magnitude(distinct, size)
-        if counts[-size:].min() > 1 and is_far:
-            return -size
-    return 0
+        without_lowest, without_highest = distinct[size:], distinct[:-size]
+        are_nines = size == 1 and without_lowest[0] >= 0 and re.fullmatch(r"-99+", f"{distinct[0]:.15g}")
+        gap, rest = without_lowest[0] - distinct[size - 1], without_lowest[-1] - without_lowest[0]
+        are_far = gap > rest and not _is_common_zero(distinct, counts)
+        if counts[:size].min() > 1 and (are_nines or are_far):
+            return size, 0
+        gap, rest = distinct[-size] - without_highest[-1], without_highest[-1] - without_highest[0]
+        are_far = gap > rest and not _is_next_magnitude(distinct, size)
+        if counts[-size:].min() > 1 and are_far:
+            return 0, size
+    return 0, 0
 
 
 def _is_common_zero(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> bool:
-    """Whether the lowest value is a 0 that many rows hold, as where some got a bonus."""
+    """Whether the lowest value is a 0 in many rows, as in a column of bonuses."""
     return bool(distinct[0] == 0 and counts[0] > COMMON * counts.sum())
 
 
 def _is_next_magnitude(distinct: NDArray[np.float64], size: int) -> bool:
-    """Whether the highest values of 1, 10, 100, … are as far from the others as those from each other, as factors."""
+    """Whether the highest values go on with magnitudes such as 1, 10, 100: by no larger a factor than the others."""
     high = distinct[distinct > 0]
-    repeated = re.fullmatch(r"(\d)\1+", f"{distinct[-size]:.15g}")  # as 999 or 8888
-    if repeated or len(high) < size + 2:
+    repeats_a_digit = re.fullmatch(r"(\d)\1+", f"{distinct[-size]:.15g}")  # as 999 or 8888
+    if repeats_a_digit or len(high) < size + 2:
         return False
     return bool(high[-size] / high[-size - 1] <= high[-size - 1] / high[0])
 
 
-def _nines_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> int:
-    """The same for too few values to say what is far from others: only nines that repeat and are much larger."""
+def _nines_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) -> tuple[int, int]:
+    """The same for two or three values, too few to say what is far: only repeated nines that are much larger."""
     for end, others in ((-1, distinct[:-1]), (0, distinct[1:])):
         nines = re.fullmatch(r"-99+|99{2,}", f"{distinct[end]:.15g}")
         if nines and counts[end] > 1 and abs(distinct[end]) > MUCH_LARGER * max(1, np.abs(others).max()):
-            return -1 if end else 1
-    return 0
+            return (0, 1) if end else (1, 0)
+    return 0, 0
 
 
-def _alike(values: pd.Series, hidden: bool, is_target: bool) -> Iterator[str]:
-    """Texts that differ only in the blanks around them, in what can't be seen, or in case."""
+def _nearly_equal_texts(values: pd.Series, hidden: bool, is_target: bool) -> Iterator[str]:
+    """Texts that differ only in the blanks around them, in characters that cannot be seen, or in case."""
     distinct = [str(text) for text in values.dropna().unique()]
     if len(distinct) > len(values) / 2 and not is_target:
         return
@@ -138,16 +157,17 @@ def _alike(values: pd.Series, hidden: bool, is_target: bool) -> Iterator[str]:
 
 
 def _visible(text: str) -> str:
-    """A text with one blank where there are some of any kind, composed accents, and nothing that has no width."""
+    """A text as it looks: one blank for any blanks, composed accents, no characters without width."""
     composed = unicodedata.normalize("NFC", text)
     return " ".join("".join(char for char in composed if unicodedata.category(char) != "Cf").split())
 
 
 def total_rows(table: pd.DataFrame) -> list[int]:
-    """The places of rows that are totals of others: by a word such as Total, or as the last is the sum of those above.
+    """The places of rows that are totals of others, counted from 0.
 
-    A text that names many rows, such as the brand Total, is no total unless these rows' numbers are much larger than
-    the others'. Words such as Mean count in the last rows alone, and only if no other row holds them.
+    A total has a word such as Total, or is the last row and the sum of those above. A text in many rows, such as the
+    brand Total, does not count unless the numbers of these rows are much larger than the others'. Words such as Mean
+    count in the last rows alone, and only if no other row has them.
     """
     figures = table.select_dtypes("number").to_numpy(float)
     places: set[int] = set()
@@ -169,13 +189,18 @@ def total_rows(table: pd.DataFrame) -> list[int]:
 
 
 def _matching(texts: pa.Array | pa.ChunkedArray, pattern: str) -> NDArray[np.bool_]:
-    """Which texts match a pattern of Arrow's, whatever their case; missing ones do not."""
+    """Which texts match a pattern in any case; missing ones do not."""
     found = pc.fill_null(pc.match_substring_regex(texts, pattern, ignore_case=True), False)
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _are_larger(figures: NDArray[np.float64], named: NDArray[np.bool_]) -> bool:
-    """Whether some rows' numbers are mostly larger than nearly all of the other rows' in at least one column."""
+    """Whether, in at least one column, the median of some rows is larger than nine tenths of the other rows.
+
+    Args:
+        figures: the numbers, shape (rows, columns).
+        named: which rows are compared with the others, shape (rows,).
+    """
     for column in figures.T:
         inside, others = (column[rows & np.isfinite(column)] for rows in (named, ~named))
         if len(inside) and len(others) and np.median(inside) > np.quantile(others, 0.9):
@@ -189,10 +214,10 @@ def told_totals(places: list[int], count: int, skipped: int | None) -> str:
     Args:
         places: where they are, counted from 0.
         count: how many rows the table has.
-        skipped: how many lines are left out at the end of the file already; None where lines cannot be left out.
+        skipped: how many lines are left out at the end of the file already; None if lines cannot be left out.
     """
-    mended = "leave such rows out of the file"
+    advice = "leave such rows out of the file"
     if places[0] == count - len(places) and skipped is not None:
-        mended = f"--skip-footer {skipped + len(places)} leaves it out"
+        advice = f"--skip-footer {skipped + len(places)} leaves it out"
     more = f" ({rows(len(places))} do)" if len(places) > 1 else ""
-    return f"row {places[0] + 1:,} looks like a total of other rows{more}: {mended}"
+    return f"row {places[0] + 1:,} looks like a total of other rows{more}: {advice}"

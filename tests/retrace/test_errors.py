@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrace.errors import UserError, one_line
+from retrace.errors import PARAMETER, ParameterError, UserError, one_line
 from retrace.review.markdown import code
 from tests.conftest import change_params, commit, copy_project, run
 
@@ -40,7 +40,7 @@ def commands(line: str) -> bool:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_is_only_text(text: str):
+def test_hostile_text_is_harmless(text: str):
     for shown in (one_line(text), str(UserError(text)), code(text, 1000)):
         assert len(shown.splitlines()) == 1
         assert all(unicodedata.category(char)[0] not in "CZ" or char == " " for char in shown)
@@ -48,7 +48,7 @@ def test_hostile_text_is_only_text(text: str):
 
 
 @given(st.text())
-def test_any_text_is_one_line_and_stays_as_it_is_where_it_can(text: str):
+def test_any_text_is_one_line_and_changes_only_if_it_must(text: str):
     shown = one_line(text)
     assert not commands(shown)
     assert shown.isprintable()
@@ -61,7 +61,23 @@ def test_several_mistakes_are_a_line_each():
     assert str(UserError("a\nb", "::error::c")) == "a\\nb\n\\x3a:error::c"
 
 
-def test_no_name_in_a_table_a_parameter_or_a_file_commands_anything(tmp_path: Path):
+def test_a_parameter_is_called_by_its_key_and_at_the_start_with_its_file():
+    assert (
+        str(ParameterError(f"{PARAMETER}: no such column", "data.target")) == "params.yaml: data.target: no such column"
+    )
+    assert str(ParameterError(f"see {PARAMETER} or {PARAMETER}", "a", "b")) == "see a or b"
+    assert str(ParameterError(f"set {PARAMETER}", "data.task", value="regression")) == "set data.task: regression"
+    assert str(ParameterError(f"or {PARAMETER}", "data.drop", value=["{x}", "y"])) == "or data.drop: [{x}, y]"
+
+
+@given(st.text(), st.text())
+def test_the_names_in_an_errors_message_may_hold_anything(name: str, column: str):
+    error = ParameterError(f"{name}: no column {column} ({PARAMETER})", "data.read.types")
+    assert str(error).isprintable()
+    assert "--type" in error.worded(lambda key, _: {"data.read.types": "--type"}[key])
+
+
+def test_no_name_in_a_table_a_parameter_or_a_file_is_a_command(tmp_path: Path):
     project = copy_project(tmp_path / "project")
     rows = [[row, f"v{row % 7}", row % 2, *[row] * (len(HOSTILE) - 3)] for row in range(120)]
     names = [name for name in HOSTILE if name not in ("\x00", "\udcff", "a\x85::error::x")]  # no CSV file has these

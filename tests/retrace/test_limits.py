@@ -57,7 +57,7 @@ def test_a_yaml_file_that_is_too_large_is_not_even_read(tmp_path: Path):
 
 
 @pytest.mark.parametrize("text", ["[" * DEEP + "]" * DEEP, "[" * 60 + "]" * 60, f'{{"rows": 1{"0" * 4000}}}', "[1"])
-def test_json_that_is_too_deep_or_holds_endless_numbers_is_no_json(text: str):
+def test_json_that_is_too_deep_or_holds_endless_numbers_is_refused(text: str):
     with pytest.raises(ValueError, match=r"."):
         read_json(text)
 

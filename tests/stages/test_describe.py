@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from retrace.files import read_table, write_table
 from retrace.params import Data
 from retrace.privacy import histogram, quantiles
-from src.stages.describe import describe, explained, main
+from retrace.relations import explained
+from src.stages.describe import describe, main
 from tests.conftest import ROLES
 
 RNG = np.random.default_rng(0)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from retrace.params import Data
-from src.stages.prepare import check
+from retrace.prepared import check_prepared
 from tests.conftest import ROLES
 
 TABLE = pd.DataFrame({"id": ["a", "b", "c"], "x": [1.0, 2.0, 3.0], "z": [3.0, 3.0, 1.0], "y": ["no", "yes", "no"]})
@@ -19,8 +19,8 @@ def data(**roles: Any) -> Data:
 
 
 def test_a_good_table_passes():
-    check(TABLE, data())
-    check(TABLE.assign(y=[1.0, 2.0, 4.0]), data(task="regression"))
+    check_prepared(TABLE, data())
+    check_prepared(TABLE.assign(y=[1.0, 2.0, 4.0]), data(task="regression"))
 
 
 @pytest.mark.parametrize(
@@ -43,16 +43,16 @@ def test_a_good_table_passes():
         ({"x": pd.Timestamp(0)}, {}, "column x: a date, which no model takes; make numbers of it, or data.drop: [x]"),
         ({}, {"drop": ["x", "z"]}, "no column is left to learn from"),
         ({"w": [1.0, 2.0, 4.0], "y": [1, 2, 4]}, {"task": "regression"}, "column w: says the same as the target"),
-        ({"w": [0, 1, 0]}, {}, "column w: says the same as the target; add it to params.yaml: data.drop: [w]"),
+        ({"w": [0, 1, 0]}, {}, "column w: says the same as the target; leave it out: data.drop: [w]"),
     ],
 )
 def test_what_breaks_the_contract_is_one_line(change: dict[str, Any], roles: dict[str, Any], line: str):
     with pytest.raises(SystemExit) as error:
-        check(TABLE.assign(**change), data(**roles))
+        check_prepared(TABLE.assign(**change), data(**roles))
     assert line in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_no_rows_is_one_line():
     with pytest.raises(SystemExit, match="no rows are left"):
-        check(TABLE[:0], data())
+        check_prepared(TABLE[:0], data())

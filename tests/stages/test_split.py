@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from retrace.params import Data, SplitByShare, SplitByTime
-from src.stages.split import places, shared_groups_warning, split
+from retrace.parts import places, split
+from src.stages.split import shared_groups_warning
 from tests.conftest import ROLES
 
 RNG = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""A table becomes the project's data by one command, or a line says why not and nothing has changed."""
+"""One command makes a table the project's data, or says in one line why not and changes nothing."""
 
 import errno
 import gzip
@@ -17,7 +17,6 @@ import yaml
 
 from retrace.adopt import command
 from retrace.adopt.command import parse
-from retrace.adopt.plan import choose_block
 from retrace.errors import one_line
 from retrace.files import read_table
 from retrace.params import read_params, read_yaml
@@ -111,7 +110,7 @@ def test_the_comments_of_the_parameters_stay(adopt: Adopt):
     assert re.findall(r"\n\n(.*)", text) == re.findall(r"\n\n(.*)", (ROOT / "params.yaml").read_text())
 
 
-def test_what_ruins_projects_is_warned_of_with_the_option_that_mends_it(
+def test_common_pitfalls_are_warned_of_with_the_option_that_avoids_them(
     adopt: Adopt, capsys: pytest.CaptureFixture[str]
 ):
     adopt(HOUSES, "--target", "price")
@@ -127,13 +126,13 @@ def test_what_ruins_projects_is_warned_of_with_the_option_that_mends_it(
     ]
 
 
-def test_what_was_mended_is_warned_of_no_more(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+def test_pitfalls_that_were_avoided_are_not_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     drop = [word for name in ("tax", "note", "nothing", "always") for word in ("--drop", name)]
     adopt(HOUSES, "--target", "price", "--id", "house", "--time", "built", "--private", "street", *drop)
     assert "warning" not in capsys.readouterr().out
 
 
-def test_free_text_copies_and_a_lopsided_target_are_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+def test_free_text_copies_and_an_imbalanced_target_are_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     table = pd.DataFrame(
         {
             "id": range(ROWS),
@@ -151,7 +150,7 @@ def test_free_text_copies_and_a_lopsided_target_are_warned_of(adopt: Adopt, caps
     assert params(project)["gate"]["metric"] == "average_precision"
 
 
-def test_day_comes_first_where_dots_part_a_date(adopt: Adopt):
+def test_the_day_comes_first_in_a_date_with_dots(adopt: Adopt):
     months = range(1, 11)
     table = frame(
         t=[f"01.{month:02}.2020" for month in months] * 20, u=[f"2020.{month:02}.01" for month in months] * 20
@@ -159,7 +158,7 @@ def test_day_comes_first_where_dots_part_a_date(adopt: Adopt):
     assert params(adopt(table, "--target", "y"))["data"]["read"]["types"] == {"t": "%d.%m.%Y", "u": "%Y.%m.%d"}
 
 
-def test_leading_zeros_and_long_numbers_stay_and_what_was_said_of_a_column_too(adopt: Adopt):
+def test_leading_zeros_long_numbers_and_types_named_before_stay(adopt: Adopt):
     table = frame(zip=["01234", "1234"] * 50 + ["9"] * 100, code=[17] * 99 + [18] * 101, order=[10**17 + 1] * 200)
     project = adopt(table, "--target", "y")
     assert params(project)["data"]["read"]["types"] == {"zip": "text", "order": "text"}
@@ -196,7 +195,7 @@ def test_a_table_in_the_project_is_copied_and_kept_out_of_git(
     assert check("git", "status", "--porcelain", "--", ".gitignore", cwd=project) == ""
 
 
-def test_a_table_that_git_has_already_is_named(adopt: Adopt, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_table_that_is_in_git_already_is_named(adopt: Adopt, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     frame().to_csv(tmp_path / "project/table.csv", index=False)
     commit(tmp_path / "project")
     project = adopt(Path("table.csv"), "--target", "y")
@@ -220,7 +219,7 @@ def test_numbers_that_are_nearly_infinite_meet_the_schema(adopt: Adopt, large: f
     check(sys.executable, "-m", "src.stages.validate", cwd=project)
 
 
-def test_a_table_without_a_line_of_names_is_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+def test_a_table_without_a_header_is_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     table = pd.DataFrame(RNG.normal(size=(ROWS, 3)), columns=["5.1", "3.5", "y"])
     adopt(table, "--target", "y")
     assert "5.1 names a column: if the first line is data, put a line of names above" in capsys.readouterr().out
@@ -250,7 +249,7 @@ def test_the_positive_class_is_shown_with_the_reason(
     assert f"positive class: {other}, as params.yaml has it" in capsys.readouterr().out
 
 
-def test_rows_are_split_by_time_or_by_group_where_one_is_named(adopt: Adopt):
+def test_rows_are_split_by_time_or_by_group_if_one_is_named(adopt: Adopt):
     split = params(adopt(HOUSES, "--target", "price", "--time", "built"))["split"]
     assert split == {
         "by": "time",
@@ -278,7 +277,7 @@ def test_rows_are_split_by_time_or_by_group_where_one_is_named(adopt: Adopt):
         (np.repeat([2010, 2011, 2012, 2013, 2014], ROWS // 5), 2013, 2014),
     ],
 )
-def test_no_moment_of_the_split_is_one_rows_own(adopt: Adopt, times: Any, first: object, second: object):
+def test_ten_rows_share_each_moment_of_the_split(adopt: Adopt, times: Any, first: object, second: object):
     project = adopt(HOUSES.drop(columns="built").assign(when=times), "--target", "price", "--time", "when")
     split = params(project)["split"]
     assert (split["valid_from"], split["test_from"]) == (first, second)
@@ -290,25 +289,6 @@ def test_a_time_whose_moments_no_ten_rows_share_is_refused(adopt: Adopt):
         adopt(table, "--target", "price", "--time", "when")
 
 
-@pytest.mark.parametrize(
-    ("times", "block"),
-    [
-        (pd.date_range("2000-01-01", periods=900, freq="D"), "week"),
-        (pd.date_range("2000-01-01", periods=4000, freq="D"), "month"),
-        (pd.date_range("2000-01-01", periods=2000, freq="h"), "hour"),
-        (pd.date_range("2000-01-01", periods=2500, freq="h"), "day"),
-        (pd.date_range("2000-01-01", periods=60, freq="MS"), "month"),  # 12 in valid, and no finer block has more
-        (pd.date_range("2000-01-01", periods=2500, freq="min"), "hour"),  # 9 in valid
-        (pd.date_range("2000-01-01", periods=900, freq="s"), None),  # one hour
-    ],
-)
-def test_rows_of_the_coarsest_block_of_which_there_are_twenty_are_drawn_together(
-    times: pd.DatetimeIndex, block: str | None
-):
-    in_valid = pd.Series(times[len(times) * 6 // 10 : len(times) * 8 // 10])
-    assert choose_block(in_valid) == block
-
-
 def test_numbers_and_groups_have_no_blocks_of_time(adopt: Adopt):
     numbers = HOUSES.assign(built=range(len(HOUSES)))
     assert params(adopt(numbers, "--target", "price", "--time", "built"))["split"]["block"] is None
@@ -316,7 +296,7 @@ def test_numbers_and_groups_have_no_blocks_of_time(adopt: Adopt):
     assert params(project)["split"]["block"] is None
 
 
-def test_rows_that_have_no_block_to_be_drawn_in_are_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+def test_rows_without_a_block_to_be_drawn_in_are_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     seconds = pd.date_range("2020-01-01", periods=ROWS, freq="s")
     project = adopt(HOUSES.assign(built=seconds), "--target", "price", "--time", "built")
     assert params(project)["split"]["block"] is None
@@ -325,13 +305,13 @@ def test_rows_that_have_no_block_to_be_drawn_in_are_warned_of(adopt: Adopt, caps
     assert "test from 2020-08-28; rows of one day share their chance\n" in capsys.readouterr().out
 
 
-def test_classes_that_few_rows_have_are_in_each_half(adopt: Adopt):
+def test_a_rare_class_is_in_each_half(adopt: Adopt):
     """What adopt accepts, `dvc repro` trains: the halves are drawn until each class is in them."""
     table = pd.DataFrame({"x": RNG.normal(size=ROWS), "y": ["a"] * (ROWS - 10) + ["b"] * 10})
     assert params(adopt(table, "--target", "y"))["split"]["by"] == "random"
 
 
-def test_once_more_with_other_options_changes_what_it_must(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+def test_adopting_again_with_other_options_changes_only_their_keys(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     project = adopt(HOUSES, "--target", "price", "--drop", "tax")
     check("dvc", "commit", "--force", "data/source/houses.csv.dvc", cwd=project)
     text = (project / "params.yaml").read_text()
@@ -360,7 +340,7 @@ def edit(project: Path, name: str, *changes: tuple[str, str]) -> None:
     commit(project)
 
 
-def test_a_split_of_ones_own_is_kept_and_told_while_it_suits_the_rows(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+def test_an_edited_split_is_kept_and_shown_while_it_suits_the_rows(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     project = adopt(HOUSES, "--target", "price", "--time", "built")
     edit(project, "params.yaml", ("2020-06-29", "2020-05-01"))
     adopt(HOUSES, "--target", "price", "--time", "built", "--drop", "tax")
@@ -394,19 +374,19 @@ def test_ids_stay_when_a_later_version_of_the_table_is_adopted(adopt: Adopt, cap
     assert params(project)["data"]["id_columns"] == before
     check("dvc", "repro", "prepare", cwd=project)
     assert read_table(project / "data/prepared.parquet")["row_id"].tolist()[:-1] == ids.tolist()
-    assert "gone from the table" not in capsys.readouterr().out
+    assert "no longer in the table" not in capsys.readouterr().out
 
 
-def test_a_column_that_ids_were_made_from_and_that_is_gone_is_told(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+def test_an_id_column_that_is_no_longer_in_the_table_is_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     project = adopt(HOUSES, "--target", "price")
     commit(project)
     adopt(HOUSES.drop(columns=["note", "always"]), "--target", "price")
-    told = "gone from the table, and row ids were made from it: each row gets another id\n"
+    told = "no longer in the table, and row ids were made from it: each row gets another id\n"
     assert f"warning: note: {told}warning: always: {told}" in capsys.readouterr().out
     assert params(project)["data"]["id_columns"] == [*HOUSES.columns.drop(["note", "always", "price"])]
 
 
-def test_an_option_that_is_not_said_again_is_told(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+def test_an_option_that_is_not_given_again_is_warned_of(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     words = ("--drop", "tax", "--private", "street", "--id", "house", "--drop", "note")
     project = adopt(HOUSES, "--target", "price", *words)
     shutil.copy(project / "src/datasets/table.py", project / "src/datasets/houses.py")
@@ -424,7 +404,7 @@ def test_another_kind_of_target_gets_its_metrics(adopt: Adopt):
     assert (params(project)["gate"]["metric"], params(project)["data"]["positive"]) == ("log_loss", None)
 
 
-def test_a_schema_of_ones_own_stays_while_it_suits_the_rows(adopt: Adopt):
+def test_an_edited_schema_stays_while_the_rows_meet_it(adopt: Adopt):
     table, words = frame(private=["a", None] * 100), ("--target", "y", "--private", "private")
     project = adopt(table, *words)
     schema = yaml.safe_load((project / "data/schema.yaml").read_text())
@@ -444,7 +424,7 @@ def test_a_schema_of_ones_own_stays_while_it_suits_the_rows(adopt: Adopt):
 def test_a_guess_that_was_corrected_is_not_made_again(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     content = "city,x,y\n" + "".join(f"Gdańsk,{n},{n % 2}\n" for n in range(100))
     project = adopt(content.encode("cp1250"), "--target", "y")
-    told = "warning: the encoding cp1252 is a guess; where letters look wrong, name another: --encoding NAME"
+    told = "warning: the encoding cp1252 is a guess; if letters look wrong, name another: --encoding NAME"
     assert told in capsys.readouterr().out
     adopt(content.encode("cp1250"), "--target", "y", "--encoding", "cp1250")
     assert params(project)["data"]["read"] == {"encoding": "cp1250"}
@@ -467,7 +447,7 @@ def test_a_type_that_was_named_makes_one_table_of_files_that_differ(adopt: Adopt
     assert params(project)["data"]["read"] == {"types": {"code": "text"}}
 
 
-def test_what_dvc_does_not_take_is_not_left_where_git_would(adopt: Adopt, started: Path, tmp_path: Path):
+def test_a_table_that_dvc_refuses_is_not_left_where_git_would_take_it(adopt: Adopt, started: Path, tmp_path: Path):
     from dvc.repo import Repo
 
     with (
@@ -478,7 +458,7 @@ def test_what_dvc_does_not_take_is_not_left_where_git_would(adopt: Adopt, starte
     assert check("git", "status", "--porcelain", cwd=tmp_path / "project") == ""
 
 
-def test_a_folder_that_cannot_be_read_leaves_the_one_that_is_there(adopt: Adopt, tmp_path: Path):
+def test_a_folder_that_cannot_be_read_does_not_replace_the_present_one(adopt: Adopt, tmp_path: Path):
     months = tmp_path / "months"
     months.mkdir()
     frame().to_csv(months / "1.csv", index=False)
@@ -522,7 +502,7 @@ def test_the_pointer_of_another_table_is_named(adopt: Adopt, capsys: pytest.Capt
     )
 
 
-def test_the_given_file_may_be_the_one_that_is_there(adopt: Adopt):
+def test_the_given_file_may_be_the_projects_own_copy(adopt: Adopt):
     project = adopt(HOUSES, "--target", "price")
     commit(project)
     HOUSES.iloc[:200].to_csv(project / "data/source/houses.csv", index=False)
@@ -584,8 +564,8 @@ def frame(**columns: Any) -> pd.DataFrame:
         (frame(), ["--target", "y", "--drop", "x", "--drop", "x"], "--drop x: named twice"),
         (frame(), ["--target", "y", "--private", "x", "--private", "x"], "--private x: named twice"),
         (frame(), ["--target", "y", "--drop", "x"], "no column is left to learn from; see --drop"),
-        (frame(y=range(200)), ["--target", "y"], "column x: says the same as the target; --drop x"),
-        (frame(**{"t (UTC)": ["2020-01-01", "2020-02-01"] * 100}), ["--target", "y"], "target; --drop 't (UTC)'"),
+        (frame(y=range(200)), ["--target", "y"], "column x: says the same as the target; leave it out: --drop x"),
+        (frame(**{"t (UTC)": ["2020-01-01", "2020-02-01"] * 100}), ["--target", "y"], "leave it out: --drop 't (UTC)'"),
         (frame(z=np.nan), ["--target", "z"], "column z: has no value"),
         (frame(z=3), ["--target", "z"], "column z: has the same value in each row"),
         (frame(z=["2020-01-01", "2020-01-02"] * 100), ["--target", "z"], "column z: a date, which can't be predicted"),
@@ -609,7 +589,7 @@ def frame(**columns: Any) -> pd.DataFrame:
         (frame(t=[None, *[2] * 199]), ["--target", "y", "--time", "t"], "column t: 1 values are missing; --time"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_right_is_refused_in_one_line_and_changes_nothing(
+def test_mistakes_are_refused_in_one_line_and_change_nothing(
     adopt: Adopt, table: pd.DataFrame | bytes | Path, words: list[str], line: str, tmp_path: Path
 ):
     assert line.format(tmp_path / "houses.csv") in refusal(adopt, table, *words)
@@ -632,7 +612,7 @@ def test_a_link_to_itself_is_refused_in_one_line(adopt: Adopt, tmp_path: Path):
     assert refusal(adopt, link, "--target", "y") == f"{link}: a link that leads nowhere"
 
 
-def test_an_encoding_must_be_one(capsys: pytest.CaptureFixture[str]):
+def test_an_encoding_must_exist(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         parse(["x.csv", "--target", "y", "--encoding", "rot13"])
     assert "rot13: not an encoding of Python's, such as utf-8 or cp1252" in capsys.readouterr().err
@@ -650,7 +630,7 @@ def test_an_encoding_must_be_one(capsys: pytest.CaptureFixture[str]):
         ("table.pickle", b"x,y\n1,2\n", "not a table that can be read; .csv, .tsv, .parquet or .jsonl, please"),
     ],
 )
-def test_what_is_no_whole_table_is_refused_in_one_line_and_changes_nothing(
+def test_a_file_that_is_not_a_whole_table_is_refused_in_one_line_and_changes_nothing(
     adopt: Adopt, tmp_path: Path, name: str, content: bytes, line: str
 ):
     file = tmp_path / name
@@ -695,7 +675,7 @@ def report_of(project: Path) -> str:
     return (project / "report.md").read_text()
 
 
-def test_a_table_without_signal_runs_to_the_end_and_only_the_gate_says_no(adopt: Adopt):
+def test_a_table_without_signal_fails_at_the_gate_only(adopt: Adopt):
     table = pd.DataFrame({"a": RNG.normal(size=200), "b": RNG.choice(list("xyz"), 200), "y": RNG.choice([0, 1], 200)})
     project = adopt(table, "--target", "y")
     check("dvc", "repro", cwd=project)
@@ -704,7 +684,7 @@ def test_a_table_without_signal_runs_to_the_end_and_only_the_gate_says_no(adopt:
     assert "FAIL  better than the baseline prior" in done.stdout
 
 
-def test_the_command_tells_a_mistake_in_one_line(started: Path):
+def test_the_command_reports_a_mistake_in_one_line(started: Path):
     done = run(sys.executable, "-m", "retrace", "adopt", "none.csv", "--target", "y", cwd=started)
     assert (done.returncode, done.stderr, done.stdout) == (1, "none.csv: no such file\n", "")
 
@@ -713,22 +693,22 @@ def test_a_pipe_and_a_file_that_cannot_be_opened_are_one_line(adopt: Adopt, tmp_
     os.mkfifo(tmp_path / "pipe.csv")
     for name in ("pipe.csv", "/dev/null"):
         assert "not a regular file but a pipe or a device" in refusal(adopt, tmp_path / name, "--target", "y")
-    frame().to_csv(tmp_path / "shut.csv", index=False)
+    frame().to_csv(tmp_path / "unreadable.csv", index=False)
 
     usual = Path.open
 
     def refuse(file: Path, *words: Any, **more: Any) -> Any:
-        if file.name == "shut.csv":
+        if file.name == "unreadable.csv":
             raise PermissionError(errno.EACCES, "Permission denied")  # which root never meets
         return usual(file, *words, **more)
 
     monkeypatch.setattr(Path, "open", refuse)
-    assert f"{tmp_path}/shut.csv: cannot be read: Permission denied" in refusal(
-        adopt, tmp_path / "shut.csv", "--target", "y"
+    assert f"{tmp_path}/unreadable.csv: cannot be read: Permission denied" in refusal(
+        adopt, tmp_path / "unreadable.csv", "--target", "y"
     )
 
 
-def test_a_saved_index_is_left_out_in_whatever_order(adopt: Adopt):
+def test_a_saved_index_is_left_out_in_any_order(adopt: Adopt):
     table = frame(z=RNG.normal(size=200)).sample(frac=1, random_state=1)
     table.to_csv("../a.csv")
     assert params(adopt(Path("../a.csv"), "--target", "y"))["data"]["drop"] == ["Unnamed: 0"]
@@ -736,7 +716,7 @@ def test_a_saved_index_is_left_out_in_whatever_order(adopt: Adopt):
     assert params(adopt(Path("../b.csv"), "--target", "y"))["data"]["drop"] == ["Unnamed: 0"]
 
 
-def test_an_index_that_parquet_holds_is_left_out(adopt: Adopt):
+def test_an_index_in_parquet_is_left_out(adopt: Adopt):
     frame(z=RNG.normal(size=200)).sample(frac=1, random_state=1).to_parquet("../a.parquet")
     assert params(adopt(Path("../a.parquet"), "--target", "y"))["data"]["drop"] == ["__index_level_0__"]
 
@@ -749,7 +729,7 @@ def test_few_different_rows_are_warned_of(adopt: Adopt, capsys: pytest.CaptureFi
     assert "rows differ, and" not in capsys.readouterr().out
 
 
-def test_classes_that_alternate_in_a_long_table_are_sampled_fairly(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
+def test_alternating_classes_in_a_long_table_are_sampled_fairly(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     rows = 100_002  # of which every second or third was looked at before
     table = pd.DataFrame({"x": RNG.normal(size=rows).round(3), "same": [0, 1] * (rows // 2), "y": [0, 1] * (rows // 2)})
     table.loc[0, "same"] = 1
@@ -757,7 +737,7 @@ def test_classes_that_alternate_in_a_long_table_are_sampled_fairly(adopt: Adopt,
     assert "same: explains 100% of the target alone" in capsys.readouterr().out
 
 
-def test_options_on_how_to_read_are_kept_in_the_parameters_and_read_by_the_stages(adopt: Adopt):
+def test_options_of_reading_are_kept_in_the_parameters_and_used_by_the_stages(adopt: Adopt):
     content = "Sales 2020\nmonth;weight;y\n" + "".join(
         f"0{n % 9 + 1}/01/2020;{n % 70 + 1},5 kg;{n % 2}\n" for n in range(200)
     )
@@ -775,7 +755,7 @@ def test_options_on_how_to_read_are_kept_in_the_parameters_and_read_by_the_stage
     assert len(raw) == 200
 
 
-def test_help_is_whole(started: Path):
+def test_help_names_all_options(started: Path):
     done = run(sys.executable, "-m", "retrace", "adopt", "--help", cwd=started)
     assert done.returncode == 0
     assert {"--decimal", "--thousands", "--dayfirst", "--monthfirst", "--type", "--missing"} <= set(

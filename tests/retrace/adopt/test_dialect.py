@@ -1,4 +1,4 @@
-"""How a file is written is found from the file alone, and what is no table is refused in one line."""
+"""How a file is written is found from the file alone, and a file that is not a table is refused in one line."""
 
 import gzip
 from pathlib import Path
@@ -119,7 +119,7 @@ def test_other_kinds_need_no_arguments(tmp_path: Path, name: str):
         ("a.csv", b'a,b\n1,2\n"3,4\n5,6\n', "the quote that opens in line 3 is never closed"),
     ],
 )
-def test_what_is_no_table_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes, line: str):
+def test_a_file_that_is_not_a_table_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes, line: str):
     file = written(tmp_path, content, name)
     with pytest.raises(SystemExit) as error:
         understand(file)
@@ -168,7 +168,7 @@ cells = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
 
 
 @given(st.lists(st.tuples(cells, st.floats(-1e6, 1e6)), min_size=2, max_size=20), st.sampled_from(",;\t|"))
-def test_no_text_is_a_traceback(
+def test_any_bytes_are_understood_or_refused_in_one_line(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, float]], separator: str
 ):
     file = tmp_path_factory.mktemp("any") / "a.csv"

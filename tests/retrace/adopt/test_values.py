@@ -1,4 +1,4 @@
-"""Values that may not mean what they say are told with their row, unless they are private."""
+"""Values that may mean something else are told with their row, unless they are private."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def told(values: list[Any], hidden: bool = False, is_target: bool = False) -> li
 
 
 def test_a_code_is_told_with_its_row_and_the_option():
-    line = "-999 in 2 rows, first in row 9, is far from all others; if it stands for no value: --missing=-999"
+    line = "-999 in 2 rows, first in row 9, is far from all others; if it means no value: --missing=-999"
     assert told([*SIZES, -999, -999]) == [line]
     assert "999" not in told([*SIZES, -999, -999], hidden=True)[0]
 
@@ -77,7 +77,7 @@ def test_texts_that_differ_in_blanks_or_case_are_told(values: list[str], line: s
     assert "es'" not in "".join(told(values * 3, hidden=True))
 
 
-def test_texts_that_differ_otherwise_are_not():
+def test_texts_that_differ_otherwise_are_not_told():
     assert told(["yes", "no", None, "maybe"] * 5) == []
 
 
@@ -85,15 +85,15 @@ def test_a_date_far_from_today_is_told():
     values = [*pd.to_datetime(["2020-01-01", "9999-12-31", "9999-12-31"]).astype("datetime64[us]")]
     assert told(values)[0].startswith("9999-12-31 in 2 rows, first in row 2, is far from today")
     assert "9999" not in told(values, hidden=True)[0]
-    assert told(values)[0].endswith("if it stands for no date, leave the cell empty")
+    assert told(values)[0].endswith("if it means no date, leave the cell empty")
     as_time = list(odd_values(pd.Series(values), hidden=False, is_target=False, is_time=True))
-    assert as_time[0].endswith("if it stands for no date, leave such rows out of the file")
+    assert as_time[0].endswith("if it means no date, leave such rows out of the file")
 
 
 @pytest.mark.parametrize("day", ["1900-01-01", "1970-01-01", "2099-12-31"])
 def test_a_date_that_programs_write_for_no_date_is_told(day: str):
     values = [*pd.to_datetime(["2020-01-01", day, day]).astype("datetime64[us]")]
-    told_of = f"{day} in 2 rows, first in row 2, is more than a year from all others; if it stands for no date"
+    told_of = f"{day} in 2 rows, first in row 2, is more than a year from all others; if it means no date"
     assert told(values)[0].startswith(told_of)
     assert day not in told(values, hidden=True)[0]
     near = pd.Timestamp(day) - pd.Timedelta(days=9)
@@ -119,7 +119,7 @@ PLACES = pd.DataFrame({"place": ["a", "b", "c", "d"], "rooms": [1, 2, 3, 4], "pr
         ([("Totalling", 1, 1.5)], []),
     ],
 )
-def test_a_row_that_sums_up_others_is_told(rows: list[tuple[Any, ...]], told: list[str]):
+def test_a_total_of_other_rows_is_told(rows: list[tuple[Any, ...]], told: list[str]):
     table = pd.concat([PLACES, pd.DataFrame(rows, columns=PLACES.columns)], ignore_index=True)
     places = total_rows(table)
     found = [told_totals(places, len(table), 0)] if places else []
@@ -136,7 +136,7 @@ def test_a_row_that_sums_up_others_is_told(rows: list[tuple[Any, ...]], told: li
         (["a", "b", "c", "d", "Subtotal"] * 12, [*range(4, 60, 5)]),
     ],
 )
-def test_a_word_that_many_rows_hold_is_a_total_only_where_their_numbers_are_larger(names: list[str], found: list[int]):
+def test_a_word_in_many_rows_is_a_total_only_if_their_numbers_are_larger(names: list[str], found: list[int]):
     rooms = np.random.default_rng(1).integers(1, 6, len(names))
     larger = [name == "Subtotal" for name in names]
     assert total_rows(pd.DataFrame({"name": names, "rooms": np.where(larger, 4 * rooms, rooms)})) == found
@@ -145,7 +145,7 @@ def test_a_word_that_many_rows_hold_is_a_total_only_where_their_numbers_are_larg
 @pytest.mark.parametrize(
     ("skipped", "advice"), [(0, "--skip-footer 1 leaves it out"), (2, "--skip-footer 3"), (None, "leave such rows out")]
 )
-def test_a_last_row_is_left_out_by_the_option_where_the_file_has_lines(skipped: int | None, advice: str):
+def test_a_last_row_is_left_out_by_the_option_if_the_file_is_text(skipped: int | None, advice: str):
     table = pd.concat([PLACES, pd.DataFrame([("Total", 10, 13.0)], columns=PLACES.columns)], ignore_index=True)
     told_of = told_totals(total_rows(table), len(table), skipped)
     assert told_of.startswith(f"row 5 looks like a total of other rows: {advice}")

@@ -466,7 +466,7 @@ def test_rows_stay_in_their_part_unless_another_split_is_asked_for(
     project = copy_of(wine)
     monkeypatch.chdir(project)
     assert rows_stay(project) == ("at most 1% of rows change their part", True, "the same rows in each")
-    code, params = project / "src/stages/split.py", (project / "params.yaml").read_text()
+    code, params = project / "retrace/parts.py", (project / "params.yaml").read_text()
     code.write_text(code.read_text().replace('f"{seed} {name}"', 'f"{name} {seed}"'))
     rule = rows_stay(project)
     assert rule.passes is False

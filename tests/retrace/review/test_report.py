@@ -307,7 +307,7 @@ def test_another_module_for_the_same_rows_is_the_same_question(copy_of, wine: Pa
 
 def test_another_definition_of_the_target_is_not_comparable(copy_of, wine: Path, read_report):
     project = copy_of(wine)
-    file = project / "src/datasets/table.py"
+    file = project / "retrace/tables/preparing.py"
     file.write_text(file.read_text().replace("= _labels(table[data.target])", "= 2 - _labels(table[data.target])"))
     check("dvc", "repro", cwd=project)
     commit(project)
@@ -330,7 +330,7 @@ def test_another_definition_of_the_target_is_not_comparable(copy_of, wine: Path,
 
 def test_rows_that_moved_are_reported_and_the_gate_fails(copy_of, wine: Path, read_report):
     project = copy_of(wine)
-    file = project / "src/stages/split.py"
+    file = project / "retrace/parts.py"
     file.write_text(file.read_text().replace('f"{seed} {name}"', 'f"{name} {seed}"'))
     check("dvc", "repro", cwd=project)
     commit(project)

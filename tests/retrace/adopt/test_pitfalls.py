@@ -1,11 +1,11 @@
-"""A pitfall is warned of where it is one, and not where chance looks like it."""
+"""Pitfalls are warned of, and what chance explains is not."""
 
 from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from retrace.adopt.columns import warnings
+from retrace.adopt.pitfalls import pitfalls_of
 from retrace.params import Data
 from tests.conftest import ROLES
 
@@ -13,7 +13,7 @@ from tests.conftest import ROLES
 def warned(table: pd.DataFrame, task: str = "regression") -> Iterator[str]:
     roles = {"source": "x.csv", "read": {}, "target": "y", "task": task, "id_columns": ["x0"]}
     rows = table.assign(row_id=[f"{n}-0" for n in range(len(table))])
-    return warnings(table, rows, rows, Data.model_validate(ROLES | roles), {})
+    return pitfalls_of(table, rows, rows, Data.model_validate(ROLES | roles), {})
 
 
 def noise(seed: int, rows: int) -> pd.DataFrame:
@@ -38,7 +38,7 @@ def test_what_gives_the_target_away_is_suspicious_however_few_the_rows():
     assert any(line.startswith("x0: explains") for line in warned(table.assign(x0=2 * table["y"])))
 
 
-def test_a_mark_that_some_rows_have_is_a_feature():
+def test_a_mark_in_some_rows_is_a_feature():
     table = noise(1, 60).assign(mark=["x", None] * 30, same="x")
     constant = [line for line in warned(table) if "the same value" in line]
     assert constant == ["same: has the same value in each row: --drop same"]

@@ -1,0 +1,89 @@
+"""The content of params.yaml for an adopted table: what fits the table stays, the rest gets values to begin with."""
+
+from typing import Any
+
+import pandas as pd
+
+from retrace.adopt import columns
+from retrace.adopt.splitting import REFITS
+from retrace.examples import Kind, Target, features, is_number
+from retrace.params import Data, Params
+
+FEW_ROWS = 5_000  # from which on trees may be large
+MOST_SLICE_COLUMNS, MOST_SLICES = 2, 10
+SMALLEST: dict[Kind, dict[str, float]] = {  # differences that matter; the first metric decides
+    "two classes": {"roc_auc": 0.005, "average_precision": 0.01, "log_loss": 0.005, "brier": 0.002},
+    "multiclass": {"log_loss": 0.01, "accuracy": 0.01, "f1_macro": 0.01},
+    "regression": {"r2": 0.01},
+}
+
+
+def params_for(
+    prepared: pd.DataFrame, data: Data, split: dict[str, Any], old: dict[str, Any], is_known: bool
+) -> dict[str, Any]:
+    """The content of params.yaml, by section.
+
+    Args:
+        prepared: the prepared table.
+        data: the columns' roles.
+        split: the section `split`.
+        old: what params.yaml holds now.
+        is_known: whether that is about this table and target already.
+    """
+    roles, positive = data.model_dump(mode="json"), old["data"]["positive"]
+    if is_known and data.positive is not None and positive in prepared[data.target].unique():
+        roles["positive"] = positive
+    slices = _first_slices(prepared, data)
+    if is_known:
+        slices = [name for name in old["evaluate"]["slices"] if name in prepared and name not in data.private]
+    content = old | {"data": roles, "split": split, "evaluate": old["evaluate"] | {"slices": slices}}
+    if not is_known:
+        content |= _first_sections(prepared, data)
+    Params.model_validate(content)
+    return content
+
+
+def _first_sections(prepared: pd.DataFrame, data: Data) -> dict[str, Any]:
+    """The sections that say what is asked, how it is learned and what must hold, for a new table or target."""
+    target, has_few_rows = prepared[data.target], len(prepared) < FEW_ROWS
+    smallest = SMALLEST[Target.of(target, data).kind]
+    metric, estimator = next(iter(smallest)), "Regressor" if data.task == "regression" else "Classifier"
+    if metric == "roc_auc" and target.value_counts(normalize=True).iloc[0] > columns.NEARLY_ALWAYS:
+        metric = "average_precision"
+    return {
+        "problem": {
+            "question": f"What is {data.target}, by the other columns?",
+            "decision": "Not written down yet: what will be done otherwise for knowing it?",
+            "costs": None,
+        },
+        "train": {
+            "model": f"sklearn.ensemble.HistGradientBoosting{estimator}",
+            "arguments": {
+                "learning_rate": 0.05 if has_few_rows else 0.1,
+                "max_iter": 100,
+                "max_leaf_nodes": 8 if has_few_rows else 31,
+                "min_samples_leaf": max(2, min(20, len(prepared) // 50)),
+                "l2_regularization": 0,
+                "early_stopping": False,
+            },
+            "seed": 1,
+            "refits": REFITS,
+        },
+        "gate": {
+            "metric": metric,
+            "floor": None,
+            "slice_floor": None,
+            "baselines": ["prior"],
+            "smallest_difference": smallest,
+        },
+    }
+
+
+def _first_slices(prepared: pd.DataFrame, data: Data) -> list[str]:
+    """The first columns with few categories, by which scores are shown."""
+    found = []
+    for name in features(prepared, data):
+        is_category = not is_number(prepared[name]) and name not in data.private
+        if is_category and 2 <= prepared[name].nunique() <= MOST_SLICES:
+            found.append(name)
+    return found[:MOST_SLICE_COLUMNS]

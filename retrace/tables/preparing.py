@@ -1,0 +1,95 @@
+"""One row per example: ids that stay the same, labels, and dates as numbers that a model can use."""
+
+from typing import Any
+
+import pandas as pd
+
+from retrace.errors import PARAMETER, ParameterError, UserError
+from retrace.files import as_text
+from retrace.params import Data
+from retrace.row_ids import row_ids
+
+EPOCH = pd.Timestamp("1970-01-01").as_unit("us")  # in nanoseconds, as by default, dates end in 2262
+
+
+def prepare_table(raw: pd.DataFrame, data: Data) -> pd.DataFrame:
+    """One row per row that has a target; dates become numbers that a model can use.
+
+    The column of ids is `data.id`, or `row_id`, which is made from `data.id_columns`. The features of a date are its
+    month, weekday and hour, and its day counted from 1970 unless the table is split by it. A group is not changed.
+    Rows without a target are counted in `attrs["dropped"]`.
+
+    Args:
+        raw: the table as `read` returns it.
+        data: the section `data` of params.yaml.
+
+    Raises:
+        UserError: there is no such target or id column, no column is named for the ids, the target is a date, or a
+            column has the name of the ids or of a date's feature.
+    """
+    for role in ("target", "id"):
+        column = getattr(data, role)
+        if column is not None and column not in raw:
+            raise ParameterError(f"{PARAMETER}: {data.source} has no column {column}", f"data.{role}")
+    if pd.api.types.is_datetime64_any_dtype(raw[data.target]):
+        raise ParameterError(f"{PARAMETER}: {data.target} is a date, which can't be predicted", "data.target")
+    table = raw.copy()
+    if data.id is None:
+        table.insert(0, data.id_column, _checked_row_ids(raw, data))
+    else:
+        table[data.id] = as_text(table[data.id])
+    labelled = table[data.target].notna()
+    table = table[labelled].reset_index(drop=True)
+    if data.task == "classification":
+        table[data.target] = _labels(table[data.target])
+    table = _with_date_features(table, data)
+    table.attrs["dropped"] = {"no target": int((~labelled).sum())}
+    return table
+
+
+def _checked_row_ids(raw: pd.DataFrame, data: Data) -> list[str]:
+    where = "params.yaml: data.id_columns:"
+    if data.id_column in raw:
+        raise ParameterError(
+            f"{PARAMETER}: the table has a column {data.id_column}; name it here, or rename it", "data.id"
+        )
+    if not data.id_columns:
+        raise UserError(
+            f"{where} empty, and data.id is null; list the columns that tell rows apart: `python -m retrace adopt` does"
+        )
+    if absent := [name for name in data.id_columns if name not in raw]:
+        raise UserError(
+            f"{where} {data.source} has no column {absent[0]}; if it was renamed, write its new name there, and the "
+            "ids stay; else take it off the list, and every row gets another id"
+        )
+    return row_ids(raw, data.id_columns, data.read.get("types") or {})
+
+
+def _labels(target: pd.Series) -> pd.Series:
+    """Classes as whole numbers, if they are decimals only because some are missing in the file."""
+    if pd.api.types.is_float_dtype(target) and (target % 1 == 0).all():
+        return target.astype("int64")
+    return target
+
+
+def _with_date_features(table: pd.DataFrame, data: Data) -> pd.DataFrame:
+    """The table with the features of each date in place of it; the time that the table is split by stays, too."""
+    names: list[Any] = [name for name in table.columns if pd.api.types.is_datetime64_any_dtype(table[name])]
+    for name in names:
+        if name in (data.id, data.group, *data.drop):
+            continue
+        features = _date_features(table[name], with_day=name != data.time)
+        if taken := [feature for feature in features if feature in table]:
+            line = f"column {taken[0]}: is made of {name}, too; rename one of them, or {PARAMETER}"
+            raise ParameterError(line, "data.drop", value=[str(name)])
+        table = pd.concat([table, features], axis=1)
+        if name != data.time:
+            table = table.drop(columns=name)
+    return table
+
+
+def _date_features(dates: pd.Series, with_day: bool) -> pd.DataFrame:
+    parts = {"month": dates.dt.month, "weekday": dates.dt.day_of_week, "hour": dates.dt.hour}
+    if with_day:
+        parts["day"] = (dates - EPOCH) / pd.Timedelta(days=1)
+    return pd.DataFrame({f"{dates.name} ({part})": values.astype("float64") for part, values in parts.items()})
