@@ -1,44 +1,44 @@
-# Every command a person types. With DVC activated (`. .venv/bin/activate`) the plain ones work as well: see README.md.
+# The commands that people type. docs/guide.md shows the plain ones, which work after `. .venv/bin/activate`.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
 
-install: .venv/installed  ## make .venv with the locked packages
+install: .venv/installed  ## install the locked packages into .venv
 
 repro: .venv/installed  ## run what has changed; show scores, baselines, gate
 	@python -m retrace check && python -m retrace repro
 
-plots: .venv/installed  ## draw the pictures, into dvc_plots/index.html
+plots: .venv/installed  ## draw the plots, into dvc_plots/index.html
 	@python -m retrace plots $(PICTURES)
 
-gate: .venv/installed  ## what must hold before merging [BASE=main]
+gate: .venv/installed  ## check what must hold before merging [BASE=main]
 	@python -m retrace gate $(if $(BASE),--base "$(BASE)")
 
-report: .venv/installed  ## all that a reviewer needs, into report.md [BASE=main]
+report: .venv/installed  ## write what a pull request is told [BASE=main]
 	@python -m retrace report $(if $(BASE),--base "$(BASE)")
 
-reproduce: .venv/installed  ## make the commit again elsewhere; compare each byte
+reproduce: .venv/installed  ## run everything elsewhere; compare each byte
 	@python -m retrace reproduce
 
-undo: .venv/installed  ## the committed results back; code, params, source stay
+undo: .venv/installed  ## bring back the committed results; code and parameters stay
 	@git reset --quiet -- dvc.lock metrics && git ls-files -z dvc.lock metrics | git checkout-index --force -z --stdin
 	@git clean -dfxq -- dvc.lock metrics && dvc checkout --quiet --force --allow-missing dvc.yaml
 
-test: .venv/installed  ## check all that is quick to check (10 minutes)
+test: .venv/installed  ## check format and types, run the quick tests (10 minutes)
 	ruff check && ruff format --check && mypy && $(PYTEST) -m "not slow"
 
-test-template: .venv/installed  ## check projects made from this one (20 minutes)
+test-template: .venv/installed  ## test projects made from this one (20 minutes)
 	$(PYTEST) tests/template
 
-test-all: .venv/installed  ## check everything (35 minutes)
+test-all: .venv/installed  ## run all checks and tests (35 minutes)
 	ruff check && ruff format --check && mypy && $(PYTEST)
 
 bench: .venv/installed  ## measure what the pipeline costs
 	python -m tests.bench
 
-calibrate: .venv/installed  ## simulate what the review's verdicts promise
+calibrate: .venv/installed  ## simulate whether the report's verdicts are right
 	python -m tests.calibrate
 
 lock: .venv/installed  ## renew requirements.txt and requirements-dev.txt

@@ -1,10 +1,10 @@
-"""README.md's commands and what they print.
+"""The commands of README.md and docs/guide.md, and what they print.
 
-    python -m tests.readme    # run them all in a new clone, and write what they print into README.md
+    python -m tests.readme    # run them all in a new clone, and write what they print into the pages
 
-In a `console` block, commands stand after `$ ` and what each prints below it; a `mermaid` or `text` block or a
-quotation is what the command in the comment above it prints. A command in SILENT prints too much to show, and only has
-to succeed; what `make start` printed is in ../start.txt then.
+In a `console` block, commands follow `$ `, and below each is what it prints. A `text` or `mermaid` block or a quotation
+shows what the command in the comment above it prints. A command in SILENT prints too much to show, and only has to
+succeed. What `make start` printed is in ../start.txt.
 """
 
 import os
@@ -12,12 +12,12 @@ import re
 import subprocess
 import tempfile
 from pathlib import Path
-
-from sklearn.datasets import load_diabetes
+from typing import NamedTuple
 
 from tests.conftest import ENVIRONMENT, IDENTITY, ROOT, copy_project
 
-README = ROOT / "README.md"
+PAGES = ("README.md", "docs/guide.md")  # the second goes on in the clone that the first makes
+ADDRESS = "https://github.com/OWNER/retrace"
 STEP = re.compile(
     r"^(?P<console>\$ (.*)\n)((?:(?!\$ |```).*\n)*)"
     r"|(?P<block><!-- \$ (.*) -->\n```(?:mermaid|text)\n)((?:(?!```).*\n)*)"
@@ -26,42 +26,79 @@ STEP = re.compile(
 )
 SILENT = re.compile(
     r"git (clone|add|commit --q)|cd |copier|make (repro|start|update)|python3 -m venv|\. |pip |dvc repro|dvc exp run"
-    r"|python -m retrace adopt|python -m retrace rep"
+    r"|python -m retrace adopt|python -m retrace rep|\.venv/bin/python -c"
 )
 CHANGING = re.compile(r"\b[0-9a-f]{7,40}\b")  # commits
 MARK = "-- the next command --"
 
 
-def steps(text: str) -> list[tuple[str, str]]:
-    """Each command and what the page says that it prints."""
-    return [tuple(part for part in match.groups() if part is not None)[1:] for match in STEP.finditer(text)]
+class Step(NamedTuple):
+    """A command of a page, what the page says that it prints, and whether the reader types it."""
+
+    command: str
+    output: str
+    typed: bool
 
 
-def run_all(commands: list[str], folder: Path) -> list[str]:
-    """What the commands print, in one shell, the clone's address replaced by this project's.
+def steps(text: str) -> list[Step]:
+    """The commands of a page, from top to bottom."""
+    found = []
+    for match in STEP.finditer(text):
+        _, command, output = (part for part in match.groups() if part is not None)
+        found.append(Step(command, output, match["console"] is not None))
+    return found
 
-    What the page shows before it says how to clone is run after that, with the environment activated.
+
+def read_pages() -> dict[str, str]:
+    """The text of each page, by its name."""
+    return {name: (ROOT / name).read_text(encoding="utf-8") for name in PAGES}
+
+
+def run_pages(pages: dict[str, str], folder: Path) -> dict[str, str]:
+    """The pages with what their commands print now, all run in one shell in a new folder.
+
+    README.md shows some results before it says how to clone. Those commands run after its first `make repro`.
     """
     copy_project(folder / "origin")
-    load_diabetes(as_frame=True, scaled=False).frame.to_csv(folder / "diabetes.csv", index=False)
-    clone = next(number for number, command in enumerate(commands) if command.startswith("git clone"))
-    made = commands.index("dvc repro")
-    order = [*range(clone, made + 1), *range(clone), *range(made + 1, len(commands))]
-    script = ["set -e", "export COLUMNS=80"]
+    readme, guide = (steps(pages[name]) for name in PAGES)
+    clone = next(number for number, step in enumerate(readme) if step.command.startswith("git clone"))
+    made = next(number for number, step in enumerate(readme) if step.command == "make repro")
+    order = [*range(clone, made + 1), *range(clone), *range(made + 1, len(readme))]
+    script = ["set -e", "export COLUMNS=80", f"copier() {{ '{folder}/retrace/.venv/bin/copier' \"$@\"; }}"]
     for number in order:
-        clones = commands[number].startswith("git clone")
-        address = f"{folder}/origin{' retrace' if clones else ''}"
-        command = commands[number].replace("https://github.com/OWNER/retrace", address)
-        if command.startswith("make start"):
-            command += " > ../start.txt"
-        script += [f"echo '{MARK}'", "rm -rf .venv" if "venv .venv" in command else "", command]
-    plain = {key: value for key, value in ENVIRONMENT.items() if key != "VIRTUAL_ENV"}
-    plain |= IDENTITY
+        script += [f"echo '{MARK}'", *_shell(readme[number], folder)]
+    script += [f"cd '{folder}/retrace'"]
+    for step in guide:
+        script += [f"echo '{MARK}'", *_shell(step, folder)]
+    printed = _run(script, folder)
+    of_readme = dict(zip(order, printed, strict=False))
+    return {
+        PAGES[0]: written(pages[PAGES[0]], [of_readme[number] for number in range(len(readme))]),
+        PAGES[1]: written(pages[PAGES[1]], printed[len(readme) :]),
+    }
+
+
+def _shell(step: Step, folder: Path) -> list[str]:
+    """A command as it is run here: the repository's address is replaced by that of a copy."""
+    command = step.command
+    if command.startswith("git clone"):
+        return [command.replace(ADDRESS, f"'{folder}/origin' retrace")]
+    if command.startswith("copier copy"):
+        return [command.replace(ADDRESS, f"'{folder}/origin'")]
+    if command.startswith("make start"):
+        return [f"{command} > ../start.txt"]
+    if command.startswith("python3 -m venv"):
+        return ["rm -rf .venv", command]
+    return [command] if step.typed else [f"(. .venv/bin/activate; {command})"]
+
+
+def _run(script: list[str], folder: Path) -> list[str]:
+    """What stands after each mark in the output of a shell script, run without the tests' environment."""
+    plain = {key: value for key, value in ENVIRONMENT.items() if key != "VIRTUAL_ENV"} | IDENTITY
     plain["PATH"] = os.pathsep.join(part for part in plain["PATH"].split(os.pathsep) if ".venv" not in part)
     shell = subprocess.run(["bash"], input="\n".join(script), cwd=folder, env=plain, capture_output=True, text=True)
     assert shell.returncode == 0, shell.stdout[-2000:] + shell.stderr[-2000:]
-    printed = dict(zip(order, shell.stdout.split(f"{MARK}\n")[1:], strict=True))
-    return ["" if SILENT.match(command) else printed[number] for number, command in enumerate(commands)]
+    return shell.stdout.split(f"{MARK}\n")[1:]
 
 
 def written(text: str, printed: list[str]) -> str:
@@ -70,7 +107,8 @@ def written(text: str, printed: list[str]) -> str:
 
     def fill(match: re.Match[str]) -> str:
         output = next(outputs)
-        lines = "".join(f"{line.rstrip()}\n" for line in output.splitlines())
+        command = next(part for part in match.groups()[1::3] if part is not None)
+        lines = "" if SILENT.match(command) else "".join(f"{line.rstrip()}\n" for line in output.splitlines())
         return f"{match['console'] or match['block'] or match['quote']}{lines}"
 
     return STEP.sub(fill, text)
@@ -78,6 +116,6 @@ def written(text: str, printed: list[str]) -> str:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        page = README.read_text(encoding="utf-8")
-        page = written(page, run_all([command for command, _ in steps(page)], Path(folder)))
-    README.write_text(page, encoding="utf-8")
+        pages = run_pages(read_pages(), Path(folder))
+    for name, text in pages.items():
+        (ROOT / name).write_text(text, encoding="utf-8")

@@ -312,7 +312,7 @@ def test_a_pull_request_pulls_where_it_is_trusted_and_stages_see_no_credentials(
         assert run_make(made, "push", remote).returncode == 0
         project = Project(tmp_path, github, prefix=str(made / ".venv"), given=remote.given)
         main = project.pushed(project.main)
-        assert main.step("Compare") == "success", main.output
+        assert main.step("the committed results") == "success", main.output
         [runs] = project.caches("refs/heads/main").values()
         assert not any(len(name) == 32 for name in runs), "hashes of runs alone, and no data"
 

@@ -95,8 +95,8 @@ def test_a_worse_model_turns_the_check_red_and_the_comment_says_why(project: Pro
     project.push()
     pipeline, comment = project.review()
     assert not pipeline.succeeded
-    assert pipeline.step("Judge") == "failure"
-    assert pipeline.step("Compare") == "success"
+    assert pipeline.step("the gate fails") == "failure"
+    assert pipeline.step("the committed results") == "success"
     assert comment.succeeded, comment.output
     [body] = project.github.bodies(7)
     assert report_in(body).startswith("## Worse: `roc_auc` ")
@@ -129,7 +129,7 @@ def test_a_merge_is_compared_with_what_was_there_and_main_keeps_its_own_results_
     check("git", "push", "--quiet", str(project.origin), "HEAD:main", cwd=project.author)
     run = project.pushed(before=project.main)
     assert run.succeeded, run.output
-    assert run.step("Drop") == "success"
+    assert run.step("Delete the results") == "success"
     assert "| `train.learning_rate` | `0.2` | `0.3` |" in run.output
     first, last = project.caches("refs/heads/main").values()
     assert before in first
@@ -144,7 +144,7 @@ def test_a_stale_lock_is_red_until_the_patch_in_the_comment_is_applied(project: 
     project.push()
     pipeline, comment = project.review()
     assert not pipeline.succeeded
-    assert pipeline.step("Compare") == "failure"
+    assert pipeline.step("the committed results") == "failure"
     assert comment.succeeded, comment.output
     [body] = project.github.bodies(7)
     assert "**May not be merged:**" in first_lines(body)
@@ -178,7 +178,7 @@ def test_a_pipeline_that_breaks_is_red_and_the_comment_shows_where(project: Proj
     pipeline, comment = project.review()
     assert not pipeline.succeeded
     assert pipeline.step("Run the pipeline") == "failure"
-    assert pipeline.step("Judge") == pipeline.step("Compare") == ""
+    assert pipeline.step("the gate fails") == pipeline.step("the committed results") == ""
     assert comment.succeeded, comment.output
     [body] = project.github.bodies(7)
     assert report_in(body).startswith("## The pipeline fails in the stage `train`\n\n**May not be merged:**")
@@ -285,7 +285,7 @@ def test_a_forks_run_neither_uses_nor_saves_a_cache(project: Project):
     for by in ("someone", "dependabot[bot]"):
         pipeline = project.pipeline(fork=by == "someone", by=by)
         assert pipeline.succeeded, pipeline.output
-        assert [name for name in pipeline.steps if name.startswith(("Restore what", "Save"))] == []
+        assert [name for name in pipeline.steps if name.startswith(("Restore the results", "Save"))] == []
         assert "7 stages ran, 0 came from a cache." in pipeline.output
     assert sorted((project.folder / "caches").rglob("*")) == before
 
@@ -344,7 +344,7 @@ def only_as_code(body: str) -> None:
             assert re.search(r"/someone/project/actions/runs/\d+$", str(token.attrs["href"])), "ours, to the run"
 
 
-def test_the_workflow_files_are_in_order():
+def test_the_workflow_files_are_valid_and_safe():
     shown = run(str(BIN / "actionlint"), cwd=ROOT)
     assert (shown.returncode, shown.stdout) == (0, "")
     shown = run(str(BIN / "zizmor"), *ZIZMOR, ".github", cwd=ROOT)
@@ -370,7 +370,7 @@ def test_a_workflow_can_be_read_from_top_to_bottom_and_each_action_is_one_commit
 
 def test_the_environment_is_saved_before_a_stage_can_change_it():
     steps = [step["name"] for step in yaml.safe_load(PIPELINE.read_text())["jobs"]["pipeline"]["steps"]]
-    names = ("Install the env", "Save the env", "Restore what", "Run the pipeline", "Save what")
+    names = ("Install the env", "Save the env", "Restore the results", "Run the pipeline", "Save the results")
     places = [next(at for at, step in enumerate(steps) if step.startswith(name)) for name in names]
     assert places == sorted(places)
     assert places[1] == places[0] + 1
@@ -387,7 +387,7 @@ def test_the_workflow_that_comments_takes_its_program_from_the_default_branch_on
     assert "repository" not in ours
     assert re.fullmatch("[0-9a-f]{40}", cml["ref"])
     with_token = [step["name"] for step in job["steps"] if "REPO_TOKEN" in step.get("env", {})]
-    assert with_token == ["Comment"]
+    assert with_token == ["Post the comment"]
 
 
 def test_the_workflow_that_runs_a_strangers_code_may_read_and_knows_no_secret():
