@@ -21,7 +21,7 @@ from skops.io import dumps, get_untrusted_types, loads
 from retrace.errors import UserError
 from retrace.files import replacing
 from retrace.model_checks import CHECKED, InvalidModelError, check_model, type_names
-from retrace.params import read_yaml
+from retrace.yaml_files import read_yaml
 from src.model import TRUSTED as TRUSTED_BY_PROJECT
 
 LOCK = Path("dvc.lock")

@@ -21,8 +21,9 @@ from pandera.io.pandas_io import deserialize_schema, serialize_schema
 
 from retrace.errors import UserError
 from retrace.files import KEPT_FROM, read_tables, replacing
-from retrace.params import Dumper, read_params, read_yaml
+from retrace.params import read_params
 from retrace.privacy import count_in_bins, middle_range
+from retrace.yaml_files import Dumper, read_yaml
 
 FILE = Path("data/schema.yaml")
 RAW = Path("data/raw")

@@ -23,7 +23,7 @@ from retrace.adopt import project
 from retrace.adopt.plan import plan
 from retrace.adopt.summary import summary_of
 from retrace.errors import UserError, one_line
-from retrace.params import FILE, complain
+from retrace.params import FILE, params_error
 from retrace.schema import write_schema
 
 MOST_KEYS = 2  # of those that changed, that are named
@@ -160,7 +160,7 @@ def adopt(words: list[str]) -> None:
         project.require_clean(arguments.file)
         new = plan(arguments)
     except ValidationError as error:
-        raise complain(error, {}, FILE) from None
+        raise params_error(error, {}, FILE) from None
     except OSError as error:
         raise UserError(f"{error.filename or arguments.file}: cannot be read: {error.strerror or error}") from None
     for line in summary_of(new, arguments.file):

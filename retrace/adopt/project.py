@@ -20,6 +20,7 @@ from retrace.errors import UserError
 from retrace.files import replacing, write_json
 from retrace.git import git_names, git_or_none, git_status, require_own_repository
 from retrace.tables.files import files_of
+from retrace.yaml_files import read_yaml
 
 SOURCE = Path("data/source")
 IGNORED = Path(".gitignore")
@@ -234,4 +235,4 @@ def current() -> dict[str, Any]:
         UserError: it is not valid.
     """
     params.read_params()
-    return dict(params.read_yaml(params.FILE))
+    return dict(read_yaml(params.FILE))

@@ -46,6 +46,9 @@ def print_scores(results: Results) -> None:
         print(one_line(line.rstrip()))
     if results.decision and (warning := calibration_warning(results.decision)):
         print("", *warning, sep="\n")
+    if name := results.estimator_without_promise:
+        print()
+        print(one_line(f"The same bytes are not promised for {name} with these arguments: see docs/model.md."))
 
 
 def _number(score: float | None) -> str:

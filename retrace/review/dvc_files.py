@@ -9,7 +9,8 @@ import yaml
 
 from retrace.errors import UserError
 from retrace.limits import MOST_BYTES, check_yaml
-from retrace.params import local_path, read_yaml_text
+from retrace.params import local_path
+from retrace.yaml_files import read_yaml_text
 
 DVC_YAML = "dvc.yaml"
 

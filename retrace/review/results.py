@@ -51,6 +51,13 @@ class Decision(BaseModel):
     calibration: ThresholdCheck
 
 
+class Estimator(BaseModel):
+    """What was fitted, and whether every machine gives the same bytes with it."""
+
+    name: str
+    same_bytes: bool
+
+
 def calibration_warning(decision: Decision) -> list[str]:
     """Why the threshold of a decision can't be trusted, in lines; none where it can."""
     if decision.calibration.trusted:
@@ -78,6 +85,7 @@ class Results:
         units: How many groups of rows (or single rows) are drawn from: of `valid`, of `train`, of a `half` of `train`.
         fingerprints: Hashes of the validation rows' `ids`, and of these with their `targets`; empty where unknown.
         decision: The decision that the costs imply; None where errors have no costs.
+        estimator: The estimator, and whether the same bytes are promised; None where an older version wrote this.
     """
 
     scores: Scores
@@ -87,6 +95,12 @@ class Results:
     units: dict[str, float] = field(default_factory=lambda: dict(UNKNOWN_UNITS))
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     decision: Decision | None = None
+    estimator: Estimator | None = None
+
+    @property
+    def estimator_without_promise(self) -> str:
+        """The estimator, if the same bytes are not promised for it; else empty."""
+        return "" if self.estimator is None or self.estimator.same_bytes else self.estimator.name
 
 
 def has_results(revision: Revision) -> bool:
@@ -141,6 +155,7 @@ def _parse_results(evaluation: str, slices: str, bootstrap: str, refits: str) ->
     decision = content.get("decision")
     if decision and "calibration" not in decision:  # an older version wrote it, and didn't check the threshold
         decision = None
+    estimator = content.get("estimator")
     return Results(
         scores=scores,
         slices=scores_by_slice,
@@ -149,6 +164,7 @@ def _parse_results(evaluation: str, slices: str, bootstrap: str, refits: str) ->
         units=units,
         fingerprints=FINGERPRINTS.validate_python(content.get("fingerprints", {})),
         decision=Decision.model_validate(decision) if decision else None,
+        estimator=Estimator.model_validate(estimator) if estimator else None,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from retrace.errors import UserError
 from retrace.git import git, git_bytes, git_names, git_or_none
 from retrace.limits import MOST_BYTES, read_json
-from retrace.params import read_yaml_text
+from retrace.yaml_files import read_yaml_text
 
 NO_COMMIT = "0" * 40  # Git's name for none: the state before a branch's first push
 NO_BASE = "there is no base"

@@ -12,8 +12,9 @@ It writes to `metrics/`:
 
 - `scores.json`: the model's scores and nothing else, for `dvc metrics` and `dvc exp`;
 - `evaluation.json`: the scores of the model, the baselines and the constant actions with their intervals; the decision
-  that the costs imply, and whether its threshold can be trusted; the number of units that were drawn from; the
-  platform; hashes of the rows' ids and targets, which show whether two commits' scores can be compared;
+  that the costs imply, and whether its threshold can be trusted; the estimator, and whether every machine gives the
+  same bytes with it; the number of units that were drawn from; the platform; hashes of the rows' ids and targets,
+  which show whether two commits' scores can be compared;
 - `slices.json`: the rows, units, scores and interval (of the gate's metric) of each slice, and whether it is too small
   to be judged;
 - `bootstrap.csv`, `refits.csv`: the scores on each resample, and of each refit;
@@ -51,6 +52,7 @@ from retrace.scores import (
     project_metrics,
     score_draws,
 )
+from src.model import promises_same_bytes
 
 FEWEST_ROWS = 100  # of a slice that is judged
 FEWEST_UNITS = 5  # of a slice that is judged
@@ -297,6 +299,7 @@ def evaluate(params: Params, valid: pd.DataFrame, models: dict[str, Any], refits
         "evaluation.json": {
             "scores": scores_content(metrics, scored),
             "decision": decision,
+            "estimator": {"name": params.train.model, "same_bytes": promises_same_bytes(params.train)},
             "rows": len(valid),
             "units": {"valid": whole.resamples.units, **refits.attrs},
             "fingerprints": fingerprints(valid, data),

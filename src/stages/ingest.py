@@ -14,7 +14,7 @@ from pydantic import ValidationError, validate_call
 
 from retrace.errors import UserError, one_line
 from retrace.files import write_json, write_table
-from retrace.params import FILE, complain, read_params
+from retrace.params import FILE, params_error, read_params
 
 RAW = Path("data/raw")
 
@@ -29,7 +29,7 @@ def main() -> None:
     try:
         tables = read(source, **data.read)
     except ValidationError as error:
-        raise complain(error, data.read, FILE, "data", "read") from None
+        raise params_error(error, data.read, FILE, "data", "read") from None
     for name, table in tables.items():
         if table.empty:
             raise UserError(f"{source}: the table {name} has no rows; see data.read in {FILE}")

@@ -13,9 +13,9 @@ import pytest
 from retrace import limits
 from retrace.adopt.dialect import understand
 from retrace.limits import check_table, read_json
-from retrace.params import read_yaml, read_yaml_text
 from retrace.review.results import read_results
 from retrace.review.revision import FOLDER, Revision
+from retrace.yaml_files import read_yaml, read_yaml_text
 from src.datasets.table import read
 from tests.conftest import check, commit
 

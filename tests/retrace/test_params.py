@@ -10,7 +10,8 @@ from dvc.utils.serialize import parse_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrace.params import Params, read_params, read_yaml_text
+from retrace.params import Params, read_params
+from retrace.yaml_files import read_yaml_text
 from tests.conftest import ROOT
 
 GOOD: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -120,9 +121,12 @@ def test_a_mistake_is_one_line_that_names_its_key(tmp_path: Path, key: str, valu
     ("text", "line"),
     [
         ("a: [1\nb: 2", "params.yaml, line 2: not valid YAML, here or just before"),
-        ("a: 1\nb: 2\na: 3", "params.yaml, line 3: not valid YAML, here or just before: the key a stands twice"),
+        ("a: 1\nb: 2\na: 3", "params.yaml, line 3: not valid YAML, here or just before: duplicate key a"),
         ("a: 2013-13-01", "params.yaml: not valid YAML: month must be in 1..12"),
-        ("{{ a }}: 1", "params.yaml, line 1: not valid YAML, here or just before: a key must be a word"),
+        (
+            "{{ a }}: 1",
+            "params.yaml, line 1: not valid YAML, here or just before: a key must be a single word or number",
+        ),
         ("", "params.yaml: holds no sections"),
         ("just text", "params.yaml: holds no sections"),
         ("a: \x00", "params.yaml: not valid YAML"),

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
 
-from retrace.params import read_params, read_yaml
+from retrace.params import read_params
+from retrace.yaml_files import read_yaml
 from tests.conftest import IDENTITY, ROOT, check, commit, run
 from tests.links import addresses, broken_links
 from tests.template.conftest import begin, install, make

@@ -140,6 +140,8 @@ def _touched_files(change: Change) -> str:
 def _notes(change: Change) -> list[str]:
     """What a reader must know before the numbers."""
     notes = [code(note, 200) for note in change.judgement.notes]
+    if name := change.sides.results.estimator_without_promise:
+        notes.append(f"The same bytes are not promised for {code(name)} with these arguments: see docs/model.md.")
     here, base, rerun = change.sides.here, change.sides.base, change.rerun
     if base is None:
         return notes

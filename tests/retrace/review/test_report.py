@@ -58,6 +58,16 @@ def edit(project: Path, name: str, change: Callable[[Any], Any]) -> None:
     commit(project)
 
 
+def test_a_reader_is_told_that_the_same_bytes_are_not_promised(copy_of, read_report, worse: Path):
+    assert "same bytes" not in read_report(worse)
+    project = copy_of(worse)
+    other = {"name": "sklearn.svm.SVC", "same_bytes": False}
+    edit(project, "evaluation.json", lambda content: content | {"estimator": other})
+    assert "The same bytes are not promised for `sklearn.svm.SVC` with these arguments" in read_report(project)
+    shown = run(sys.executable, "-m", "retrace", "scores", cwd=project).stdout
+    assert "The same bytes are not promised for sklearn.svm.SVC with these arguments: see docs/model.md." in shown
+
+
 def headings(text: str) -> list[str]:
     return [line.removeprefix("### ") for line in text.splitlines() if line.startswith("### ")]
 
