@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-PARAMETER = "\0"  # in the message of a ParameterError, the place of a parameter's name; no other text holds this
+PARAMETER = "\0parameter\0"  # in the message of a ParameterError, the place of a parameter's name
 
 Value = str | list[str] | None
 

@@ -1,7 +1,10 @@
-"""Estimators by their import path: made from params.yaml, fitted, and stored without what differs between machines."""
+"""Create estimators from params.yaml, fit them, and remove what differs between machines."""
 
+import difflib
+import re
 import traceback
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -61,6 +64,21 @@ def estimator_class(path: str) -> type[BaseEstimator]:
     return found
 
 
+def argument_name(path: str, name: str) -> str:
+    """The name of an argument, of which LightGBM has several: `num_threads` for `n_jobs`, say."""
+    if path.partition(".")[0] == "lightgbm":
+        for canonical, names in _lightgbm_parameters().items():
+            if name in names:
+                return canonical
+    return name
+
+
+def _lightgbm_parameters() -> dict[str, list[str]]:
+    """All names of each of LightGBM's own parameters, which its estimators take besides those of `get_params`."""
+    aliases = import_module("lightgbm.basic")._ConfigAliases  # LightGBM lists them nowhere else
+    return dict(aliases._get_all_param_aliases())
+
+
 def make_estimator(path: str, arguments: dict[str, Any], task: Task) -> Any:
     """An unfitted estimator, whose kind and arguments are checked.
 
@@ -76,60 +94,86 @@ def make_estimator(path: str, arguments: dict[str, Any], task: Task) -> Any:
     cls = estimator_class(path)
     try:
         estimator: Any = cls()
-        known = estimator.get_params()
-    except TypeError as error:
-        raise UserError(f"params.yaml: train.model: {path}() can't be called without arguments: {error}") from None
-    if path.startswith("lightgbm."):
-        known |= dict.fromkeys(_lightgbm_parameters())
-    if unknown := [name for name in arguments if name not in known]:
-        raise UserError(
-            f"params.yaml: train.arguments: {cls.__name__} has no argument {', '.join(unknown)}; "
-            f"its arguments are {', '.join(known)}"
-        )
+    except (TypeError, ImportError) as error:
+        raise UserError(f"params.yaml: train.model: {path}() can't be created without arguments: {error}") from None
+    _check_names(path, estimator, arguments)
     estimator.set_params(**arguments)
-    if not (is_classifier(estimator) if task == "classification" else is_regressor(estimator)):
-        kind = "classifier" if task == "classification" else "regressor"
-        raise UserError(f"params.yaml: train.model: {path} is not a {kind}, and data.task is {task}")
     if hasattr(estimator, "_parameter_constraints"):  # scikit-learn's own check of values, which needs no data
         try:
             estimator._validate_params()
         except ValueError as error:
             raise UserError(f"params.yaml: train.arguments: {error}") from None
+    try:
+        is_of_task = is_classifier(estimator) if task == "classification" else is_regressor(estimator)
+    except AttributeError as error:  # an argument that should be an estimator is something else
+        raise UserError(f"params.yaml: train.arguments: {error}") from None
+    if not is_of_task:
+        kind = "classifier" if task == "classification" else "regressor"
+        raise UserError(f"params.yaml: train.model: {path} is not a {kind}, and data.task is {task}")
     if task == "classification" and not hasattr(estimator, "predict_proba"):
-        advice = "choose other arguments or another estimator, or calibrate it (docs/guide.md)"
+        advice = "choose other arguments or another estimator, or calibrate it (docs/model.md)"
         raise UserError(f"params.yaml: train.model: {path} has no predict_proba, hence no probabilities; {advice}")
     return estimator
 
 
-def _lightgbm_parameters() -> list[str]:
-    """LightGBM's own parameters, which its estimators take besides those of `get_params`."""
-    aliases = import_module("lightgbm.basic")._ConfigAliases  # LightGBM lists them nowhere else
-    return [name for names in aliases._get_all_param_aliases().values() for name in names]
+def _check_names(path: str, estimator: Any, arguments: dict[str, Any]) -> None:
+    own = list(estimator.get_params())
+    known = set(own)
+    if path.partition(".")[0] == "lightgbm":
+        known.update(*_lightgbm_parameters().values())
+    for name in arguments:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), own, n=1) or difflib.get_close_matches(str(name), known, n=1)
+            advice = f"did you mean {close[0]}?" if close else f"it has {', '.join(own)}"
+            cls = type(estimator).__name__
+            raise UserError(f"params.yaml: train.arguments: {cls} has no argument {name}; {advice}")
 
 
-def fit_model(model: Pipeline, table: pd.DataFrame, target: NDArray[Any], arguments: dict[str, Any]) -> Pipeline:
-    """Fit a model, and make it the same on every machine.
+def fit_model(
+    model: Pipeline, table: pd.DataFrame, target: NDArray[Any], arguments: dict[str, Any], name: str = "train.model"
+) -> Pipeline:
+    """Fit a model, and remove from it what differs between machines.
 
     Args:
         model: an unfitted pipeline whose last step is called `estimator`.
         table: the features.
         target: shape (rows,).
         arguments: those of the estimator's own `fit`.
+        name: what an error calls the model.
 
     Raises:
         UserError: scikit-learn or the estimator's own package refuses the arguments or the data.
     """
+    estimator = model[-1].estimator if isinstance(model[-1], IntegerClasses) else model[-1]
     try:
-        fitted = model.fit(table, target, **{f"estimator__{name}": value for name, value in arguments.items()})
+        fitted = model.fit(table, target, **{f"estimator__{key}": value for key, value in arguments.items()})
+        fitted.predict(table.head(1))  # some estimators refuse their arguments only here
     except Exception as error:
-        estimator = model[-1].estimator if isinstance(model[-1], IntegerClasses) else model[-1]
         package = type(estimator).__module__.partition(".")[0]
         refused = isinstance(error, ValueError | TypeError) or type(error).__module__.startswith(f"{package}.")
         if not refused or _raised_in_project(error):
             raise
-        raise UserError(f"params.yaml: train.model: {type(estimator).__name__}: {error}") from error
+        if "sample_weight" in arguments and "sample_weight" in str(error):
+            raise UserError(f"params.yaml: data.weight: {type(estimator).__name__} takes no weights") from error
+        told = f"{type(estimator).__name__}: {_without_values(str(error), estimator)}"
+        raise UserError(f"params.yaml: {name}: {told}" if name == "train.model" else f"{name}: {told}") from error
     make_portable(fitted)
     return fitted
+
+
+def _without_values(message: str, estimator: Any) -> str:
+    """The first line of a library's error, without what it quotes from the data.
+
+    What is quoted may be a value of a single row. Names and values of arguments are shown.
+    """
+    first_line = message.partition("\n")[0]
+    line = re.sub(r"^\[[\d:]+\] \S+: ", "", first_line)  # XGBoost begins with the clock and one of its own files
+    shown = set(map(str, chain.from_iterable(estimator.get_params().items())))
+
+    def hide(quoted: re.Match[str]) -> str:
+        return quoted[0] if quoted[2] in shown else f"{quoted[1]}…{quoted[1]}"
+
+    return re.sub(r"(['\"])(.*?)\1", hide, line)
 
 
 def _raised_in_project(error: BaseException) -> bool:
@@ -143,5 +187,7 @@ def make_portable(model: Any) -> None:
     for part in parts_of(model):
         if hasattr(part, "_bin_mapper"):
             part._bin_mapper.n_threads = 1
+            part._scorer = None  # what early stopping scored with; predicting doesn't need it
+            vars(part).pop("_raw_predict", None)  # the class's own method, which such scoring leaves on the object
         if {"coef_", "intercept_"} <= vars(part).keys():
             part.coef_, part.intercept_ = significant(part.coef_), significant(part.intercept_)

@@ -10,6 +10,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from functools import partial
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -185,10 +186,14 @@ def check_function(function: object) -> None:
 
     A function of the project is one that TRUSTED in src/model.py names: any other type has been refused before.
     """
-    is_check = isinstance(function, partial) and function.func is check_array and not function.args
-    is_own = getattr(function, "__module__", "").startswith("src.")
-    allowed = function is None or is_check or isinstance(function, np.ufunc) or is_own
+    is_own = isinstance(function, FunctionType) and function.__module__.startswith("src.")
+    allowed = function is None or is_array_check(function) or isinstance(function, np.ufunc) or is_own
     require(allowed, "a FunctionTransformer calls another function")
+
+
+def is_array_check(function: object) -> bool:
+    """Whether a function is what boosting uses for its numeric columns: a check of an array, with options."""
+    return isinstance(function, partial) and function.func is check_array and not function.args
 
 
 def features_of(estimator: Any) -> int:
@@ -289,6 +294,8 @@ def check_preprocessor(preprocessor: Any, features: int) -> None:
     require("feature_names_in_" not in vars(preprocessor), "boosting's preprocessing selects columns by name")
     kinds, masks = [], []
     for _, transformer, mask in preprocessor.transformers_:
+        if isinstance(transformer, FunctionTransformer):
+            require(is_array_check(transformer.func), "boosting's preprocessing calls another function")
         if type(transformer) is not str or transformer != "drop":  # the remainder, of no columns
             kinds.append(type(transformer))
             masks.append(mask)
@@ -317,7 +324,7 @@ def check_one_hot_encoder(encoder: Any) -> None:
         require((mapping is None) == (rare_codes is None), "an encoder's rare categories have no column")
         if categories.dtype != object:  # scikit-learn finds numbers by bisection
             ordered = np.array_equal(np.sort(categories), categories, equal_nan=categories.dtype.kind == "f")
-            require(ordered, "an encoder's categories aren't in order")
+            require(ordered, "an encoder's categories aren't sorted")
         columns = np.arange(len(categories)) if mapping is None else np.asarray(mapping)
         in_range = columns.dtype.kind == "i" and len(columns) and columns.min() >= 0 and columns.max() < width
         require(in_range, "an encoder's category has no column")

@@ -1,11 +1,11 @@
 """Model files: skops, never pickle, and the same bytes for the same model.
 
-skops writes Python's object identities and the clock into its files. `save_model` replaces both with what stays:
-numbers in order of appearance, and one fixed date; nothing is compressed, since zlib's bytes depend on its version.
+skops writes object ids and timestamps into its files. `save_model` replaces them with sequential numbers and a fixed
+date. Nothing is compressed, because the bytes of zlib depend on its version.
 
-`load_model` refuses a file that needs a type outside scikit-learn, NumPy and TRUSTED. It checks what compiled code
-trusts in a file (retrace/model_checks.py). Types that can't be checked, such as the boosters of other libraries, load
-only from a file whose hash is in dvc.lock.
+`load_model` refuses a file with a type outside scikit-learn, NumPy and TRUSTED. It validates the array indices that
+scikit-learn's compiled code uses unchecked (retrace/model_checks.py). Types that can't be validated so, such as the
+boosters of other libraries, are loaded only from a file whose hash is in dvc.lock.
 """
 
 import hashlib
@@ -100,28 +100,39 @@ def load_model(path: Path) -> Any:
     """
     try:
         content = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; `dvc repro` makes it") from None
+    recorded = is_in_lock(path, content)
+    try:
         names = type_names(content)
         if untrusted := _untrusted_types(content):
             found = f"{path}: holds {', '.join(untrusted)}, which isn't trusted"
             advice = "don't load it, run `dvc repro`; types of your own belong in TRUSTED in src/model.py"
             raise UserError(f"{found}; {advice}")
         unchecked = sorted(names - CHECKED)
-        if unchecked and not is_in_lock(content):
+        if unchecked and not recorded:
             told = f"{path}: the content of {', '.join(unchecked)} can't be checked, and {LOCK} doesn't name this file"
             raise UserError(f"{told}; don't load it, run `dvc repro`")
         model = loads(content, trusted=TRUSTED)
         check_model(model)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `dvc repro` makes it") from None
     except InvalidModelError as error:
-        raise UserError(f"{path}: not a model as fitting makes it: {error}; delete it and run `dvc repro`") from None
-    except Exception:  # a broken file fails in as many ways as there are bytes
-        raise UserError(f"{path}: not a whole model file; delete it and run `dvc repro`") from None
+        raise UserError(f"{path}: invalid model: {error}; delete it and run `dvc repro`") from None
+    except Exception:  # a damaged file can fail anywhere
+        raise UserError(f"{path}: damaged or incomplete model file; delete it and run `dvc repro`") from None
     return model
 
 
-def is_in_lock(content: bytes) -> bool:
-    """Whether a stage in dvc.lock made a file of this content."""
-    stages = read_yaml(LOCK)["stages"] if LOCK.is_file() else {}
-    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return any(output.get("md5") == md5 for stage in stages.values() for output in stage.get("outs", []))
+def is_in_lock(path: Path, content: bytes) -> bool:
+    """Whether dvc.lock names this path with the hash of this content, as the output of a stage.
+
+    Raises:
+        UserError: dvc.lock isn't YAML.
+    """
+    lock = read_yaml(LOCK) if LOCK.is_file() else None
+    stages = lock.get("stages") if isinstance(lock, dict) else None
+    recorded = {"path": path.as_posix(), "md5": hashlib.md5(content, usedforsecurity=False).hexdigest()}
+    for stage in stages.values() if isinstance(stages, dict) else []:
+        for output in stage.get("outs") or [] if isinstance(stage, dict) else []:
+            if isinstance(output, dict) and recorded.items() <= output.items():
+                return True
+    return False

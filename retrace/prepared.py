@@ -34,6 +34,8 @@ def check_prepared(table: pd.DataFrame, data: Data) -> None:
         if column is not None and (count := table[column].isna().sum()):
             line = f"column {column}: {count:,} values are missing; {PARAMETER} needs one in each row"
             raise ParameterError(line, f"data.{role}")
+    if data.weight is not None:
+        _check_weights(table[data.weight])
     target = table[data.target]
     _check_target(target, data)
     names = features(table, data)
@@ -50,6 +52,16 @@ def _check_ids(ids: pd.Series) -> None:
     if ids.duplicated().any():
         line = f"column {ids.name}: {ids.duplicated().sum():,} ids are repeated; name another in {PARAMETER}"
         raise ParameterError(line, "data.id")
+
+
+def _check_weights(values: pd.Series) -> None:
+    are_weights = pd.api.types.is_numeric_dtype(values)
+    if are_weights:
+        numbers = values.to_numpy(float, na_value=np.nan)
+        are_weights = bool(np.isfinite(numbers).all() and (numbers >= 0).all())
+    if not are_weights:
+        line = f"column {values.name}: weights must be numbers that are present and not negative; see {PARAMETER}"
+        raise ParameterError(line, "data.weight")
 
 
 def _check_target(target: pd.Series, data: Data) -> None:

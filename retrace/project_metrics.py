@@ -49,13 +49,19 @@ def read_project_metrics(taken: Iterable[str]) -> dict[str, ProjectMetric]:
         from src.metrics import METRICS  # noqa: PLC0415  # only where metrics are needed: it's the project's own code
     except Exception as error:  # whatever the project's code raises
         raise UserError(f"{FILE}: can't be imported: {type(error).__name__}: {error}") from None
+    if not isinstance(METRICS, dict):
+        raise UserError(f"{FILE}: METRICS must be a dict of metrics by name")
     for name, metric in METRICS.items():
-        if not re.fullmatch("[a-z][a-z0-9_]*", name):
+        if not re.fullmatch("[a-z][a-z0-9_]*", str(name)):
             raise UserError(f"{FILE}: {name}: a metric's name must be lowercase letters, digits and _")
         if name in {*taken, *BESIDE_SCORES}:
             raise UserError(f"{FILE}: {name}: this name is taken; give the metric another one")
         if not isinstance(metric, ProjectMetric) or not callable(metric.function):
             raise UserError(f"{FILE}: {name}: must be a ProjectMetric with a function")
+        if not isinstance(metric.higher_is_better, bool):
+            raise UserError(f"{FILE}: {name}: higher_is_better must be True or False")
+        if not metric.lowest < metric.highest:
+            raise UserError(f"{FILE}: {name}: lowest must be less than highest")
     return dict(METRICS)
 
 
@@ -66,9 +72,9 @@ class ProjectScorer(Scorer):
         self, name: str, metric: ProjectMetric, truth: NDArray[Any], predictions: Array, table: pd.DataFrame
     ) -> None:
         self.name = name
-        self.function = metric.function
-        self.truth = truth
-        self.predictions = predictions
+        self.metric = metric
+        self.truth = _read_only(truth)
+        self.predictions = _read_only(predictions)
         self.table = table
 
     def score(self, weights: Weights) -> float:
@@ -79,14 +85,28 @@ class ProjectScorer(Scorer):
         """
         if not weights.any():
             return math.nan
+        table = self.table.copy(deep=False)  # a column that the function adds or changes stays its own
         try:
-            found = self.function(self.truth, self.predictions, weights.astype(float), self.table)
+            found = self.metric.function(self.truth, self.predictions, weights.astype(float), table)
         except Exception as error:  # whatever the project's code raises; its message may hold a private value
             raise UserError(f"{FILE}{_line_of(error)}: the metric {self.name} raises {type(error).__name__}") from None
         if not isinstance(found, Real) or isinstance(found, bool):
             kind = type(found).__name__
             raise UserError(f"{FILE}: the metric {self.name} must return one number, not a value of type {kind}")
-        return float(found) if math.isfinite(found) else math.nan
+        try:
+            score = float(found)
+        except OverflowError:
+            return math.nan
+        if not self.metric.lowest <= score <= self.metric.highest and math.isfinite(score):
+            raise UserError(f"{FILE}: the metric {self.name} returns a score beyond its bounds, lowest and highest")
+        return score if math.isfinite(score) else math.nan
+
+
+def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+    """The same values in an array that a function can't change."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def _line_of(error: Exception) -> str:

@@ -1,10 +1,11 @@
 """The model: preprocessing and an estimator, as one scikit-learn Pipeline.
 
 `train` in params.yaml names the estimator by its import path (`model`) and gives its arguments (`arguments`). Any
-estimator with scikit-learn's interface works; a classifier needs `predict_proba`.
+estimator with scikit-learn's interface works that can be created without arguments; a classifier needs
+`predict_proba`.
 
 This is the file to edit when the model needs more than other arguments: another treatment of a column, features made
-from others, a wrapper around the estimator. docs/guide.md shows such changes. A class of your own goes into a module of
+from others, a wrapper around the estimator. docs/model.md shows such changes. A class of your own goes into a module of
 its own under src/. Name it in `TRUSTED` below, and name its module in dvc.yaml among the dependencies of `train` and
 `evaluate`.
 """
@@ -19,13 +20,15 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from retrace.estimators import IntegerClasses, Task, make_estimator
+from retrace.estimators import IntegerClasses, Task, argument_name, estimator_class, make_estimator
 from retrace.examples import is_number
 from retrace.params import Train
 
 # Classes and functions of your own that model files may hold, such as "src.holidays.HolidayFlags".
 TRUSTED: list[str] = []
-MOST_CATEGORIES = 254  # of one column that boosting takes; the rarest ones share the last
+MOST_CATEGORIES = 254  # in a column, because boosting has 255 bins; the rarest categories are merged into one
+
+ColumnArguments = Callable[[list[str], list[str]], dict[str, Any]]
 
 
 def columns_by_kind(table: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -34,11 +37,6 @@ def columns_by_kind(table: pd.DataFrame) -> tuple[list[str], list[str]]:
     numbers = [name for name in present if is_number(table[name])]
     categories = [name for name in present if name not in numbers]
     return numbers, categories
-
-
-def positions_of_categories(numbers: list[str], categories: list[str]) -> list[int]:
-    """Which of the preprocessed columns are codes of categories: those after the numbers."""
-    return list(range(len(numbers), len(numbers) + len(categories)))
 
 
 def tree_preprocessor(numbers: list[str], categories: list[str]) -> ColumnTransformer:
@@ -70,19 +68,51 @@ def dense_preprocessor(numbers: list[str], categories: list[str]) -> ColumnTrans
     return linear_preprocessor(numbers, categories).set_params(sparse_threshold=0)
 
 
+def no_arguments(_numbers: list[str], _categories: list[str]) -> dict[str, Any]:
+    """For an estimator that isn't told which columns are categories."""
+    return {}
+
+
+def positions_of_categories(numbers: list[str], categories: list[str]) -> list[int]:
+    """The positions of the categories among the preprocessed columns: they come after the numbers."""
+    return list(range(len(numbers), len(numbers) + len(categories)))
+
+
+def boosting_categories(numbers: list[str], categories: list[str]) -> dict[str, Any]:
+    """The argument of scikit-learn's histogram boosting."""
+    return {"categorical_features": positions_of_categories(numbers, categories)}
+
+
+def lightgbm_categories(numbers: list[str], categories: list[str]) -> dict[str, Any]:
+    """The argument of LightGBM's `fit`."""
+    return {"categorical_feature": positions_of_categories(numbers, categories)}
+
+
+def xgboost_categories(numbers: list[str], categories: list[str]) -> dict[str, Any]:
+    """The arguments of XGBoost: `q` is for quantities, `c` for categories."""
+    return {"enable_categorical": True, "feature_types": ["q"] * len(numbers) + ["c"] * len(categories)}
+
+
 class Support(NamedTuple):
     """What an estimator needs besides its arguments in params.yaml.
 
     Attributes:
-        preprocessor: makes the preprocessing for the names of the numbers and of the categories.
-        arguments: those by which every machine and number of threads gives the same model. params.yaml can override
-            them; then the same bytes are not promised.
+        preprocessor: makes the preprocessing, from the names of the numbers and of the categories.
+        arguments: defaults by which training gives the same model on any machine, with any number of threads. If
+            params.yaml overrides one of them, the same bytes are not promised.
+        category_arguments: the arguments that tell the estimator which of the preprocessed columns are categories.
+        category_fit_arguments: the same, for an estimator whose `fit` takes them.
+        integer_classes: whether the estimator takes only the classes 0, 1, 2, …
     """
 
     preprocessor: Callable[[list[str], list[str]], ColumnTransformer]
     arguments: dict[str, Any]
+    category_arguments: ColumnArguments = no_arguments
+    category_fit_arguments: ColumnArguments = no_arguments
+    integer_classes: bool = False
 
 
+BOOSTING = Support(tree_preprocessor, {}, category_arguments=boosting_categories)
 FOREST = Support(tree_preprocessor, {"n_jobs": 1})  # several threads would add up the trees in any order
 # newton-cholesky converges to the same digits on every machine. The default, lbfgs, doesn't.
 LOGISTIC_REGRESSION = Support(linear_preprocessor, {"solver": "newton-cholesky"})
@@ -90,33 +120,49 @@ LIGHTGBM = Support(
     tree_preprocessor,
     {
         "deterministic": True,
+        "device_type": "cpu",
         "force_col_wise": True,
         "n_jobs": 0,  # as many threads as OpenMP has; LightGBM stores any other number in the model
         "verbosity": -1,
     },
+    category_fit_arguments=lightgbm_categories,
 )
-XGBOOST = Support(tree_preprocessor, {"device": "cpu", "tree_method": "hist"})
-SUPPORTED = {  # the estimators of which the same bytes are promised
-    "sklearn.ensemble.HistGradientBoostingClassifier": Support(tree_preprocessor, {}),
-    "sklearn.ensemble.HistGradientBoostingRegressor": Support(tree_preprocessor, {}),
+XGBOOST = Support(
+    tree_preprocessor,
+    {"booster": "gbtree", "device": "cpu", "tree_method": "hist"},
+    category_arguments=xgboost_categories,
+)
+SUPPORTED = {  # the estimators whose model files are the same to the byte on every machine
+    "sklearn.ensemble.HistGradientBoostingClassifier": BOOSTING,
+    "sklearn.ensemble.HistGradientBoostingRegressor": BOOSTING,
     "sklearn.ensemble.RandomForestClassifier": FOREST,
     "sklearn.ensemble.RandomForestRegressor": FOREST,
     "sklearn.linear_model.LogisticRegression": LOGISTIC_REGRESSION,
-    "sklearn.linear_model.Ridge": Support(linear_preprocessor, {}),
+    "sklearn.linear_model.Ridge": Support(linear_preprocessor, {"solver": "auto"}),
     "lightgbm.LGBMClassifier": LIGHTGBM,
     "lightgbm.LGBMRegressor": LIGHTGBM,
-    "xgboost.XGBClassifier": XGBOOST,
+    "xgboost.XGBClassifier": XGBOOST._replace(integer_classes=True),
     "xgboost.XGBRegressor": XGBOOST,
 }
 ANY_OTHER = Support(dense_preprocessor, {})
 
 
+def support_for(train: Train) -> Support:
+    """What the estimator that `train` names needs, by the class itself: a class may have several import paths."""
+    chosen = estimator_class(train.model)
+    for path, support in SUPPORTED.items():
+        if path.partition(".")[0] == train.model.partition(".")[0] and estimator_class(path) is chosen:
+            return support
+    return ANY_OTHER
+
+
 def promises_same_bytes(train: Train) -> bool:
-    """Whether every machine gives the same model: that of SUPPORTED, with none of its arguments overridden."""
-    if train.model not in SUPPORTED:
+    """Whether the model file is the same on every machine."""
+    support = support_for(train)
+    if support is ANY_OTHER or train.arguments.get("random_state", train.seed) is None:
         return False
-    arguments = SUPPORTED[train.model].arguments
-    return all(train.arguments.get(name, value) == value for name, value in arguments.items())
+    fixed = {argument_name(train.model, name): value for name, value in support.arguments.items()}
+    return all(fixed.get(argument_name(train.model, name), value) == value for name, value in train.arguments.items())
 
 
 def build(train: Train, task: Task, table: pd.DataFrame, seed: int) -> Pipeline:
@@ -132,24 +178,19 @@ def build(train: Train, task: Task, table: pd.DataFrame, seed: int) -> Pipeline:
         UserError: see `make_estimator`.
     """
     numbers, categories = columns_by_kind(table)
-    support = SUPPORTED.get(train.model, ANY_OTHER)
+    support = support_for(train)
     estimator = make_estimator(train.model, support.arguments | train.arguments, task)
-    if "random_state" in estimator.get_params() and "random_state" not in train.arguments:
-        estimator.set_params(random_state=seed)
-    if train.model.startswith("sklearn.ensemble.HistGradientBoosting"):
-        estimator.set_params(categorical_features=positions_of_categories(numbers, categories))
-    if train.model.startswith("xgboost."):
-        kinds = ["q"] * len(numbers) + ["c"] * len(categories)  # quantities and categories
-        estimator.set_params(enable_categorical=True, feature_types=kinds)
-    if train.model == "xgboost.XGBClassifier":
+    defaults = support.category_arguments(numbers, categories)
+    if "random_state" in estimator.get_params():
+        defaults["random_state"] = seed
+    estimator.set_params(**{name: value for name, value in defaults.items() if name not in train.arguments})
+    if support.integer_classes:
         estimator = IntegerClasses(estimator)
     preprocessing = support.preprocessor(numbers, categories)
     return Pipeline([("preprocessing", preprocessing), ("estimator", estimator)])
 
 
 def fit_arguments(train: Train, model: Pipeline) -> dict[str, Any]:
-    """The arguments of the estimator's `fit` besides the data: LightGBM takes the positions of the categories there."""
-    if not train.model.startswith("lightgbm."):
-        return {}
+    """The arguments of the estimator's `fit` besides the data and the weights."""
     columns = {name: columns for name, _, columns in model["preprocessing"].transformers}
-    return {"categorical_feature": positions_of_categories(columns["numbers"], columns["categories"])}
+    return support_for(train).category_fit_arguments(columns["numbers"], columns["categories"])

@@ -37,6 +37,8 @@ def params_for(task: str, model: str | None = None, **arguments: Any) -> Params:
     content["train"] = boosting(task, refits=2)
     if model:
         content["train"] |= {"model": model, "arguments": arguments}
+    else:
+        content["train"]["arguments"] |= arguments
     return TypeAdapter(Params).validate_python(content)
 
 

@@ -54,11 +54,17 @@ def test_an_estimator_takes_every_kind_of_column_and_values_never_seen(tmp_path:
     else:
         assert np.corrcoef(predictions, target.truth(table["price"]))[0, 1] > 0.6
     save_model(fitted, tmp_path / "model.skops")
-    monkeypatch.setattr("retrace.models.is_in_lock", lambda _: True)  # as after the stage has run
+    monkeypatch.setattr("retrace.models.is_in_lock", lambda *_: True)  # as after the stage has run
     loaded = load_model(tmp_path / "model.skops")
     np.testing.assert_array_equal(target.predict(loaded, table[names]), predictions)
 
 
+ARGUMENTS = {  # with draws of rows and columns, by the first letters of the estimator's name
+    "Hist": {"early_stopping": True, "max_features": 0.5},
+    "LGBM": {"subsample": 0.5, "subsample_freq": 1, "colsample_bytree": 0.5},
+    "XGBC": {"subsample": 0.5, "colsample_bytree": 0.5},
+    "XGBR": {"subsample": 0.5, "colsample_bytree": 0.5},
+}
 FIT = """
 import sys
 from pathlib import Path
@@ -66,9 +72,9 @@ import retrace
 from retrace.models import save_model
 from src.stages.train import fit
 from tests.models import params_for, table_for
-from tests.test_model import task_of
+from tests.test_model import ARGUMENTS, task_of
 for position, model in enumerate(sys.argv[2:]):
-    params = params_for(task_of(model), model)
+    params = params_for(task_of(model), model, **ARGUMENTS.get(model.split(".")[-1][:4], {}))
     save_model(fit(params.train, params.data, table_for(task_of(model)), seed=1), Path(sys.argv[1]) / f"{position}")
 """
 
@@ -131,7 +137,12 @@ def test_linear_coefficients_are_rounded_to_six_digits():
         ("sklearn.ensemble.RandomForestClassifier", {"n_estimators": 5}, True),
         ("sklearn.ensemble.RandomForestClassifier", {"n_jobs": 1}, True),
         ("sklearn.ensemble.RandomForestClassifier", {"n_jobs": 2}, False),
+        ("sklearn.ensemble.RandomForestClassifier", {"random_state": None}, False),
         ("lightgbm.LGBMRegressor", {"deterministic": False}, False),
+        ("lightgbm.LGBMRegressor", {"num_threads": 4}, False),  # another name for n_jobs
+        ("lightgbm.LGBMRegressor", {"device": "gpu"}, False),
+        ("lightgbm.sklearn.LGBMRegressor", {"num_leaves": 8}, True),
+        ("xgboost.XGBRegressor", {"booster": "gblinear"}, False),
         ("sklearn.neighbors.KNeighborsClassifier", {}, False),
     ],
 )
@@ -144,3 +155,20 @@ def test_arguments_in_params_yaml_come_before_those_that_are_set_here():
     params = params_for("classification", "sklearn.linear_model.LogisticRegression", solver="lbfgs", random_state=7)
     fitted = fit(params.train, params.data, table_for("classification"), seed=1)
     assert (fitted[-1].solver, fitted[-1].random_state) == ("lbfgs", 7)
+    params = params_for("classification", categorical_features=[])
+    assert fit(params.train, params.data, table_for("classification"), seed=1)[-1].categorical_features == []
+
+
+def test_an_estimator_is_the_same_by_any_of_its_import_paths():
+    for path in ("xgboost.XGBClassifier", "xgboost.sklearn.XGBClassifier"):
+        params = params_for("classification", path, n_estimators=5)
+        fitted = fit(params.train, params.data, table_for("classification"), seed=1)
+        assert fitted[-1].classes_.tolist() == ["class 0", "class 1"]
+        assert fitted[-1].estimator_.enable_categorical
+
+
+def test_a_model_that_stops_early_on_another_score_can_be_stored(tmp_path: Path):
+    params = params_for("classification", early_stopping=True, scoring="roc_auc")
+    fitted = fit(params.train, params.data, table_for("classification"), seed=1)
+    save_model(fitted, tmp_path / "model.skops")
+    assert load_model(tmp_path / "model.skops")[-1].n_iter_ == fitted[-1].n_iter_

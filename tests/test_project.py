@@ -81,6 +81,9 @@ def declared_files(stage: str) -> set[str]:
 def test_a_stage_depends_on_what_it_imports_and_nothing_else(stage: str):
     declared = declared_files(stage)
     needed = closure(f"src/stages/{stage}.py") | {"requirements.txt", "src/__init__.py"}
+    estimator = read_params(ROOT / "params.yaml").train.model
+    if estimator.startswith("src.") and "src/model.py" in needed:
+        needed |= closure(f"{estimator.rpartition('.')[0].replace('.', '/')}.py")
     if "src/datasets/${data.set}.py" in declared:
         data_set = f"src/datasets/{read_params(ROOT / 'params.yaml').data.set}.py"
         needed |= closure(data_set) - {data_set} | {"src/datasets/${data.set}.py"}

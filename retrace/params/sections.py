@@ -73,6 +73,8 @@ class Data(Section):
                 raise ValueError(f"{role} and target name the same column")
         if self.id is not None and self.id in (self.time, self.group):
             raise ValueError("id names the column of another role")
+        if self.weight is not None and self.weight in (self.id, self.time, self.group):
+            raise ValueError("weight names the column of another role")
         if self.id is not None and self.id_columns:
             raise ValueError("id and id_columns are both set: make id null, or id_columns []")
         if self.target in self.id_columns:

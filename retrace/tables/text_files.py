@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
+from retrace.errors import UserError
 from retrace.tables.columns import check_names, column_names, with_column, with_names
 from retrace.tables.dates import clock_time
 from retrace.tables.files import LONGEST_LINE, TABBED, kind_of, opened
@@ -84,6 +85,8 @@ def _header(file: Path, options: ReadOptions) -> tuple[list[str], int]:
         for row in csv.reader(text, delimiter=_delimiter(file, options)):
             if row:
                 "".join(row).encode()  # which fails if the file has another encoding
+                if "\0" in "".join(row):
+                    raise UserError(f"{file}: the header holds a NUL character; remove it from the file")
                 return row, lines_above
             lines_above += 1
     raise pa.ArrowInvalid("Empty CSV file")

@@ -4,10 +4,12 @@
 
 Fits the model of src/model.py on `train`, and two baselines: the prior (the shares of the classes, or the mean) and a
 linear model. Then fits the model again on random halves of the training rows and keeps what each of these refits
-predicts for `valid`. Two commits with the same rows are compared refit by refit. A half drawn without replacement
-varies as much as a whole training set does (Politis and Romano, 1994), so the refits show the variation of training.
+predicts for `valid`. Two commits with the same rows are compared refit by refit. The scores of models fitted on random
+halves, drawn without replacement, vary about as much as those of models fitted on new full-size training sets would
+(Politis and Romano, 1994), so the refits show the variation of training.
 
-`valid` is only predicted here. Nothing is stopped, chosen or tuned on it.
+The validation rows are used only for predictions and for the learning curve: no early stopping, model selection or
+tuning uses them.
 """
 
 from collections.abc import Iterator
@@ -39,17 +41,17 @@ def labels(column: pd.Series) -> NDArray[Any]:
     return np.asarray(column.tolist())
 
 
-def weights(rows: pd.DataFrame, data: Data) -> dict[str, NDArray[np.float64]]:
+def weights(rows: pd.DataFrame, data: Data, part: str) -> dict[str, NDArray[np.float64]]:
     """The rows' weights as an argument of an estimator's `fit`; empty if `data.weight` names no column.
 
     Raises:
-        UserError: a weight is missing, negative or infinite, or all are 0.
+        UserError: all weights are 0.
     """
     if data.weight is None:
         return {}
-    values = pd.to_numeric(rows[data.weight], errors="coerce").to_numpy(float)
-    if not (np.isfinite(values).all() and (values >= 0).all() and (values > 0).any()):
-        raise UserError(f"column {data.weight}: weights must be numbers, none negative and not all 0 (data.weight)")
+    values = rows[data.weight].to_numpy(float)
+    if not values.any():
+        raise UserError(f"column {data.weight}: all weights in {part} are 0; name another column in data.weight")
     return {"sample_weight": values}
 
 
@@ -57,10 +59,12 @@ def fit(train: Train, data: Data, rows: pd.DataFrame, seed: int, part: str = "tr
     """Fit the estimator that `train` names on rows of the prepared table; `part` is what an error calls these rows.
 
     Raises:
-        UserError: the estimator or its arguments are refused, `early_stopping` has too few rows of a class to hold
-            some out, or `min_samples_leaf` allows no split.
+        UserError: no feature has a value in these rows, the estimator or its arguments are refused, `early_stopping`
+            has too few rows of a class to hold some out, or `min_samples_leaf` allows no split.
     """
     table, target = rows[features(rows, data)], labels(rows[data.target])
+    if table.isna().all(axis=None):
+        raise UserError(f"split: no feature has a value in {part}; see split in params.yaml")
     leaf = train.arguments.get("min_samples_leaf")
     if isinstance(leaf, int) and 2 * leaf > len(rows):
         keys = "params.yaml: train.arguments.min_samples_leaf"
@@ -69,25 +73,30 @@ def fit(train: Train, data: Data, rows: pd.DataFrame, seed: int, part: str = "tr
     if stops and np.unique(target, return_counts=True)[1].min() < 2:
         raise UserError(f"params.yaml: train.arguments.early_stopping: a class has one row in {part}; make it false")
     model = build(train, data.task, table, seed)
-    return fit_model(model, table, target, fit_arguments(train, model) | weights(rows, data))
+    return fit_model(model, table, target, fit_arguments(train, model) | weights(rows, data, part))
 
 
 def fit_baselines(train: Train, data: Data, rows: pd.DataFrame) -> Iterator[tuple[str, Pipeline]]:
-    """What any model should be better than: the prior, and a linear model with default settings."""
+    """What any model should be better than: the prior, and a linear model with default settings.
+
+    The prior is the shares of the classes, or the mean. It has no weights, because the scores have none, and it decides
+    which constant action is the cheaper one.
+    """
     table, target = rows[features(rows, data)], labels(rows[data.target])
     prior = DummyClassifier() if data.task == "classification" else DummyRegressor()
     model = Pipeline([("preprocessing", tree_preprocessor(*columns_by_kind(table))), ("estimator", prior)])
-    yield "prior", fit_model(model, table, target, weights(rows, data))
+    yield "prior", fit_model(model, table, target, {}, "baseline prior")
     linear = train.model_copy(update={"model": LINEAR[data.task], "arguments": {}})
-    yield "linear", fit(linear, data, rows, train.seed)
+    model = build(linear, data.task, table, train.seed)
+    yield "linear", fit_model(model, table, target, weights(rows, data, "train"), "baseline linear")
 
 
 def refit(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target) -> pd.DataFrame:
     """The predictions for `valid` of models fitted on random halves of `train`.
 
     Returns:
-        The ids, and a column for each refit (and class). Its `attrs` count the units that are drawn from, in `train`
-        and in a `half`.
+        The ids, and a column for each refit (and class). Its `attrs` hold the number of independent units (rows,
+        groups or blocks of time) in `train` and in each `half`.
 
     Raises:
         UserError: there are too few rows for each class to be in a random half.
@@ -116,11 +125,9 @@ def main() -> None:
     print(f"{params.train.model}, on {len(train):,} rows and {len(names)} features", flush=True)
     if not promises_same_bytes(params.train):
         print(f"the same bytes are not promised for {params.train.model} with these arguments", flush=True)
-    empty = [name for name in names if train[name].isna().all()]
-    for name in empty:
-        print(one_line(f"column {name} has no value in train: left out"))
-    if empty == names:
-        raise UserError("split: no feature has a value in train; see split in params.yaml")
+    for name in names:
+        if train[name].isna().all():
+            print(one_line(f"column {name} has no value in train: left out"))
     model = fit(params.train, data, train, params.train.seed)
     record_curve(model, parts, data, target, Path("metrics/learning"))
     save_model(model, folder / "model.skops")

@@ -53,3 +53,10 @@ def test_missing_values_are_compared_as_text_and_as_numbers(tmp_path: Path):
 def test_thousands_and_decimal_sign_must_differ(tmp_path: Path):
     with pytest.raises(SystemExit, match=r"data.read.thousands: must differ from data.read.decimal"):
         read(tmp_path / "a.csv", thousands=".")
+
+
+def test_a_nul_character_in_the_header_is_one_line(tmp_path: Path):
+    file = tmp_path / "a.csv"
+    file.write_bytes(b"a\0b,c\n1,1\n2,2\n")
+    with pytest.raises(SystemExit, match="the header holds a NUL character"):
+        read(file)

@@ -29,15 +29,21 @@ from tests.models import params_for, table_for
         (
             "sklearn.ensemble.HistGradientBoostingClassifier",
             {"max_itre": 5},
-            "train.arguments: HistGradientBoostingClassifier has no argument max_itre; its arguments are categorical",
+            "train.arguments: HistGradientBoostingClassifier has no argument max_itre; did you mean max_iter?",
         ),
         (
             "sklearn.ensemble.HistGradientBoostingClassifier",
             {"learning_rate": -1},
             "train.arguments: The 'learning_rate' parameter of HistGradientBoostingClassifier must be a float",
         ),
-        ("sklearn.ensemble.VotingClassifier", {}, "can't be called without arguments"),
-        ("lightgbm.LGBMClassifier", {"num_leafs": 5}, "LGBMClassifier has no argument num_leafs"),
+        ("sklearn.linear_model.Ridge", {"zzz": 1}, "Ridge has no argument zzz; it has alpha, copy_X"),
+        ("sklearn.calibration.CalibratedClassifierCV", {"estimator": "abc"}, "train.arguments: "),
+        ("sklearn.ensemble.VotingClassifier", {}, "can't be created without arguments"),
+        (
+            "lightgbm.LGBMClassifier",
+            {"num_leafs": 5},
+            "LGBMClassifier has no argument num_leafs; did you mean num_leaves?",
+        ),
         ("xgboost.XGBClassifier", {"max_dept": 5}, "XGBClassifier has no argument max_dept"),
     ],
 )
@@ -61,6 +67,8 @@ def test_lightgbm_takes_its_own_parameters_too():
         ("lightgbm.LGBMClassifier", {"num_leaves": 1}),
         ("xgboost.XGBClassifier", {"max_depth": "deep"}),
         ("xgboost.XGBClassifier", {"subsample": -1}),
+        ("xgboost.XGBClassifier", {"max_bin": 1}),
+        ("sklearn.neighbors.KNeighborsClassifier", {"n_neighbors": 1_000}),  # which predicting refuses
     ],
 )
 def test_a_value_that_only_fitting_refuses_is_one_line(model: str, arguments: dict[str, Any]):
@@ -69,6 +77,19 @@ def test_a_value_that_only_fitting_refuses_is_one_line(model: str, arguments: di
     with pytest.raises(SystemExit, match=f"params.yaml: train.model: {name}: ") as error:
         fit(params.train, params.data, table_for("classification"), seed=1)
     assert "\n" not in str(error.value)
+
+
+def test_an_error_shows_no_cell_of_the_data():
+    table = pd.DataFrame({"city": ["Bern", "Basel"]})
+    model = Pipeline([("estimator", Ridge())])
+    with pytest.raises(SystemExit, match=r"train\.model: Ridge: could not convert string to float: '…'"):
+        fit_model(model, table, np.array([1, 2]), {})
+
+
+def test_an_error_of_a_baseline_does_not_name_the_projects_model():
+    model = Pipeline([("estimator", Ridge())])
+    with pytest.raises(SystemExit, match=r"^baseline linear: Ridge: "):
+        fit_model(model, pd.DataFrame({"city": ["Bern"]}), np.array([1]), {}, "baseline linear")
 
 
 class Broken(BaseEstimator):

@@ -43,7 +43,7 @@ def test_a_file_that_is_gone_is_one_line(tmp_path: Path):
 def test_a_truncated_file_is_one_line(file: Path, keep: float):
     content = file.read_bytes()
     file.write_bytes(content[: int(keep if keep >= 1 else keep * len(content))])
-    with pytest.raises(SystemExit, match="not a whole model file"):
+    with pytest.raises(SystemExit, match="damaged or incomplete model file"):
         load_model(file)
 
 
@@ -51,7 +51,7 @@ def test_a_tampered_file_is_one_line(file: Path):
     content = bytearray(file.read_bytes())
     content[len(content) // 3] ^= 255
     file.write_bytes(content)
-    with pytest.raises(SystemExit, match="not a whole model file"):
+    with pytest.raises(SystemExit, match="damaged or incomplete model file"):
         load_model(file)
 
 
@@ -59,7 +59,7 @@ def test_a_schema_without_its_members_is_one_line(file: Path):
     schema = zipfile.ZipFile(file).read("schema.json")
     with zipfile.ZipFile(file, "w") as other:
         other.writestr("schema.json", schema)
-    with pytest.raises(SystemExit, match="not a whole model file"):
+    with pytest.raises(SystemExit, match="damaged or incomplete model file"):
         load_model(file)
 
 
@@ -70,7 +70,7 @@ def test_a_type_that_is_not_trusted_is_refused_and_named(tmp_path: Path):
 
 
 def test_no_module_uses_pickle():
-    for module in (ROOT / "src").rglob("*.py"):
+    for module in [*(ROOT / "src").rglob("*.py"), *(ROOT / "retrace").rglob("*.py")]:
         assert not re.search(
             r"(import|from) (pickle|joblib|cloudpickle|dill)|to_pickle|read_pickle", module.read_text()
         )

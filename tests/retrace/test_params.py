@@ -63,6 +63,7 @@ def test_the_projects_own_parameters_are_in_order():
         ("train.model", "a b.c", "train.model: must be the import path of an estimator"),
         ("train.arguments", [], "train.arguments: must be a valid dictionary"),
         ("data.weight", "late", "data: weight and target name the same column"),
+        ("data.weight", "departure", "data: weight names the column of another role"),
         ("data.weight", GONE, "data.weight: missing key"),
         ("train.refits", 1, "train.refits: must be greater than or equal to 2"),
         ("data.task", "ranking", "data.task: must be 'classification' or 'regression'"),

@@ -104,3 +104,43 @@ def test_a_module_without_metrics_is_one_line(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delattr(metrics, "METRICS")
     with pytest.raises(SystemExit, match=r"^src/metrics.py: can't be imported: ImportError"):
         read_project_metrics(taken=metrics_of("regression", None))
+
+
+def test_a_metric_cannot_change_what_other_metrics_are_scored_on():
+    def spoil_predictions(truth: Any, predictions: Any, weights: Any, table: pd.DataFrame) -> float:
+        predictions[:] = 0.3
+        return 1.0
+
+    def spoil_table(truth: Any, predictions: Any, weights: Any, table: pd.DataFrame) -> float:
+        table["amount"] = 0.0
+        table.loc[0, "amount"] = 1.0
+        return 1.0
+
+    with pytest.raises(SystemExit, match="the metric mine raises ValueError"):
+        scorer(spoil_predictions).score(np.ones(4, dtype=int))
+    assert scorer(spoil_table).score(np.ones(4, dtype=int)) == 1
+    assert PREDICTIONS.tolist() == [0.9, 0.8, 0.3, 0.1]
+    assert TABLE["amount"].tolist() == [10, 20, 40, 80]
+
+
+def test_a_score_beyond_its_bounds_is_one_line():
+    metric = ProjectMetric(lambda *_: 7, higher_is_better=True, highest=1)
+    with pytest.raises(SystemExit, match="the metric mine returns a score beyond its bounds"):
+        ProjectScorer("mine", metric, TRUTH, PREDICTIONS, TABLE).score(np.ones(4, dtype=int))
+    assert np.isnan(scorer(lambda *_: 10**400).score(np.ones(4, dtype=int)))
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ([], "METRICS must be a dict"),
+        (None, "METRICS must be a dict"),
+        ({1: LOST_EUROS}, "1: a metric's name must be lowercase letters"),
+        ({"mine": ProjectMetric(lost_euros, "lower")}, "mine: higher_is_better must be True or False"),  # type: ignore[arg-type]
+        ({"mine": ProjectMetric(lost_euros, False, 2, 1)}, "mine: lowest must be less than highest"),
+    ],
+)
+def test_metrics_that_are_not_described_as_they_must_be_are_one_line(monkeypatch, content: Any, line: str):
+    monkeypatch.setattr(metrics, "METRICS", content)
+    with pytest.raises(SystemExit, match=f"src/metrics.py: {line}"):
+        read_project_metrics([])

@@ -86,14 +86,26 @@ def test_rows_of_weight_zero_are_not_learned_from(model: str):
     assert predictions.max() < 20
 
 
-@pytest.mark.parametrize("values", [["a", 1], [-1, 1], [np.nan, 1], [np.inf, 1], [0, 0]])
-def test_weights_that_are_no_weights_are_one_line(values: list[object]):
-    rows = pd.DataFrame({"rooms": pd.Series(values, dtype=object)})
-    with pytest.raises(SystemExit, match="column rooms: weights must be numbers, none negative and not all 0"):
-        weights(rows, weighted(params_for("regression")))
+def test_weights_that_are_all_0_are_one_line():
+    rows = pd.DataFrame({"rooms": [0.0, 0.0]})
+    with pytest.raises(SystemExit, match="column rooms: all weights in train are 0"):
+        weights(rows, weighted(params_for("regression")), "train")
+
+
+def test_the_prior_has_no_weights_since_the_scores_have_none():
+    params, table = params_for("classification"), table_for("classification")
+    table["rooms"] = np.where(table["price"] == "class 1", 100, 1)
+    prior = dict(fit_baselines(params.train, weighted(params), table))["prior"]
+    assert prior.predict_proba(table[["size"]].assign(**table[features(table, params.data)]))[0, 1] == 0.5
+
+
+def test_rows_without_any_value_of_a_feature_are_one_line():
+    params, table = params_for("regression"), table_for("regression")[["id", "empty", "price"]]
+    with pytest.raises(SystemExit, match="no feature has a value in a random half of train; see split"):
+        fit(params.train, params.data, table, seed=1, part="a random half of train")
 
 
 def test_an_estimator_that_takes_no_weights_is_one_line():
     params = params_for("regression", "sklearn.neighbors.KNeighborsRegressor")
-    with pytest.raises(SystemExit, match=r"train\.model: KNeighborsRegressor: .*sample_weight"):
+    with pytest.raises(SystemExit, match=r"data\.weight: KNeighborsRegressor takes no weights"):
         fit(params.train, weighted(params), TABLE.assign(rooms=1), seed=1)
