@@ -10,16 +10,16 @@ install: .venv/installed  ## install the locked packages into .venv
 repro: .venv/installed  ## run what has changed; show scores, baselines, gate
 	@python -m retrace check && python -m retrace repro
 
-plots: .venv/installed  ## draw the plots, into dvc_plots/index.html
+plots: .venv/installed  ## draw the plots in dvc_plots/index.html
 	@python -m retrace plots $(PICTURES)
 
-gate: .venv/installed  ## check what must hold before merging [BASE=main]
+gate: .venv/installed  ## check the merge rules [BASE=main]
 	@python -m retrace gate $(if $(BASE),--base "$(BASE)")
 
-report: .venv/installed  ## write what a pull request is told [BASE=main]
+report: .venv/installed  ## write the pull request report [BASE=main]
 	@python -m retrace report $(if $(BASE),--base "$(BASE)")
 
-reproduce: .venv/installed  ## run everything elsewhere; compare each byte
+reproduce: .venv/installed  ## rerun the commit in a clean folder; compare every file
 	@python -m retrace reproduce
 
 undo: .venv/installed  ## bring back the committed results; code and parameters stay
@@ -51,9 +51,9 @@ clean:  ## delete outputs and pictures; caches and .venv stay
 
 COMPILE = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate
 PYTEST = pytest --numprocesses 2 --dist loadfile
-PICTURES = "What each feature tells alone" "Learning curve" "ROC curve" "Precision and recall" "Calibration"
+PICTURES = "Target variance explained by each feature alone" "Learning curve" "ROC curve" "Precision and recall" "Calibration"
 
-# A .venv is made anew if its Python isn't supported, is gone, or has become another (after an upgrade of the system).
+# .venv is created again if its Python isn't supported, is gone, or has another version after a system upgrade.
 ifneq ($(wildcard .venv),)
 SUPPORTED = import os, sys, sysconfig; \
 	sys.exit(not ((3, 11) <= sys.version_info < (3, 14) and os.path.isdir(sysconfig.get_path("purelib"))))

@@ -7,18 +7,21 @@ because every import costs time.
 import argparse
 from importlib import import_module
 
-COMMANDS = {  # the module and function of each command, and what the list of commands says of it
-    "check": ("retrace.check:check", "is params.yaml valid?"),
+COMMANDS = {  # the module and function of each command, and its line in the list of commands
+    "check": ("retrace.check:check", "check params.yaml"),
     "adopt": ("retrace.adopt.command:adopt", "make your table this project's data"),
     "freeze": ("retrace.schema:freeze", "write data/schema.yaml from data/raw/"),
     "repro": ("retrace.review.commands:repro", "run what has changed; show scores, baselines and gate"),
     "scores": ("retrace.review.commands:scores", "show scores, baselines and gate"),
-    "gate": ("retrace.review.commands:gate", "what must hold before merging, and does it?"),
-    "report": ("retrace.review.commands:report", "write all that a reviewer needs into report.md"),
+    "gate": ("retrace.review.commands:gate", "check the merge rules"),
+    "report": ("retrace.review.commands:report", "write the pull request report to report.md"),
     "plots": ("retrace.plots:plots", "draw the plots of dvc.yaml on one page"),
-    "verify-lock": ("retrace.review.commands:verify_lock", "are the committed results what the commit makes?"),
-    "rerun": ("retrace.review.commands:rerun_pipeline", "run the pipeline as CI does, without believing dvc.lock"),
-    "reproduce": ("retrace.review.commands:reproduce_commit", "make the commit again elsewhere; compare each byte"),
+    "verify-lock": ("retrace.review.commands:verify_lock", "check that the commit gives the committed results"),
+    "rerun": ("retrace.review.commands:rerun_pipeline", "run the pipeline as CI does, ignoring dvc.lock"),
+    "reproduce": (
+        "retrace.review.commands:reproduce_commit",
+        "rerun the commit in a clean folder and compare every file",
+    ),
 }
 
 

@@ -351,7 +351,7 @@ def linear_changes(**more: Any) -> Case:
     """Changes of a linear model: a weak new feature, and much more regularization."""
     kind = more.get("kind", "two classes")
     base = Way(linear(kind))
-    ways = {"a weak feature": with_new(base, 0.2), "held back": Way(linear(kind, 0.003))}
+    ways = {"a weak feature": with_new(base, 0.2), "strong regularization": Way(linear(kind, 0.003))}
     return Case(base=base, ways=ways, **{"kind": kind} | more)
 
 

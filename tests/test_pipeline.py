@@ -19,6 +19,7 @@ from retrace import params as params_module
 from retrace.examples import features
 from retrace.files import read_table
 from retrace.models import load_model
+from retrace.params.sections import Section
 from tests.conftest import ENVIRONMENT, ROOT, change_params, check, commit, run
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -38,7 +39,7 @@ def test_a_second_run_has_nothing_to_do(wine: Path):
 
 def leaves(section: Any, prefix: str) -> set[str]:
     """The keys below a section of the parameters, each to its end."""
-    if not isinstance(section, params_module.Section):
+    if not isinstance(section, Section):
         return {prefix}
     return set().union(*(leaves(getattr(section, key), f"{prefix}.{key}") for key in type(section).model_fields))
 
@@ -47,13 +48,13 @@ def read_by(stage: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> set[s
     """The parameters that a stage reads, seen while it runs."""
     seen: set[str] = set()
     where: dict[int, str] = {}
-    plain = params_module.Section.__getattribute__
+    plain = Section.__getattribute__
 
-    def watch(section: params_module.Section, name: str) -> Any:
+    def watch(section: Section, name: str) -> Any:
         value, path = plain(section, name), where.get(id(section))
         if path is not None and name in type(section).model_fields:
             key = f"{path}.{name}".lstrip(".")
-            if isinstance(value, params_module.Section):
+            if isinstance(value, Section):
                 where[id(value)] = key
             else:
                 seen.add(key)
@@ -69,7 +70,7 @@ def read_by(stage: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> set[s
     module = __import__(f"src.stages.{stage}", fromlist=["main"])
     monkeypatch.chdir(project)
     monkeypatch.setattr(module, "read_params", read_params, raising=False)
-    monkeypatch.setattr(params_module.Section, "__getattribute__", watch)
+    monkeypatch.setattr(Section, "__getattribute__", watch)
     monkeypatch.setattr(sys, "argv", [stage])
     module.main()
     return seen
@@ -192,7 +193,7 @@ def test_a_run_killed_in_any_stage_ends_in_the_same_bytes_the_next_time(copy_of,
         (lambda project: (project / "data/source/wine.csv").write_text("a;target\n"), "ingest", "table has no rows"),
         (lambda project: (project / "data/raw/table.parquet").write_bytes(b"PAR1"), "validate", "not a whole Parquet"),
         (lambda project: (project / "data/schema.yaml").unlink(), "validate", "data/schema.yaml: no such file"),
-        (lambda project: (project / "models/model.skops").write_bytes(b"PK"), "evaluate", "not a whole model file"),
+        (lambda project: (project / "models/model.skops").write_bytes(b"PK"), "evaluate", "damaged or incomplete"),
         (lambda project: (project / "models/linear.skops").unlink(), "evaluate", "models/linear.skops: no such file"),
         (lambda project: check("rm", "-rf", ".git", cwd=project), "train", "no Git commit here yet; `git init`"),
         (lambda project: change_params(project, data={"read": {"sep": ";"}}), "ingest", "data.read.sep: unknown key"),
@@ -317,12 +318,12 @@ def test_a_breach_of_the_schema_stops_the_pipeline_with_a_line_for_each(copy_of,
 
 def test_experiments_are_run_and_compared(copy_of, wine: Path):
     project = copy_of(wine)
-    check("dvc", "exp", "run", "--quiet", "--set-param", "train.learning_rate=0.05", cwd=project)
+    check("dvc", "exp", "run", "--quiet", "--set-param", "train.arguments.learning_rate=0.05", cwd=project)
     shown = check("dvc", "exp", "show", "--csv", cwd=project)
-    assert "train.learning_rate" in shown
+    assert "train.arguments.learning_rate" in shown
     assert "log_loss" in shown
     assert "metrics/scores.json" in check("dvc", "metrics", "diff", cwd=project)
-    assert "train.learning_rate" in check("dvc", "params", "diff", cwd=project)
+    assert "train.arguments.learning_rate" in check("dvc", "params", "diff", cwd=project)
 
 
 def test_the_pictures_have_something_to_draw(demo: Path):

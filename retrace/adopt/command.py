@@ -1,15 +1,15 @@
-"""Your table becomes this project's data.
+"""Make your table this project's data.
 
     python -m retrace adopt FILE --target COLUMN [OPTION]...
 
-FILE is a CSV, TSV, Parquet or JSON Lines file (.gz too), or a folder of such files with the same columns. adopt finds
-out how it is written, and shows what each column is used for and which common pitfalls the table may have. Then it
-copies the table to data/source/, puts it under DVC, and writes params.yaml and data/schema.yaml; `dvc repro` does the
-rest.
+FILE is a CSV, TSV, Parquet or JSON Lines file (.gz too), or a folder of such files with the same columns. adopt infers
+how its cells are parsed. It shows what each column is used for, and which common pitfalls the table may have. Then it
+copies the table to data/source/, puts it under DVC, and writes params.yaml and data/schema.yaml. `dvc repro` runs the
+pipeline on it.
 
-A mistake changes nothing. Run adopt again as often as you like, each time with all options that are to apply; what you
-changed in other parts of params.yaml stays. Warnings may show values of columns that are not private, on this terminal
-only. Rows are counted from the first below the header.
+If there is an error, no file is changed. Run adopt again as often as you like, each time with all options that are to
+apply. It keeps what you changed in other parts of params.yaml. Warnings may show values of columns that are not
+private, but only on this terminal. Rows are counted from the first below the header.
 """
 
 import argparse
@@ -113,29 +113,39 @@ def parse(words: list[str]) -> argparse.Namespace:
     roles = parser.add_argument_group("what the columns are")
     for name, told in (
         ("--target", "the column to predict"),
-        ("--time", "the time of a row: learn from the past, compare on what came later"),
-        ("--group", "what a row belongs to; without --time, rows of one group stay in one part of the split"),
-        ("--id", "what names a row, in this version of the table and the next"),
-        ("--weight", "the weight of a row in training"),
+        ("--time", "the column with the time of a row: the model learns from earlier rows and is scored on later ones"),
+        (
+            "--group",
+            "the grouping column, such as the patient; "
+            "without --time, a group is never divided between train, valid and test",
+        ),
+        ("--id", "the column with a unique row id that stays the same in later versions"),
+        ("--weight", "the column with the weight of a row in training"),
     ):
         roles.add_argument(name, metavar="COLUMN", help=told, required=name == "--target", action=Once)
     tasks = ["classification", "regression"]
-    roles.add_argument("--task", choices=tasks, action=Once, help="what to learn, where adopt's choice is wrong")
+    roles.add_argument("--task", choices=tasks, action=Once, help="the kind of model, if adopt chooses the wrong one")
     repeated: dict[str, Any] = {"action": Repeated, "default": []}
-    roles.add_argument("--drop", metavar="COLUMN", help="not a feature; may be repeated", **repeated)
-    roles.add_argument("--private", metavar="COLUMN", help="no value of it is shown; may be repeated", **repeated)
-    cells = parser.add_argument_group("how the cells are written, if they do not prove it themselves")
-    cells.add_argument("--decimal", metavar="SIGN", type=sign, action=Once, help="the decimal sign: . or ,")
-    cells.add_argument("--thousands", metavar="SIGN", type=sign, action=Once, help="the sign between thousands")
+    roles.add_argument(
+        "--drop", metavar="COLUMN", help="a column that must not be a feature; may be repeated", **repeated
+    )
+    roles.add_argument(
+        "--private", metavar="COLUMN", help="a column of which no value is shown; may be repeated", **repeated
+    )
+    cells = parser.add_argument_group("how cells are parsed, if adopt can't infer it")
+    cells.add_argument("--decimal", metavar="SIGN", type=sign, action=Once, help="the decimal separator: . or ,")
+    cells.add_argument("--thousands", metavar="SIGN", type=sign, action=Once, help="the thousands delimiter")
     order = cells.add_mutually_exclusive_group()
     order.add_argument("--dayfirst", dest="day_first", action="store_true", default=None, help="03/04/2020 is 3 April")
-    order.add_argument("--monthfirst", dest="day_first", action="store_false", default=None, help="it is 4 March")
+    order.add_argument(
+        "--monthfirst", dest="day_first", action="store_false", default=None, help="03/04/2020 is 4 March"
+    )
     cells.add_argument(
         "--type", metavar="COLUMN=TYPE", type=typed, help=f"{TYPES}; may be repeated".replace("%", "%%"), **repeated
     )
-    cells.add_argument("--missing", metavar="VALUE", help="means no value; may be repeated", **repeated)
+    cells.add_argument("--missing", metavar="VALUE", help="treat VALUE as missing; may be repeated", **repeated)
     cells.add_argument("--strip", action="store_true", help="remove blanks around names and texts")
-    told = "of text files, by Python's name for it, such as cp1250"
+    told = "the encoding of text files, by Python's name for it, such as cp1250"
     cells.add_argument("--encoding", metavar="NAME", type=encoding, action=Once, help=told)
     lines: dict[str, Any] = {"metavar": "N", "type": count, "action": Once}
     cells.add_argument("--skip-rows", help="lines above the header", **lines)

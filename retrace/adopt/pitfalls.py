@@ -107,7 +107,7 @@ def _pitfalls_of_feature(values: pd.Series, data: Data, is_key: bool, has_advice
     elif is_key and not has_advice:
         yield f"another value in each row; if it names the row: {option('--id', name)}, else {drop}"
     elif not has_advice and is_text and distinct > len(values) / 2:
-        yield f"free text, which no model here reads: {drop}"
+        yield f"free text; the model takes it as categories: {drop}, or see docs/model.md"
     if data.time is None and pd.api.types.is_datetime64_any_dtype(values):
         yield f"a date; if the future is to be predicted from the past: {option('--time', name)}"
     if PERSONAL.search(name) and name not in data.private:

@@ -24,10 +24,10 @@ COMMIT_ADVICE = "`dvc repro`, `git add --all` and `git commit` update the commit
 REPRODUCE_ADVICE = "`dvc repro --force dvc.yaml`, `git add --all` and `git commit` update the committed results"
 
 REVISION = """\
-A revision is a commit by any name that Git or DVC knows, such as an
-experiment's. An empty name, or zeros, means that there is no base. A full hash
-that is no longer in the repository, as after a force-push, means the same, and
-the output says so; in a pull request it is an error.
+A REV is a commit by any name that Git or DVC knows, such as an experiment's.
+With an empty REV, or all zeros, there is no base. The same holds for a
+full hash that is no longer in the repository, as after a force-push: the output
+says so. In a pull request it is an error.
 """
 
 
@@ -80,7 +80,7 @@ def print_lock() -> bool:
     committed = Revision.of("HEAD")
     verdict = verify(committed)
     if verdict.word == "reproduced" and not Rerun.last():
-        print("as committed, and of these inputs by dvc.lock; `make reproduce` runs the pipeline to see")
+        print("as committed, and matching the inputs in dvc.lock; `make reproduce` runs the pipeline to check")
     else:
         print_verdict(verdict)
     for name, stage in read_stages(committed).items():
@@ -149,7 +149,7 @@ def repro(words: list[str]) -> None:
 
 
 def gate(words: list[str]) -> None:
-    """Say what must hold before merging, whether it does, and by how much."""
+    """Check the merge rules, and show by how much each holds or fails."""
     parser = _parser("gate", f"{gate.__doc__}\n\n{REVISION}")
     _add_revision_option(parser, "--base", "judge by this revision's gate, and compare with its results")
     base, no_base = _find_base(parser, parser.parse_args(words).base)
@@ -157,10 +157,10 @@ def gate(words: list[str]) -> None:
 
 
 def report(words: list[str]) -> None:
-    """Write all that a reviewer needs into report.md."""
+    """Write the pull request report to report.md."""
     parser = _parser("report", f"{report.__doc__}\n\n{REVISION}")
     _add_revision_option(parser, "--base", "what the change is to be merged into")
-    _add_revision_option(parser, "--head", "the change, if it isn't the folder as it stands")
+    _add_revision_option(parser, "--head", "the change; without it, the working tree")
     arguments = parser.parse_args(words)
     head = _single_value(parser, "--head", arguments.head)
     base, no_base = _find_base(parser, arguments.base)
@@ -177,21 +177,21 @@ def _find_base(parser: argparse.ArgumentParser, values: list[str] | None) -> tup
 
 
 def verify_lock(words: list[str]) -> None:
-    """Compare the folder's results with the commit's: reproduced, stale, or where they differ."""
+    """Check that the commit gives the committed results: reproduced, stale, or where they differ."""
     _parser("verify-lock", str(verify_lock.__doc__)).parse_args(words)
     require_own_repository()
     sys.exit(0 if print_lock() else 1)
 
 
 def rerun_pipeline(words: list[str]) -> None:
-    """Run the pipeline without trusting dvc.lock: results come from this run or from DVC's run cache."""
+    """Run the pipeline as CI does, ignoring dvc.lock: results come from this run or from DVC's run cache."""
     _parser("rerun", str(rerun_pipeline.__doc__)).parse_args(words)
     require_own_repository()
     sys.exit(0 if rerun() else 1)
 
 
 def reproduce_commit(words: list[str]) -> None:
-    """Run the commit's pipeline in another folder, and compare each byte of its results."""
+    """Rerun the commit in a clean folder, and compare every file byte by byte."""
     _parser("reproduce", str(reproduce_commit.__doc__)).parse_args(words)
     require_own_repository()
     sys.exit(0 if print_verdict(reproduce(), REPRODUCE_ADVICE) else 1)

@@ -18,7 +18,7 @@ WORDS = {True: "PASS", False: "FAIL", None: "n/a"}
 
 
 class Judgement(NamedTuple):
-    """What the gate says of a change.
+    """The gate's judgement of a change.
 
     Attributes:
         gate: The gate that judges.

@@ -3,6 +3,7 @@
 A change is harmless only if it is known to be. Everything else is named to the reviewer.
 """
 
+import ast
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +46,7 @@ class TouchedFiles(NamedTuple):
 def find_touched(here: Revision, base: Revision) -> TouchedFiles:
     """The parts of a change that aren't known to be harmless."""
     judging, code = [], []
+    modules_of_metrics = _imports_of_metrics(here) | _imports_of_metrics(base)
     for name, is_link in _changed_files_and_links(here, base).items():
         if name == "params.yaml" and not is_link:
             # Its keys are named below, if both sides can be read.
@@ -54,7 +56,7 @@ def find_touched(here: Revision, base: Revision) -> TouchedFiles:
             judging.append(name)
         elif HARMLESS_FILES.fullmatch(name) and (not name.endswith(".dvc") or _is_plain_pointer(here, name)):
             continue
-        elif CODE.fullmatch(name) and not JUDGING_CODE.fullmatch(name):
+        elif CODE.fullmatch(name) and not (JUDGING_CODE.fullmatch(name) or _is_module_of(name, modules_of_metrics)):
             code.append(name)
         else:
             judging.append(name)
@@ -75,6 +77,33 @@ def _changed_files_and_links(here: Revision, base: Revision) -> dict[str, bool]:
         for name in git_names("ls-files", "--others", "--exclude-standard", "-z"):
             files[name] = Path(name).is_symlink()
     return files
+
+
+def _imports_of_metrics(revision: Revision) -> set[str]:
+    """The modules under src/ that src/metrics.py imports in a revision, in lowercase, such as src.losses."""
+    try:
+        tree = ast.parse(revision.read("src/metrics.py") or b"")
+    except (SyntaxError, ValueError):  # the file itself counts as judging
+        return set()
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = ["src"] if node.level else []
+            module = ".".join([*package, node.module] if node.module else package)
+            found.add(module)
+            found.update(f"{module}.{alias.name}" for alias in node.names)  # a name may be a module, too
+    return {name.lower() for name in found if name.startswith("src.")}
+
+
+def _is_module_of(file: str, modules: set[str]) -> bool:
+    """Whether a Python file is one of some modules, or the `__init__.py` of a package that one of them is in."""
+    name = file.lower().removesuffix(".py").replace("/", ".")
+    if name.endswith(".__init__"):
+        package = name.removesuffix(".__init__")
+        return package in modules or any(module.startswith(f"{package}.") for module in modules)
+    return name in modules
 
 
 def _is_plain_pointer(revision: Revision, name: str) -> bool:

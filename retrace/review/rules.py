@@ -48,15 +48,15 @@ def better_than_baseline(gate: Gate, baseline: Baseline, here: Results, base: Re
     Compared is the gate's metric, or what the decisions cost where the baseline is a constant action.
     """
     metric: str = gate.metric
-    name = f"better than the baseline {baseline}"
+    name = f"{metric} better than baseline {baseline}"
     opponent: str = baseline
     if baseline == "best_constant_action":
         metric = "cost"
         if here.decision is None:
-            no_costs = "no score: problem.costs in params.yaml says no costs"
-            return Rule("better than the constant actions", False, no_costs)
+            no_costs = "no score: problem.costs in params.yaml is null"
+            return Rule("cost lower than the constant actions", False, no_costs)
         opponent = here.decision.best_constant_action
-        name = f"better than {opponent} acting"
+        name = f"cost lower than {opponent} acting"
     lead = gain(lead_over_baseline(here, opponent, metric), metric)
     passes = None if math.isinf(lead.low) else lead.low > 0  # None: too few units, so the interval has no end
     rule = Rule(name, passes, _describe(lead))
@@ -144,15 +144,15 @@ def _no_loss(gate: Gate, here: Results, other: Results | None, called: str, why_
 
 def rows_stay(sides: Sides, base: Revision) -> Rule:
     """The rule that few rows move between train, valid and test, unless params.yaml asks for another split."""
-    name = f"at most {MOST_MOVED:.0%} of rows change their part"
+    name = f"at most {MOST_MOVED:.0%} of rows change split"
     if sides.has_same_split:
-        return Rule(name, True, "the same rows in each")
+        return Rule(name, True, "none did: train, valid and test have the same rows")
     rows = row_changes.count_moved_rows(sides.here, base)
     if rows is None:
         return Rule(name, None, "not judged: the rows of one side aren't in this machine's cache")
     if not rows.shared:
         return Rule(name, None, "not judged: no row of the base is here, or all have other ids")
-    finding = f"{rows.moved:,} of {rows.shared:,} rows moved"
+    finding = f"{rows.moved:,} of {rows.shared:,} rows changed split"
     if not row_changes.same_split_requested(sides.here, base):
         return Rule(name, None, f"not judged: params.yaml asks for another split; {finding}")
     return Rule(name, rows.moved <= MOST_MOVED * rows.shared, finding)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from retrace.row_ids import NO_VALUE
 
-Sign = Annotated[str, Field(pattern=r"^[\x01-\x7f]$")]
+Separator = Annotated[str, Field(pattern=r"^[\x01-\x7f]$")]
 ColumnType = Annotated[str, Field(pattern=r"^(number|text|date|excel-date|.*%.*)$")]
 LineCount = Annotated[int, Field(ge=0)]
 BLANKS = [" " * count for count in range(33)]

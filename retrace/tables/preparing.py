@@ -13,7 +13,7 @@ EPOCH = pd.Timestamp("1970-01-01").as_unit("us")  # in nanoseconds, as by defaul
 
 
 def prepare_table(raw: pd.DataFrame, data: Data) -> pd.DataFrame:
-    """One row per row that has a target; dates become numbers that a model can use.
+    """The rows that have a target, each with an id; dates become numeric features.
 
     The column of ids is `data.id`, or `row_id`, which is made from `data.id_columns`. The features of a date are its
     month, weekday and hour, and its day counted from 1970 unless the table is split by it. A group is not changed.

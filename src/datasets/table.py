@@ -1,7 +1,7 @@
-"""One table of your own, read by parameters alone: a CSV, TSV, Parquet or JSON Lines file, or a folder of such files.
+"""Your own table: a CSV, TSV, Parquet or JSON Lines file, or a folder of such files. It needs no code.
 
-`data.read` in params.yaml holds the arguments of `read` below. `data.read.types` names the columns whose type must not
-be inferred from their values, each with one of these types:
+params.yaml sets how the table is read: `data.read` holds the arguments of `read` below. `data.read.types` names the
+columns whose type must not be inferred from their values, each with one of these types:
 
 - `text`.
 - `number`, in any of these forms: 1234.5, 1,234.5 (with `thousands`), 12 kg, $5, 12 %, (5) and 5- for -5, 1.5e3. All
@@ -17,8 +17,8 @@ in the order of their names.
 
 A row's id is its value of `data.id`, else a hash of its cells in the columns of `data.id_columns`: retrace/row_ids.py.
 
-The work is done in retrace/tables/, which `make update` improves. This module is the place for what your table needs
-besides: further features at the end of `prepare`, for example.
+The functions in retrace/tables/ do the work, and `make update` improves them. This module is yours: add here what your
+table needs, such as further features at the end of `prepare`.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ from pathlib import Path
 import pandas as pd
 
 from retrace.params import Data
-from retrace.tables.options import ColumnType, LineCount, ReadOptions, Sign
+from retrace.tables.options import ColumnType, LineCount, ReadOptions, Separator
 from retrace.tables.preparing import prepare_table
 from retrace.tables.reading import read_source
 
@@ -34,9 +34,9 @@ from retrace.tables.reading import read_source
 def read(  # noqa: PLR0913  # each argument is a key of data.read
     source: Path,
     *,
-    separator: Sign = ",",
-    decimal: Sign = ".",
-    thousands: Sign | None = None,
+    separator: Separator = ",",
+    decimal: Separator = ".",
+    thousands: Separator | None = None,
     encoding: str = "utf-8",
     missing: list[str | int | float] | None = None,
     strip: bool = False,
@@ -49,11 +49,11 @@ def read(  # noqa: PLR0913  # each argument is a key of data.read
     Args:
         source: a file, or a folder of files with the same columns.
         separator: the delimiter between cells (CSV only; a .tsv file has tabs).
-        decimal: the decimal sign of numbers (CSV and TSV).
-        thousands: the sign between groups of digits, in columns that `types` calls `number`; a blank also stands for
-            the no-break spaces.
+        decimal: the decimal separator of numbers (CSV and TSV).
+        thousands: the thousands separator, in columns that `types` calls `number`; a space also matches no-break
+            spaces.
         encoding: of text files, by Python's name for it.
-        missing: cells that mean no value besides MISSING, such as -999, compared as text and as numbers.
+        missing: further values to treat as missing, besides MISSING, such as -999; compared as text and as numbers.
         strip: whether blanks around names and texts are removed.
         skip_rows: how many lines above the header do not belong to the table (CSV and TSV).
         skip_footer: how many lines at the end do not belong to the table, such as totals or footnotes (CSV and TSV).
@@ -79,7 +79,7 @@ def read(  # noqa: PLR0913  # each argument is a key of data.read
 
 
 def prepare(tables: dict[str, pd.DataFrame], data: Data) -> pd.DataFrame:
-    """One row per row that has a target, with an id; dates become numbers that a model can use.
+    """The rows that have a target, each with an id; dates become numeric features.
 
     Args:
         tables: what `read` returns.

@@ -1,4 +1,4 @@
-"""What do the data look like?
+"""Describe each column, and how much of the target each feature explains.
 
     python -m src.stages.describe
 

@@ -1,12 +1,12 @@
-"""How good is the model, on which slices is it better or worse, and how sure is that? Nothing is fitted here.
+"""Scores with 95 % intervals, overall and by slice. Nothing is fitted here.
 
     python -m src.stages.evaluate
 
 The model and its baselines are scored on `valid`, and on the same resamples of its rows, so that they can be compared
-resample by resample. The interval of a score is the score plus or minus its standard error over the resamples times
-Student's t, whose degrees of freedom are those of the drawn units. It ends at the bounds of the metric. Slices are
-resampled for the gate's metric alone. Where errors have costs, two constant actions, `always` and `never`, are scored
-on the metric `cost`, and the probabilities near the threshold of the decision are checked for calibration.
+resample by resample. A score's 95 % interval is the score plus or minus t standard errors; Student's t has min(units,
+resamples) - 1 degrees of freedom. The interval ends at the bounds of the metric. For slices, only the gate's metric
+gets an interval. Where errors have costs, two constant actions, `always` and `never`, are scored on the metric `cost`,
+and the probabilities near the threshold of the decision are checked for calibration.
 
 It writes to `metrics/`:
 
@@ -54,8 +54,8 @@ from retrace.scores import (
 )
 from src.model import promises_same_bytes
 
-FEWEST_ROWS = 100  # of a slice that is judged
-FEWEST_UNITS = 5  # of a slice that is judged
+FEWEST_ROWS = 100  # smaller slices get no verdict
+FEWEST_UNITS = 5  # slices with fewer get no verdict
 
 Metrics = Mapping[str, Metric]
 SliceName = tuple[str, str]  # a column, and the value that the slice's rows have in it

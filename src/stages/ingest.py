@@ -1,4 +1,4 @@
-"""What do we have, and where from?
+"""Read the source into raw tables with explicit column types.
 
     python -m src.stages.ingest
 

@@ -2,8 +2,8 @@
 
     python -m src.stages.prepare
 
-The work is the data set's own (`prepare` in its module). This stage holds the result to what every later stage builds
-on: ids that are there and differ, a target that can be learned, features that don't give it away.
+The data set's module does the work, in its function `prepare`. This stage checks what every later stage relies on:
+each row has an id of its own, the target can be learned, and no feature gives it away.
 """
 
 from importlib import import_module

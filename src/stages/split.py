@@ -1,16 +1,16 @@
-"""What may the model see?
+"""Divide the rows into train, valid and test.
 
     python -m src.stages.split
 
-Cuts the prepared table into `train`, to learn from, `valid`, on which every change is compared, and `test`, which no
-stage reads: it's opened once, for a model that is released, so that a hundred compared branches can't wear it out.
+The model is fitted on `train`, and changes are compared on `valid`. No stage reads `test`. It's kept for one last check
+before a model is used: of a hundred versions compared on the same rows, the best one fits those rows by chance.
 
-- by time: at two moments. Rows that are later are never in an earlier part. A group may be in several parts: with
-  `split.purge` its rows are removed from train, else that is warned of. `split.block` is kept in the parts' metadata,
-  for the resamples.
-- by group: each group falls into one part, by a hash of its name and `split.seed`.
-- random: each row, by a hash of its id and `split.seed`. A row never changes its part when others are added, and rows
-  that are alike are in one part.
+- by time: at two moments. Later rows are never in an earlier part. A group may be in several parts: then
+  `split.purge: true` removes its rows from train, and without it the stage prints a warning. `split.block` is kept in
+  the parts' metadata, for the resamples.
+- by group: a hash of the group's name and `split.seed` decides which part all its rows are in.
+- random: a hash of the row's id and `split.seed` decides. A row stays in its part when others are added. Without
+  `data.id`, rows of equal content are in the same part.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ from retrace.parts import check_part, purged, shared_groups, split
 
 
 def shared_groups_warning(parts: dict[str, pd.DataFrame], data: Data) -> str | None:
-    """That groups of train are in a later part, where they are."""
+    """The warning that groups of train are in a later part too; None if there are none."""
     if not (shared := shared_groups(parts, data)):
         return None
     of_all = pd.concat([rows[data.group] for rows in parts.values()]).nunique()

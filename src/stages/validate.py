@@ -1,9 +1,9 @@
-"""May the data be used?
+"""Check the raw tables against data/schema.yaml.
 
     python -m src.stages.validate
 
-Checks each table in data/raw/ against data/schema.yaml. Stops with a line for each breach, which counts values and
-shows none. `python -m retrace freeze` writes a schema from the data.
+If a table breaks the schema, the stage prints one line for each breach and fails. A line counts values and shows none.
+`python -m retrace freeze` writes a schema from the data.
 """
 
 from pathlib import Path

@@ -23,7 +23,7 @@ def tables() -> dict[str, pd.DataFrame]:
 def data() -> Data:
     roles = {"target": "late", "positive": True, "id": "flight", "time": "departure", "group": None}
     source = {"set": "flights", "source": "data/source/flights.sha256", "read": {}, "task": "classification"}
-    return Data.model_validate(source | roles | {"id_columns": [], "drop": [], "private": []})
+    return Data.model_validate(source | roles | {"id_columns": [], "drop": [], "private": [], "weight": None})
 
 
 def test_the_source_is_read_with_its_types(tables: dict[str, pd.DataFrame]):

@@ -110,7 +110,7 @@ def test_settings_keep_no_file_out_of_a_commit_and_change_no_byte(copy_of, wine:
     assert check(*PLAIN, "ls-files", "-s", cwd=project, **settings) == before
     check(*PLAIN, "commit", "--quiet", "--message", "x", cwd=project, **settings)
     check("dvc", "repro", cwd=project, **settings)
-    assert review(project, "verify-lock", **settings).stdout.startswith("as committed, and of these inputs")
+    assert review(project, "verify-lock", **settings).stdout.startswith("as committed, and matching the inputs")
     table = project.parent / "other.csv"
     table.write_bytes((project / "data/source/wine.csv").read_bytes())
     check(sys.executable, "-m", "retrace", "adopt", str(table), "--target", "target", cwd=project, **settings)
@@ -210,7 +210,9 @@ def test_a_folder_in_another_repository_is_refused_at_entry_and_its_pipeline_run
     for command in (COMMANDS[0], COMMANDS[-2]):
         done = run(sys.executable, "-m", *command, cwd=project)
         assert done.returncode == 1
-        assert done.stderr.startswith(f"{project}: a folder in the Git repository {project.parent}, and this needs one")
+        assert done.stderr.startswith(
+            f"{project}: a folder in the Git repository {project.parent}; the project needs its own"
+        )
         assert done.stderr.count("\n") == 1
     check("git", "init", "--quiet", cwd=project)
     commit(project)
@@ -220,7 +222,7 @@ def test_a_folder_in_another_repository_is_refused_at_entry_and_its_pipeline_run
 def test_another_worktree_and_a_detached_head_are_like_any_other(wine: Path, tmp_path: Path, copy_of):
     project = copy_of(wine)
     check("git", "worktree", "add", "--quiet", "--detach", str(tmp_path / "tree"), cwd=project)
-    assert review(tmp_path / "tree", "verify-lock").stdout.startswith("as committed, and of these inputs")
+    assert review(tmp_path / "tree", "verify-lock").stdout.startswith("as committed, and matching the inputs")
     assert review(tmp_path / "tree", "report", "--base", "main").returncode == 0
 
 

@@ -66,7 +66,7 @@ def test_a_first_pull_request_gets_one_comment(opened: tuple[Project, Run, Run])
     assert [request.method for request in pipeline.requests if "/api/" in request.path] == []
     [body] = project.github.bodies(7)
     assert "**May be merged:** the gate passes. **Reproduced:**" in first_lines(body)
-    assert "| `train.learning_rate` | `0.2` | `0.3` |" in body
+    assert "| `train.arguments.learning_rate` | `0.2` | `0.3` |" in body
     assert "2 stages ran, 5 came from a cache." in body
     first = body.split("\n")[0]
     assert re.fullmatch(rf"Commit {pipeline.head['sha']}: the pipeline succeeded, in \[run \d+\]\(https://.*", first)
@@ -129,8 +129,8 @@ def test_a_merge_is_compared_with_what_was_there_and_main_keeps_its_own_results_
     check("git", "push", "--quiet", str(project.origin), "HEAD:main", cwd=project.author)
     run = project.pushed(before=project.main)
     assert run.succeeded, run.output
-    assert run.step("Delete the results") == "success"
-    assert "| `train.learning_rate` | `0.2` | `0.3` |" in run.output
+    assert run.step("Delete the cached results") == "success"
+    assert "| `train.arguments.learning_rate` | `0.2` | `0.3` |" in run.output
     first, last = project.caches("refs/heads/main").values()
     assert before in first
     assert before not in last
@@ -148,7 +148,8 @@ def test_a_stale_lock_is_red_until_the_patch_in_the_comment_is_applied(project: 
     assert comment.succeeded, comment.output
     [body] = project.github.bodies(7)
     assert "**May not be merged:**" in first_lines(body)
-    assert "**Stale:** inputs changed after the results were made: `train` (`train.learning_rate`)" in first_lines(body)
+    stale = "**Stale:** inputs changed after the results were made: `train` (`train.arguments.learning_rate`)"
+    assert stale in first_lines(body)
 
     patch = re.search(r"^(`{3,})diff\n(.*?)^\1$", body, re.MULTILINE | re.DOTALL)
     assert patch

@@ -17,7 +17,7 @@ class Change:
 
     Attributes:
         sides: The change and its base, with their results.
-        judgement: What the gate says.
+        judgement: The gate's judgement of the change.
         lock: What is known of the committed results; None: the pipeline hasn't run again, and nothing seems wrong.
         rerun: What the last run of the pipeline did; None: it hasn't run again.
     """

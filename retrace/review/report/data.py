@@ -51,7 +51,7 @@ def _table_of_drifts(drifts: list[Drift]) -> str:
         highest = float(max(drift.base.max(), drift.here.max()))
         distributions = [code(bars(shares, highest)) for shares in (drift.base, drift.here)]
         rows.append((code(drift.column), f"{drift.distance:.3f}", f"{drift.by_chance:.3f}", *distributions))
-    return table(["column", "distance:", "by sampling:", "base", "here"], rows)
+    return table(["column", "distance:", "by sampling:", "base", "this change"], rows)
 
 
 def _describe_rows(here: Revision, base: Revision, count: int, base_count: int) -> str:

@@ -88,7 +88,7 @@ def _committed_results(change: Change) -> str:
     """What is known of the committed results."""
     lock, rerun = change.lock, change.rerun
     if lock is None:
-        return "By dvc.lock, the results belong to these inputs; the pipeline hasn't run again for this report."
+        return "The results match the inputs recorded in dvc.lock. The pipeline wasn't rerun for this report."
     where = _first_differences(lock.differences)
     advice = f"{lock.advice[0].upper()}{lock.advice[1:]}."
     if lock.is_of_another_commit:
@@ -122,7 +122,7 @@ def _first_differences(differences: dict[str, list[str]]) -> str:
 def _touched_files(change: Change) -> str:
     """What of the change affects how it is judged, and what of it is code.
 
-    What the base has changed since the two parted isn't the change's.
+    What the base has changed since the two diverged isn't part of the change.
     """
     here, base = change.sides.here, change.sides.base
     if base is None:
@@ -147,7 +147,7 @@ def _notes(change: Change) -> list[str]:
         return notes
     notes += _notes_on_base(here, base)
     if here.commit is None and rerun is None and git_status():
-        notes.append("The folder has changes that aren't committed.")
+        notes.append("This report is about the working tree, including uncommitted changes.")
     not_judged = []
     for name, stage in change.sides.stages.items():
         if stage.why_not_judged:

@@ -36,7 +36,7 @@ def write_metrics(change: Change) -> str:
         before, after = (number(side.get(metric, {}).get("score")) for side in (base_scores, scores))
         marked = f"**{word}**" if word in ("better", "worse") else word
         rows.append((with_direction(metric), before, after, value, interval, marked))
-    header = ["", "base:", "here:", "difference:", "95 % interval", "verdict"]
+    header = ["", "base:", "this change:", "difference:", "95 % interval", "verdict"]
     return f"### Metrics\n\n{table(header, rows)}\n\n{PAIRED if all_paired else UNPAIRED}"
 
 
@@ -45,7 +45,7 @@ def _table_of_scores(results: Results) -> str:
     rows = []
     for metric, score in results.scores["model"].items():
         rows.append((with_direction(metric), number(score.get("score")), interval_of_score(score)))
-    return table(["", "here:", "95 % interval"], rows)
+    return table(["", "this change:", "95 % interval"], rows)
 
 
 def _why_no_score(is_here: bool, is_in_base: bool) -> str:
@@ -78,7 +78,7 @@ def describe_decision(results: Results, base_results: Results | None) -> str:
         return ""
     rows = []
     actions = {
-        "model": f"act from a probability of {decision.threshold:.4g} on",
+        "model": f"act if the probability is at least {decision.threshold:.4g}",
         "always": "always act",
         "never": "never act",
     }
@@ -92,7 +92,7 @@ def describe_decision(results: Results, base_results: Results | None) -> str:
             saved = f"{signed(lead.value)}, {interval_of_difference(lead)}"
         rows.append((action, *(number(score.get("score")) for score in scores), interval_of_score(score), saved))
     base_header = [] if base_results is None else ["base:"]
-    header = ["", *base_header, "here:", "95 % interval here", "the model saves here"]
+    header = ["", *base_header, "this change:", "95 % interval of this change", "saving of the model"]
     section = f"### Decision\n\nWhat an example costs on average:\n\n{table(header, rows)}"
     warning = calibration_warning(decision)
     if not warning:

@@ -21,9 +21,9 @@ def write_commands(change: Change) -> str:
     is_changed = here.commit is None and change.rerun is None and bool(git_status())
     commands, sides = [], []
     if is_changed:
-        sides.append(f"Here is the folder, with changes to {code(commit[:12])}")
+        sides.append(f"This change is the working tree, with uncommitted changes to {code(commit[:12])}")
     else:
-        sides.append(f"Here is {code(commit[:12])}")
+        sides.append(f"This change is {code(commit[:12])}")
         if "GITHUB_RUN_ID" in os.environ:
             commands.append(f"git fetch origin {commit}")
         commands.append(f"git checkout {commit}")

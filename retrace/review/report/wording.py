@@ -16,7 +16,7 @@ def changed_table(kind: str, changed: ChangedKeys) -> str:
     for key, values in list(changed.items())[:MOST_ROWS]:
         rows.append((code(key), *("" if value is None else code(value) for value in values)))
     more = f"\n\nand {len(changed) - MOST_ROWS} more" if len(changed) > MOST_ROWS else ""
-    return table([kind, "base", "here"], rows) + more
+    return table([kind, "base", "this change"], rows) + more
 
 
 def number(score: float | None) -> str:

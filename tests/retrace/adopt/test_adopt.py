@@ -145,7 +145,7 @@ def test_free_text_copies_and_an_imbalanced_target_are_warned_of(adopt: Adopt, c
     table.loc[20:29, ["x", "text"]] = table.loc[10:19, ["x", "text"]].to_numpy()
     project = adopt(table, "--target", "y")
     shown = capsys.readouterr().out
-    assert "text: free text, which no model here reads: --drop text" in shown
+    assert "text: free text; the model takes it as categories: --drop text, or see docs/model.md" in shown
     assert "rows are copies of others in all columns but id" in shown
     assert "96.0% of the rows have the same value" in shown
     assert params(project)["gate"]["metric"] == "average_precision"
@@ -667,7 +667,8 @@ def test_a_folder_grows_by_a_file(adopt: Adopt, tmp_path: Path):
     HOUSES.iloc[250:].to_csv(project / "data/source/months/3.csv", index=False)
     check("dvc", "repro", cwd=project)
     assert len(read_table(project / "data/prepared.parquet")) == ROWS
-    told = "50 added (11 of them in `test`, which nothing here was scored on), 0 removed, 0 with other values, 0 moved"
+    in_test = "11 of them in `test`, which is held out: nothing here was scored on it"
+    told = f"50 added ({in_test}), 0 removed, 0 with other values, 0 moved"
     assert f"250 rows → 300: {told} between train, valid and test." in report_of(project)
 
 
@@ -682,7 +683,7 @@ def test_a_table_without_signal_fails_at_the_gate_only(adopt: Adopt):
     check("dvc", "repro", cwd=project)
     done = run(sys.executable, "-m", "retrace", "gate", cwd=project)
     assert done.returncode == 1
-    assert "FAIL  better than the baseline prior" in done.stdout
+    assert "FAIL  roc_auc better than baseline prior" in done.stdout
 
 
 def test_the_command_reports_a_mistake_in_one_line(started: Path):

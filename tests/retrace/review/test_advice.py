@@ -95,7 +95,12 @@ SITUATIONS: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
     "scores broken": (broken("metrics/evaluation.json"), SCORES, "not what evaluate writes", SCORES),
     "no scores": (lambda project: shutil.rmtree(project / "metrics"), SCORES, "no results yet", SCORES),
     "no model": (remove("models/model.skops"), stage("evaluate"), "no such file", stage("evaluate")),
-    "a model broken": (broken("models/model.skops"), stage("evaluate"), "not a whole model", stage("evaluate")),
+    "a model broken": (
+        broken("models/model.skops"),
+        stage("evaluate"),
+        "damaged or incomplete",
+        stage("evaluate"),
+    ),
     "no table": (remove("data/prepared.parquet"), stage("split"), "no such file", stage("split")),
     "a table broken": (broken("data/prepared.parquet"), stage("split"), "not a whole Parquet", stage("split")),
     "no raw tables": (
@@ -189,6 +194,7 @@ ELSEWHERE = {
     "git {}": "names the command that failed",
     "git restore dvc.yaml": "brings back a committed file",
     "git rm -r --cached -- {}": "tests/retrace/adopt/test_adopt.py",
+    "make lock": "asks the package index for the packages that requirements.in names",
     "make push": "tests/template/test_remotes.py",
     "python -m retrace adopt": "tests/retrace/adopt/test_adopt.py",
     "dvc exp list --all": "shows names",

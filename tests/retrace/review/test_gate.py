@@ -23,7 +23,7 @@ from retrace.review.results import SERIES, Decision, Results, ThresholdCheck
 from retrace.review.revision import FOLDER, Revision
 from retrace.review.rules import Rule
 from retrace.review.score_differences import compare, gain, lead_over_baseline
-from tests.conftest import change_params, check, commit, run
+from tests.conftest import boosting, change_params, check, commit, run
 
 GATE = Gate(
     metric="roc_auc",
@@ -138,7 +138,7 @@ def test_a_baseline_that_the_gate_does_not_name_need_not_be_beaten():
     here.scores["linear"] = here.scores["model"]
     gate = GATE.model_copy(update={"baselines": ["prior"]})
     assert [rule.name for rule in judge(gate, here, None)][2:] == [
-        "better than the baseline prior",
+        "roc_auc better than baseline prior",
         "no loss against the last release",
         "no loss against the base",
     ]
@@ -189,14 +189,14 @@ ACTION = GATE.model_copy(update={"floor": None, "slice_floor": None, "baselines"
 )
 def test_the_decisions_must_cost_less_than_the_better_constant_action(cost: float, action: str, passes: bool):
     rule = judge(ACTION, with_costs(results(0.7), cost, action), None)[0]
-    assert rule.name == f"better than {action} acting"
+    assert rule.name == f"cost lower than {action} acting"
     assert rule.passes is passes
 
 
 def test_what_decisions_cost_is_shown_beside_the_constant_actions(capsys: pytest.CaptureFixture[str]):
     here, base = with_costs(results(0.7), 0.3), with_costs(results(0.7), 0.35)
     shown = describe_decision(here, base)
-    assert "| act from a probability of 0.25 on | 0.35 | 0.3 |" in shown
+    assert "| act if the probability is at least 0.25 | 0.35 | 0.3 |" in shown
     assert "| always act | 0.8 | 0.8 |" in shown
     assert "| never act (the better of the two on train) | 0.4 | 0.4 |" in shown
     saved = gain(lead_over_baseline(here, "never", "cost"), "cost")
@@ -223,7 +223,7 @@ def test_what_decisions_cost_is_shown_beside_the_constant_actions(capsys: pytest
 
 def test_without_costs_the_best_constant_action_has_no_score():
     rule = judge(ACTION, results(0.7), None)[0]
-    assert (rule.passes, rule.finding) == (False, "no score: problem.costs in params.yaml says no costs")
+    assert (rule.passes, rule.finding) == (False, "no score: problem.costs in params.yaml is null")
 
 
 FAILING = GATE.model_copy(update={"floor": 0.8, "slice_floor": None, "baselines": []})
@@ -323,7 +323,7 @@ def test_a_release_without_the_score_blocks_nothing():
 def test_a_baseline_that_could_not_be_judged_on_the_base_did_not_fail_there():
     unknown = replace(results(0.7), bootstrap=results(0.7).bootstrap.iloc[:, :1])
     rules = judge(GATE, results(0.5), unknown)
-    assert [rule.passes for rule in rules if rule.name == "better than the baseline prior"] == [False]
+    assert [rule.passes for rule in rules if rule.name == "roc_auc better than baseline prior"] == [False]
 
 
 @pytest.mark.parametrize(
@@ -411,8 +411,8 @@ def test_the_command_fails_where_a_rule_does_and_says_by_how_much(copy_of, wine:
     project = copy_of(wine)
     done = gate(project)
     assert done.returncode == 1, "boosting on 110 rows doesn't beat a linear model, and the gate says so"
-    assert "FAIL  better than the baseline linear" in done.stdout
-    assert "PASS  better than the baseline prior" in done.stdout
+    assert "FAIL  log_loss better than baseline linear" in done.stdout
+    assert "PASS  log_loss better than baseline prior" in done.stdout
     assert "n/a   no loss against the base" in done.stdout
     change_params(project, gate={"floor": 0.05, "slice_floor": None, "baselines": ["prior"]})
     assert "FAIL  log_loss at most 0.05" in gate(project).stdout
@@ -422,9 +422,9 @@ def test_the_command_fails_where_a_rule_does_and_says_by_how_much(copy_of, wine:
 
 def test_results_of_other_inputs_are_not_judged(copy_of, wine: Path):
     project = copy_of(wine)
-    change_params(project, train={"learning_rate": 5})
+    change_params(project, train=boosting(learning_rate=5))
     done = gate(project, "--base", "HEAD")
-    assert (done.stdout.split(";")[0], done.returncode) == ("FAIL  stale: train", 1)
+    assert (done.stdout.split(";")[0], done.returncode) == ("FAIL  stale: train, evaluate", 1)
 
 
 @pytest.mark.parametrize(
@@ -450,7 +450,7 @@ def test_a_pull_request_is_judged_by_the_gate_of_its_base(copy_of, wine: Path):
     assert "at most 0.5" in gate(project, "--base", "HEAD~1").stdout
     found = gate(project, "--base", "HEAD~1").stdout.partition("\nBy this folder's own gate")[0]
     assert re.search(r"^PASS  no loss against the base +\+0 \(\+0 to \+0\)", found, re.MULTILINE)
-    assert re.search(r"^n/a   better than the baseline linear .*; fails on the base too$", found, re.MULTILINE)
+    assert re.search(r"^n/a   log_loss better than baseline linear .*; fails on the base too$", found, re.MULTILINE)
     assert gate(project, "--base", "HEAD~1").returncode == 0
 
 
@@ -465,16 +465,17 @@ def test_rows_stay_in_their_part_unless_another_split_is_asked_for(
 ):
     project = copy_of(wine)
     monkeypatch.chdir(project)
-    assert rows_stay(project) == ("at most 1% of rows change their part", True, "the same rows in each")
+    name, finding = "at most 1% of rows change split", "none did: train, valid and test have the same rows"
+    assert rows_stay(project) == (name, True, finding)
     code, params = project / "retrace/parts.py", (project / "params.yaml").read_text()
     code.write_text(code.read_text().replace('f"{seed} {name}"', 'f"{name} {seed}"'))
     rule = rows_stay(project)
     assert rule.passes is False
-    assert re.fullmatch(r"\d+ of 178 rows moved", rule.finding)
+    assert re.fullmatch(r"\d+ of 178 rows changed split", rule.finding)
     change_params(project, split={"by": "random", "valid": 0.25, "test": 0.15, "seed": 2})
     rule = rows_stay(project)
     assert rule.passes is None
-    assert re.fullmatch(r"not judged: params.yaml asks for another split; \d+ of 178 rows moved", rule.finding)
+    assert re.fullmatch(r"not judged: params.yaml asks for another split; \d+ of 178 rows changed split", rule.finding)
     (project / "params.yaml").write_text(params)
     check("rm", "-r", ".dvc/cache", cwd=project)
     assert rows_stay(project)[1:] == (None, "not judged: the rows of one side aren't in this machine's cache")
@@ -491,7 +492,7 @@ def test_a_new_row_with_an_empty_cell_and_a_new_column_move_no_row(
     more.to_csv(file, sep=";", decimal=",", index=False)
     check("dvc", "repro", "ingest", cwd=project)
     check(sys.executable, "-m", "retrace", "freeze", cwd=project)
-    assert rows_stay(project)[1:] == (True, "0 of 178 rows moved")
+    assert rows_stay(project)[1:] == (True, "0 of 178 rows changed split")
 
 
 @pytest.mark.parametrize(("count", "passes"), [(1, True), (2, False), (10, False)])

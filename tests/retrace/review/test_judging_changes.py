@@ -73,6 +73,36 @@ def test_a_changed_file_is_harmless_only_if_it_is_known_to_be(
     assert (sorted(judges), sorted(code)) == found
 
 
+METRICS = """
+import numpy as np
+import src.losses
+from retrace.project_metrics import ProjectMetric
+from src.text import tokens
+from .costs import euros
+"""
+IMPORTED = ["src/costs/__init__.py", "src/losses.py", "src/text/__init__.py", "src/text/tokens.py"]
+
+
+@pytest.mark.parametrize("side", ["base", "change"])
+def test_a_module_that_the_metrics_import_on_either_side_counts_as_judging(small: Path, side: str):
+    without = "METRICS = {}\n"
+    put(small / "src/metrics.py", METRICS if side == "base" else without)
+    commit(small)
+    for name in [*IMPORTED, "src/costs/tables.py", "src/other.py"]:
+        put(small / name)
+    put(small / "src/metrics.py", METRICS if side == "change" else without)
+    commit(small)
+    judges, code = find_touched(Revision.of("HEAD"), Revision.of("HEAD~1"))
+    assert sorted(set(judges) - {"src/metrics.py"}) == IMPORTED
+    assert code == ["src/costs/tables.py", "src/other.py"]
+
+
+def test_metrics_that_are_not_python_are_named_themselves(small: Path):
+    put(small / "src/metrics.py", "not Python")
+    put(small / "src/losses.py")
+    assert find_touched(FOLDER, Revision.of("HEAD")) == (["src/metrics.py"], ["src/losses.py"])
+
+
 @pytest.mark.parametrize("committed", [False, True])
 def test_links_and_submodules_count_as_judging_wherever_they_are(small: Path, committed: bool):
     put(small / "docs/params.yaml.txt", (small / "params.yaml").read_text())

@@ -23,7 +23,7 @@ def lock(project: Path) -> subprocess.CompletedProcess[str]:
 def test_results_that_the_commit_makes_are_the_same_to_the_byte(copy_of, wine: Path):
     project = copy_of(wine)
     done = lock(project)
-    assert (done.stdout.split(";")[0], done.returncode) == ("as committed, and of these inputs by dvc.lock", 0), (
+    assert (done.stdout.split(";")[0], done.returncode) == ("as committed, and matching the inputs in dvc.lock", 0), (
         "nothing ran"
     )
     check(sys.executable, "-m", "retrace", "rerun", cwd=project)
@@ -90,7 +90,7 @@ def test_a_dependency_that_dvc_yaml_no_longer_names_makes_nothing_stale(copy_of,
     text = (project / "dvc.yaml").read_text()
     (project / "dvc.yaml").write_text(text.replace("      - data/schema.yaml\n", "", 1))
     commit(project)
-    assert lock(project).stdout.startswith("as committed, and of these inputs by dvc.lock")
+    assert lock(project).stdout.startswith("as committed, and matching the inputs in dvc.lock")
 
 
 def test_a_folder_of_files_in_git_is_hashed_as_dvc_does(copy_of, wine: Path):
@@ -102,7 +102,7 @@ def test_a_folder_of_files_in_git_is_hashed_as_dvc_does(copy_of, wine: Path):
     change_params(project, data={"source": "data/source/wines"})
     check("dvc", "repro", cwd=project)
     commit(project)
-    assert lock(project).stdout.startswith("as committed, and of these inputs by dvc.lock")
+    assert lock(project).stdout.startswith("as committed, and matching the inputs in dvc.lock")
     (folder / "b.csv").open("a").write("\n")
     commit(project)
     assert lock(project).stdout.startswith("stale\n  ingest\n    data/source/wines\n`dvc repro`")

@@ -79,7 +79,7 @@ def test_the_first_three_lines_give_the_answer(worse: Path, read_report):
     assert "95 % interval +0." in difference
     assert merge.startswith("**May not be merged:** the gate fails (")
     assert "`no loss against the base`" in merge
-    assert merge.endswith("the pipeline hasn't run again for this report.")
+    assert merge.endswith("The pipeline wasn't rerun for this report.")
 
 
 def test_results_edited_by_hand_may_not_be_merged(copy_of, wine: Path, read_report):
@@ -346,10 +346,10 @@ def test_rows_that_moved_are_reported_and_the_gate_fails(copy_of, wine: Path, re
     commit(project)
     text = read_report(project)
     assert "**May not be merged:** the gate fails (" in text
-    assert "`at most 1% of rows change their part`" in text.split("### Metrics")[0]
+    assert "`at most 1% of rows change split`" in text.split("### Metrics")[0]
     moved = re.search(r"178 rows → 178: 0 added, 0 removed, 0 with other values, (\d+) moved between", text)
     assert moved
-    assert f"| **FAIL** | `{moved[1]} of 178 rows moved` |" in text
+    assert f"| **FAIL** | `{moved[1]} of 178 rows changed split` |" in text
 
 
 def test_other_costs_are_another_question_where_cost_decides(copy_of, wine: Path, read_report):
@@ -440,10 +440,10 @@ def test_a_change_of_the_gate_is_shown_first_and_judged_by_both_gates(copy_of, w
 def test_changes_that_are_not_committed_are_reported(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     (project / "README.md").write_text("")
-    assert "The folder has changes that aren't committed." in read_report(project)
+    assert "This report is about the working tree, including uncommitted changes." in read_report(project)
     check("git", "checkout", "--quiet", "--detach", cwd=project)
     commit(project)
-    assert "aren't committed" not in read_report(project), "a detached head is a commit like any other"
+    assert "uncommitted" not in read_report(project), "a detached head is a commit like any other"
 
 
 def test_a_base_with_newer_commits_is_reported(copy_of, worse: Path, read_report):

@@ -164,7 +164,7 @@ def test_a_rerun_of_another_commit_says_nothing(copy_of, wine: Path):
     rerun(project)
     (project / "README.md").write_text("")
     commit(project)
-    assert "the pipeline hasn't run again for this report" in report(project, "--base", "HEAD~1")
+    assert "The pipeline wasn't rerun for this report" in report(project, "--base", "HEAD~1")
 
 
 # A stage in whose first run somebody edits its input, after it has been read.

@@ -66,7 +66,7 @@ def test_calibrate_fails_where_an_interval_covers_the_truth_less_often_than_prom
     trials: str, counted: str, fails: bool
 ):
     """93 of 100, less two standard errors of so many trials."""
-    line = ["linear", "held back", "roc_auc", "+0.00001", trials, "", counted, "99"]
+    line = ["linear", "strong regularization", "roc_auc", "+0.00001", trials, "", counted, "99"]
     assert too_low([line]) == ([line] if fails else [])
     line[2] = "calibration_error"  # which isn't judged
     assert too_low([line]) == []
@@ -91,8 +91,8 @@ def test_the_multiple_for_all_slices_is_that_of_the_largest_t():
 
 
 def test_the_interval_covers_the_truth():
-    base, held_back = Way(linear("regression")), Way(linear("regression", strength=0.003))
-    case = Case("regression", base, {"held back": held_back}, ("r2", "rmse"), SIZES, resamples=100)
+    base, regularized = Way(linear("regression")), Way(linear("regression", strength=0.003))
+    case = Case("regression", base, {"strong regularization": regularized}, ("r2", "rmse"), SIZES, resamples=100)
     coverage = covered(trials(case, count=60), expect(case, fits=100))
     assert coverage.min(axis=None) >= 90, coverage
 
