@@ -159,7 +159,7 @@ def support_for(train: Train) -> Support:
 def promises_same_bytes(train: Train) -> bool:
     """Whether the model file is the same on every machine."""
     support = support_for(train)
-    if support is ANY_OTHER or train.arguments.get("random_state", train.seed) is None:
+    if support is ANY_OTHER or train.arguments.get("random_state", 0) is None:
         return False
     fixed = {argument_name(train.model, name): value for name, value in support.arguments.items()}
     return all(fixed.get(argument_name(train.model, name), value) == value for name, value in train.arguments.items())

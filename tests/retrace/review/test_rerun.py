@@ -134,7 +134,7 @@ def test_a_pipeline_that_cannot_be_read_is_reported_with_the_reason(
 
 def test_a_rerun_that_is_interrupted_is_one_line_and_keeps_what_it_printed(copy_of, wine: Path):
     project = copy_of(wine)
-    change_params(project, evaluate={"resamples": 90})
+    change_params(project, evaluate={"resamples": 20_000})
     commit(project)
     command = [sys.executable, "-m", "retrace", "rerun"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
