@@ -24,7 +24,6 @@ It writes to `metrics/`:
 import math
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,16 @@ from retrace.files import KEPT_FROM, read_table, write_csv, write_json
 from retrace.intervals import noise_of_rows
 from retrace.models import load_model
 from retrace.params import Costs, Params, read_params
-from retrace.resamples import Draws, bootstrap, bootstrap_slices, fingerprint, fingerprints, pools
+from retrace.resamples import bootstrap, bootstrap_slices, fingerprint, fingerprints, pools
+from retrace.scored_rows import (
+    Metrics,
+    Rows,
+    Scored,
+    predictions_of_refits,
+    score_refits,
+    score_slice,
+    score_whole,
+)
 from retrace.scorers import Array
 from retrace.scores import (
     BASELINES,
@@ -50,47 +58,13 @@ from retrace.scores import (
     draws_table,
     metrics_of,
     project_metrics,
-    score_draws,
 )
 from src.model import promises_same_bytes
 
 FEWEST_ROWS = 100  # smaller slices get no verdict
 FEWEST_UNITS = 5  # slices with fewer get no verdict
 
-Metrics = Mapping[str, Metric]
 SliceName = tuple[str, str]  # a column, and the value that the slice's rows have in it
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Validation rows that are scored: all of them, or those of a slice.
-
-    Attributes:
-        selected: which of all validation rows these are, shape (validation rows,).
-        table: the rows themselves, as `prepare` made them.
-        truth: their targets, as the metrics take them, shape (rows,).
-        resamples: how often each of them is in each resample.
-    """
-
-    selected: NDArray[np.bool_]
-    table: pd.DataFrame
-    truth: NDArray[Any]
-    resamples: Draws
-
-
-@dataclass(frozen=True)
-class Scored:
-    """The scores of a model, a baseline or a constant action.
-
-    Attributes:
-        rows: the rows that were scored.
-        scores: the score of each metric on these rows.
-        resampled: the scores on resamples of these rows: a row for each metric, a column for each resample.
-    """
-
-    rows: Rows
-    scores: dict[str, float]
-    resampled: pd.DataFrame
 
 
 def choose_metrics(target: Target, params: Params) -> dict[str, Metric]:
@@ -130,59 +104,12 @@ def rows_to_score(params: Params, valid: pd.DataFrame, target: Target) -> tuple[
     return whole, slice_rows
 
 
-def score_once(metrics: Metrics, rows: Rows, predictions: Array) -> dict[str, float]:
-    """The score of each metric on some rows.
-
-    Args:
-        metrics: by name.
-        rows: the rows to score.
-        predictions: for all validation rows.
-    """
-    each_row_once = np.ones((1, len(rows.truth)), dtype=np.int64)
-    scores = score_draws(metrics, rows.truth, predictions[rows.selected], each_row_once, rows.table)[0]
-    return {name: scores[name] for name in metrics}
-
-
-def score_whole(metrics: Metrics, whole: Rows, predictions: Array) -> Scored:
-    """Scores on all rows, and on each resample of them."""
-    resampled = score_draws(metrics, whole.truth, predictions, whole.resamples.weights, whole.table)
-    return Scored(whole, score_once(metrics, whole, predictions), resampled)
-
-
-def score_slice(metrics: Metrics, gate_metric: str, rows: Rows, predictions: Array) -> Scored:
-    """Scores on the rows of a slice; on each resample of them, the score of the gate's metric alone."""
-    only_gate_metric = {gate_metric: metrics[gate_metric]}
-    resampled = score_draws(
-        only_gate_metric, rows.truth, predictions[rows.selected], rows.resamples.weights, rows.table
-    )
-    return Scored(rows, score_once(metrics, rows, predictions), resampled)
-
-
 def score_constant_actions(cost: Metric, whole: Rows) -> dict[str, Scored]:
     """What it costs to act on every row, and on none, by the name of the action."""
     return {
         action: score_whole({"cost": cost}, whole, np.full(len(whole.truth), probability))
         for action, probability in CONSTANT_ACTIONS.items()
     }
-
-
-def score_refits(metrics: Metrics, rows: Rows, refits: list[Array]) -> pd.DataFrame:
-    """The scores of each refit on some rows: a row for each metric, a column for each refit."""
-    return pd.DataFrame([score_once(metrics, rows, predictions) for predictions in refits]).T
-
-
-def predictions_of_refits(refits: pd.DataFrame, id_column: str) -> list[Array]:
-    """What each refit predicts for the validation rows: shape (rows,), or (rows, classes) where there are several.
-
-    Args:
-        refits: a column for each refit and class, named REFIT.CLASS, beside the ids.
-        id_column: the column of the ids.
-    """
-    columns_of_refits: dict[str, list[str]] = {}
-    for column in refits.columns.drop(id_column):
-        columns_of_refits.setdefault(column.split(".")[0], []).append(column)
-    tables = [refits[columns].to_numpy(float) for columns in columns_of_refits.values()]
-    return [table[:, 0] if table.shape[1] == 1 else table for table in tables]
 
 
 def judge_decision(costs: Costs, whole: Rows, predictions: Mapping[str, Array]) -> dict[str, Any]:
