@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from retrace.errors import UserError
 from retrace.files import significant
 from retrace.model_checks import parts_of
+from retrace.params import Train
 
 Task = Literal["classification", "regression"]
 
@@ -127,6 +128,29 @@ def _check_names(path: str, estimator: Any, arguments: dict[str, Any]) -> None:
             advice = f"did you mean {close[0]}?" if close else f"it has {', '.join(own)}"
             cls = type(estimator).__name__
             raise UserError(f"params.yaml: train.arguments: {cls} has no argument {name}; {advice}")
+
+
+def require_enough_rows(train: Train, task: Task, target: NDArray[Any], part: str) -> None:
+    """Refuse arguments of an estimator with which it would silently learn nothing from so few rows, or fail.
+
+    Args:
+        train: the estimator's arguments.
+        task: what it is for.
+        target: of the rows to fit on, shape (rows,).
+        part: what an error calls these rows.
+
+    Raises:
+        UserError: `min_samples_leaf` allows no split, or `early_stopping` can't hold out rows of each class.
+    """
+    leaf = train.arguments.get("min_samples_leaf")
+    if isinstance(leaf, int) and 2 * leaf > len(target):
+        key = "params.yaml: train.arguments.min_samples_leaf"
+        raise UserError(f"{key}: {leaf} allows no split of the {len(target):,} rows in {part}")
+    if task == "classification" and train.arguments.get("early_stopping") is True:
+        _, rows_of_classes = np.unique(target, return_counts=True)
+        if rows_of_classes.min() < 2:
+            key = "params.yaml: train.arguments.early_stopping"
+            raise UserError(f"{key}: a class has one row in {part}; make it false")
 
 
 def fit_model(

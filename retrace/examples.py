@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retrace.errors import UserError
-from retrace.files import KEPT_FROM, without_returns
+from retrace.files import FEWEST_ROWS_SHOWN, without_returns
 from retrace.params import Data
 from retrace.privacy import without_revealing_slices
 
@@ -138,7 +138,7 @@ def slices(
         if pd.api.types.is_float_dtype(table[column]):
             raise UserError(f"params.yaml: evaluate.slices: {column} is a measurement, not a category; leave it out")
         for value, rows in table[column].value_counts().items():
-            if rows >= KEPT_FROM:
+            if rows >= FEWEST_ROWS_SHOWN:
                 candidates.append(_Candidate(-rows, column, without_returns(str(value)), value))
     candidates.sort(key=lambda candidate: candidate[:3])
     largest = {

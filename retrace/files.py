@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from retrace.errors import UserError
 
 DIGITS = 6
-KEPT_FROM = 10  # rows; a value that fewer rows hold is never written to a file that Git keeps
+FEWEST_ROWS_SHOWN = 10  # a value that fewer rows hold is never written to a file that Git keeps
 
 
 def is_pointer(content: bytes) -> bool:

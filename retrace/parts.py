@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retrace.errors import UserError
-from retrace.files import KEPT_FROM, as_text
+from retrace.files import FEWEST_ROWS_SHOWN, as_text
 from retrace.params import Data, SplitByShare, SplitByTime
 from retrace.resamples import content_of, units
 
@@ -87,8 +87,8 @@ def check_part(name: str, rows: pd.DataFrame, data: Data) -> None:
         raise SplitError(f"the part {name} has no rows")
     if name == "test":
         return
-    if len(rows) < KEPT_FROM:  # a score of fewer rows would say much about each of them
-        raise SplitError(f"the part {name} has {len(rows)} rows, and {KEPT_FROM} are the least")
+    if len(rows) < FEWEST_ROWS_SHOWN:  # a score of fewer rows would say much about each of them
+        raise SplitError(f"the part {name} has {len(rows)} rows, and {FEWEST_ROWS_SHOWN} are the least")
     if (drawn := len(np.unique(units(rows, data)))) < FEWEST_GROUPS:
         block = rows.attrs.get("block")
         what = "groups" if data.group else f"{block}s" if block else "rows"

@@ -1,6 +1,6 @@
 """How values are summarised in files that Git keeps, so that no single row's value can be read from them.
 
-The rule: nobody can find out from the files of one commit a value that fewer than KEPT_FROM rows hold. So:
+The rule: nobody can find out from the files of one commit a value that fewer than FEWEST_ROWS_SHOWN rows hold. So:
 
 - A value is named only if that many rows hold it.
 - A number is shown only as a bin of a histogram. Bins lie on a grid of round numbers, and each bin that is shown holds
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrace.files import KEPT_FROM
+from retrace.files import FEWEST_ROWS_SHOWN
 
 MOST_BINS = 16
 ROWS_PER_BIN = 20  # on average, so that most bins have enough rows to be shown
@@ -31,9 +31,9 @@ def without_rare(counts: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
     If the rare values have fewer than 10 rows together, these rows are added to the largest count instead: their number
     would be as good as the counts themselves.
     """
-    shown = np.where(counts < KEPT_FROM, 0, counts).astype(np.int64)
+    shown = np.where(counts < FEWEST_ROWS_SHOWN, 0, counts).astype(np.int64)
     rare_rows = int(counts.sum() - shown.sum())
-    if 0 < rare_rows < KEPT_FROM and shown.any():
+    if 0 < rare_rows < FEWEST_ROWS_SHOWN and shown.any():
         shown[shown.argmax()] += rare_rows
         rare_rows = 0
     return shown, rare_rows
@@ -57,7 +57,7 @@ def count_in_bins(
     bins = np.floor(values / step)
     lowest, highest = np.floor(ends[0] / step), np.floor(ends[1] / step)
     numbers, counts = np.unique(bins[(bins >= lowest) & (bins <= highest)], return_counts=True)
-    common = numbers[counts >= KEPT_FROM]
+    common = numbers[counts >= FEWEST_ROWS_SHOWN]
     if not len(common):
         return None
     first, last = int(common[0]), int(common[-1])
@@ -70,10 +70,10 @@ def middle_range(values: NDArray[np.float64]) -> tuple[float, float] | None:
 
     It's None if there are too few rows, or if the range is infinite.
     """
-    if len(values) < 2 * KEPT_FROM:
+    if len(values) < 2 * FEWEST_ROWS_SHOWN:
         return None
     ordered = np.sort(values)
-    rows_beyond = max(round(0.01 * len(ordered)), KEPT_FROM - 1)
+    rows_beyond = max(round(0.01 * len(ordered)), FEWEST_ROWS_SHOWN - 1)
     low, high = float(ordered[rows_beyond]), float(ordered[-1 - rows_beyond])
     return (low, high) if np.isfinite(high - low) else None
 
@@ -117,7 +117,7 @@ def merge_small_bins(sizes: NDArray[np.integer]) -> NDArray[np.intp]:
     group, rows_in_group = 0, 0
     for number, size in enumerate(sizes):
         rows_left = sizes[number:].sum()
-        if rows_in_group >= KEPT_FROM and rows_left >= KEPT_FROM:
+        if rows_in_group >= FEWEST_ROWS_SHOWN and rows_left >= FEWEST_ROWS_SHOWN:
             group, rows_in_group = group + 1, 0
         groups[number] = group
         rows_in_group += int(size)
@@ -187,7 +187,7 @@ def reveals_few_rows(slices: list[Rows], pools: NDArray[np.intp]) -> bool:
 
     distinct, number = np.unique(differences, axis=0, return_inverse=True)
     rows_with_difference = np.bincount(number.ravel(), sizes)
-    common = distinct[rows_with_difference >= KEPT_FROM]
+    common = distinct[rows_with_difference >= FEWEST_ROWS_SHOWN]
     return any(rank(common, prime) < rank(distinct, prime) for prime in PRIMES)
 
 

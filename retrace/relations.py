@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retrace.examples import equal_bins, is_number
-from retrace.files import KEPT_FROM
+from retrace.files import FEWEST_ROWS_SHOWN
 
 MOST_BINS = 50  # of a number, to see what it explains
 FEWEST_ROWS_PER_BIN = 5  # the mean of one or two rows is nearly the target itself
@@ -20,7 +20,7 @@ def groups_of_feature(feature: pd.Series) -> NDArray[np.intp]:
     """
     if not is_number(feature):
         groups = pd.factorize(feature)[0] + 1
-        groups[np.bincount(groups)[groups] < KEPT_FROM] = 0
+        groups[np.bincount(groups)[groups] < FEWEST_ROWS_SHOWN] = 0
         return groups
     present = feature.notna().to_numpy()
     groups = np.zeros(len(feature), dtype=np.intp)

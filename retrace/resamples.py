@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retrace.errors import UserError
-from retrace.files import KEPT_FROM, as_text
+from retrace.files import FEWEST_ROWS_SHOWN, as_text
 from retrace.params import Block, Data
 from retrace.privacy import reveals_few_rows
 
@@ -85,7 +85,7 @@ def pools_of_units(unit_of_row: Codes) -> Codes:
         The pool of each row as a number from 0, shape (rows,). There is one pool if there are too few rows for two.
     """
     sizes = np.bincount(unit_of_row)
-    if sizes.min() >= KEPT_FROM:
+    if sizes.min() >= FEWEST_ROWS_SHOWN:
         return unit_of_row
     return join_at_random(sizes)[unit_of_row]
 
@@ -105,11 +105,11 @@ def join_at_random(sizes: NDArray[np.integer], salt: str = "") -> Codes:
     group_of_item = np.zeros(len(sizes), dtype=np.intp)
     group = size_of_group = 0
     for item in np.random.default_rng([SEED, 2, *salt.encode()]).permutation(len(sizes)):
-        if size_of_group >= KEPT_FROM:
+        if size_of_group >= FEWEST_ROWS_SHOWN:
             group, size_of_group = group + 1, 0
         group_of_item[item] = group
         size_of_group += int(sizes[item])
-    if size_of_group < KEPT_FROM:
+    if size_of_group < FEWEST_ROWS_SHOWN:
         group_of_item[group_of_item == group] = max(0, group - 1)
     return group_of_item
 
@@ -175,7 +175,7 @@ def divide_pools(whole_pools: Codes, slices: Mapping[SliceName, NDArray[np.bool_
     sharing = []
     for name, rows in slices.items():
         smaller_pieces = np.unique(2 * pieces + rows, return_inverse=True)[1]
-        all_large = np.bincount(smaller_pieces).min() >= KEPT_FROM
+        all_large = np.bincount(smaller_pieces).min() >= FEWEST_ROWS_SHOWN
         if all_large and not reveals_few_rows(list(slices.values()), smaller_pieces):
             pieces = smaller_pieces
             sharing.append(name)

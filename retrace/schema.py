@@ -20,7 +20,7 @@ from pandera.extensions import register_check_method
 from pandera.io.pandas_io import deserialize_schema, serialize_schema
 
 from retrace.errors import UserError
-from retrace.files import KEPT_FROM, read_tables, replacing
+from retrace.files import FEWEST_ROWS_SHOWN, read_tables, replacing
 from retrace.params import read_params
 from retrace.privacy import count_in_bins, middle_range
 from retrace.yaml_files import Dumper, read_yaml
@@ -84,7 +84,7 @@ def _number_checks(values: pd.Series) -> list[pa.Check]:
 def _text_checks(values: pd.Series) -> list[pa.Check]:
     """The list of the values of a text column, if there are few, and none is rare."""
     counts = values.value_counts()
-    if 0 < len(counts) <= MOST_VALUES and counts.min() >= KEPT_FROM:
+    if 0 < len(counts) <= MOST_VALUES and counts.min() >= FEWEST_ROWS_SHOWN:
         return [pa.Check.isin(sorted(counts.index))]
     return []
 

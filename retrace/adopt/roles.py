@@ -12,7 +12,7 @@ from retrace.adopt import columns
 from retrace.adopt.shown import rows
 from retrace.errors import UserError
 from retrace.examples import Label, Target, is_number
-from retrace.files import KEPT_FROM
+from retrace.files import FEWEST_ROWS_SHOWN
 from retrace.params import Data
 
 FEWEST_ROWS = 50  # with a target
@@ -133,7 +133,7 @@ def _check_classes(values: pd.Series, where: str) -> None:
         raise UserError(f"{where}: {distinct:,} values in {len(values):,} rows: {kind}, not classes")
     if pd.api.types.is_float_dtype(values) and (values % 1 != 0).any():
         raise UserError(f"{where}: fractions aren't classes; --task regression")
-    needed = KEPT_FROM if distinct == 2 else FEWEST_OF_A_CLASS  # of two, params.yaml names one
+    needed = FEWEST_ROWS_SHOWN if distinct == 2 else FEWEST_OF_A_CLASS  # of two, params.yaml names one
     if (fewest := values.value_counts().min()) < needed:
         rare = f"a class has {fewest} row{'s' if fewest > 1 else ''}, and {needed} are the least"
         raise UserError(f"{where}: {rare} that can be split; join it with another, or leave it out of the file")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from retrace.errors import UserError
-from retrace.files import KEPT_FROM
+from retrace.files import FEWEST_ROWS_SHOWN
 from retrace.params import Block, Data, SplitByShare, SplitByTime
 from retrace.parts import FEWEST_GROUPS, SplitError, split
 from retrace.resamples import BLOCKS, blocks, half
@@ -109,7 +109,7 @@ def _rounded_dates(times: pd.Series, moments: list[pd.Timestamp]) -> list[dateti
     """
     for unit in ("D", "h", "min", "s"):
         found = [moment.floor(unit) for moment in moments]
-        shared = all((times.dt.floor(unit) == moment).sum() >= KEPT_FROM for moment in found)
+        shared = all((times.dt.floor(unit) == moment).sum() >= FEWEST_ROWS_SHOWN for moment in found)
         if times.iloc[0] < found[0] < found[1] and (unit == "D" or shared):
             return [moment.to_pydatetime() for moment in found]
     raise UserError(f"--time {times.name}: {TOO_CLOSE}")
@@ -121,13 +121,13 @@ def _rounded_numbers(times: pd.Series, moments: list[float]) -> list[float]:
     Raises:
         UserError: no such moments separate the rows.
     """
-    if all((times == moment).sum() >= KEPT_FROM for moment in moments):
+    if all((times == moment).sum() >= FEWEST_ROWS_SHOWN for moment in moments):
         return [float(moment) for moment in moments]
     least, most = float(moments[0] - times.iloc[0]) / 100, float(times.iloc[-1] - times.iloc[0])
     steps = (factor * 10.0**power for power in range(math.floor(math.log10(least)), 400) for factor in (1, 2, 5))
     for step in takewhile(lambda step: step <= most, steps):
         found = [math.floor(moment / step) * step for moment in moments]
-        shared = all(((times >= moment) & (times < moment + step)).sum() >= KEPT_FROM for moment in found)
+        shared = all(((times >= moment) & (times < moment + step)).sum() >= FEWEST_ROWS_SHOWN for moment in found)
         if shared and times.iloc[0] < found[0] < found[1]:
             return [float(f"{moment:.12g}") for moment in found]
     raise UserError(f"--time {times.name}: {TOO_CLOSE}")

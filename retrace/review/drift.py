@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from retrace.errors import UserError
-from retrace.files import KEPT_FROM
+from retrace.files import FEWEST_ROWS_SHOWN
 from retrace.review.revision import Revision
 
 DRAWS = 4000  # of two samples, at least
@@ -192,7 +192,7 @@ def _bounds(side: Shares, key: float | str, size: int, ends: list[float]) -> tup
     share, other = side.get(key, 0.0), side.get("other", 0.0)
     if key == "missing":
         return share, share
-    hidden = (KEPT_FROM - 1) / size  # the most that a value may have without being shown
+    hidden = (FEWEST_ROWS_SHOWN - 1) / size  # the most that a value may have without being shown
     low = max(0.0, share - hidden) if key == _largest(side) and not other else share
     if key in ends:
         return low, share + other

@@ -19,7 +19,7 @@ import pandas as pd
 
 from retrace.errors import one_line
 from retrace.examples import features, is_number
-from retrace.files import KEPT_FROM, read_table, write_csv, write_json
+from retrace.files import FEWEST_ROWS_SHOWN, read_table, write_csv, write_json
 from retrace.params import Data, read_params
 from retrace.privacy import histogram, quantiles, without_rare
 from retrace.relations import SUSPICIOUS, explained
@@ -44,7 +44,7 @@ def describe(values: pd.Series, private: bool) -> dict[str, Any]:
     is_quantity = is_number(values) and not pd.api.types.is_bool_dtype(values)
     kind = "date" if is_date else "number" if is_quantity else "category"
     content: dict[str, Any] = {"kind": kind, "missing": float(values.isna().mean())}
-    if private or len(present) < KEPT_FROM:
+    if private or len(present) < FEWEST_ROWS_SHOWN:
         return content
     if is_date:
         days_since_1970 = (present - EPOCH) / pd.Timedelta(days=1)

@@ -1,24 +1,24 @@
-"""Scores with 95 % intervals, overall and by slice. Nothing is fitted here.
+"""Score the model and its baselines on the validation rows, overall and by slice. Nothing is fitted here.
 
     python -m src.stages.evaluate
 
-The model and its baselines are scored on `valid`, and on the same resamples of its rows, so that they can be compared
-resample by resample. A score's 95 % interval is the score plus or minus t standard errors; Student's t has min(units,
-resamples) - 1 degrees of freedom. The interval ends at the bounds of the metric. For slices, only the gate's metric
-gets an interval. Where errors have costs, two constant actions, `always` and `never`, are scored on the metric `cost`,
-and the probabilities near the threshold of the decision are checked for calibration.
+The model and the baselines are scored on `valid` and on bootstrap resamples of its rows. The resamples are the same for
+all of them, so that any two can be compared resample by resample. If the errors have costs, two constant actions are
+scored on the metric `cost`: `always` acts on every row, `never` on none.
 
-It writes to `metrics/`:
+The resamples are drawn from *units*. A unit is a row, or all rows of a group or of a block of time if those aren't
+independent of each other. A 95 % interval is the score plus or minus t standard errors, where Student's t has
+min(units, resamples) - 1 degrees of freedom, and ends at the bounds of the metric.
 
-- `scores.json`: the model's scores and nothing else, for `dvc metrics` and `dvc exp`;
-- `evaluation.json`: the scores of the model, the baselines and the constant actions with their intervals; the decision
-  that the costs imply, and whether its threshold can be trusted; the estimator, and whether every machine gives the
-  same bytes with it; the number of units that were drawn from; the platform; hashes of the rows' ids and targets,
-  which show whether two commits' scores can be compared;
-- `slices.json`: the rows, units, scores and interval (of the gate's metric) of each slice, and whether it is too small
-  to be judged;
-- `bootstrap.csv`, `refits.csv`: the scores on each resample, and of each refit;
-- `curves/`: ROC, precision and recall, and calibration, or a regression's calibration and residuals, to be plotted.
+The results are in `metrics/`:
+
+- `scores.json`: the model's scores, for `dvc metrics` and `dvc exp`;
+- `evaluation.json`: all scores with their intervals, the decision that the costs imply, and what the review needs to
+  know before it compares two commits, such as hashes of the rows' ids and targets;
+- `slices.json`: the scores of the model on each slice, with an interval for the gate's metric;
+- `bootstrap.csv`: the scores on each resample;
+- `refits.csv`: the scores of each refit that `train` made;
+- `curves/`: the points of the plots, such as the ROC curve.
 """
 
 import math
@@ -35,7 +35,7 @@ from retrace.curves import curves
 from retrace.decisions import check_threshold, decide
 from retrace.errors import UserError
 from retrace.examples import Target, features, slices
-from retrace.files import KEPT_FROM, read_table, write_csv, write_json
+from retrace.files import FEWEST_ROWS_SHOWN, read_table, write_csv, write_json
 from retrace.intervals import noise_of_rows
 from retrace.models import load_model
 from retrace.params import Costs, Params, read_params
@@ -61,8 +61,9 @@ from retrace.scores import (
 )
 from src.model import promises_same_bytes
 
-FEWEST_ROWS = 100  # smaller slices get no verdict
-FEWEST_UNITS = 5  # slices with fewer get no verdict
+# Slices with fewer rows or units than these are scored but not judged.
+FEWEST_ROWS = 100
+FEWEST_UNITS = 5
 
 SliceName = tuple[str, str]  # a column, and the value that the slice's rows have in it
 
@@ -150,7 +151,7 @@ def is_small(target: Target, truth: NDArray[Any], units: int) -> bool:
     """Whether a slice is too small to be judged: fewer than 100 rows, 5 units, or 10 rows of one of two classes."""
     if len(truth) < FEWEST_ROWS or units < FEWEST_UNITS:
         return True
-    return target.kind == "two classes" and bool(min(truth.sum(), (~truth).sum()) < KEPT_FROM)
+    return target.kind == "two classes" and bool(min(truth.sum(), (~truth).sum()) < FEWEST_ROWS_SHOWN)
 
 
 def scores_content(metrics: Metrics, scored: Mapping[str, Scored]) -> dict[str, dict[str, dict[str, float]]]:

@@ -1,15 +1,19 @@
-"""The model, its baselines, and how much the model varies with the training rows and by chance.
+"""Fit the model and its baselines, and measure how much training varies by chance.
 
     python -m src.stages.train
 
-Fits the model of src/model.py on `train`, and two baselines: the prior (the shares of the classes, or the mean) and a
-linear model. Then fits the model again on random halves of the training rows and keeps what each of these refits
-predicts for `valid`. Two commits with the same rows are compared refit by refit. The scores of models fitted on random
-halves, drawn without replacement, vary about as much as those of models fitted on new full-size training sets would
-(Politis and Romano, 1994), so the refits show the variation of training.
+The training rows are used for three things:
 
-The validation rows are used only for predictions and for the learning curve: no early stopping, model selection or
-tuning uses them.
+- the model: preprocessing and an estimator, as src/model.py builds them;
+- two baselines, which any model should beat: the prior, which predicts the share of each class (or the mean) for every
+  row, and a linear model;
+- the refits: the model fitted again, each time on a random half of the training rows and with another seed.
+
+Only the refits' predictions for `valid` are kept. The review scores them to find out how far the score of a model would
+move if it was trained on other rows of the same kind. Models fitted on random halves, drawn without replacement, vary
+about as much as models fitted on new training sets of full size would (Politis and Romano, 1994).
+
+Nothing is chosen by the validation rows. They are used for predictions and for the learning curve.
 """
 
 from collections.abc import Iterator
@@ -23,7 +27,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline
 
 from retrace.errors import UserError, one_line
-from retrace.estimators import fit_model
+from retrace.estimators import fit_model, require_enough_rows
 from retrace.examples import Target, features
 from retrace.files import read_table, significant, write_table
 from retrace.git import require_commit
@@ -37,7 +41,7 @@ LINEAR = {"classification": "sklearn.linear_model.LogisticRegression", "regressi
 
 
 def labels(column: pd.Series) -> NDArray[Any]:
-    """A column of targets as scikit-learn takes it: an array of numbers, booleans or text, shape (rows,)."""
+    """The targets in a form that scikit-learn accepts: an array of numbers, booleans or text, shape (rows,)."""
     return np.asarray(column.tolist())
 
 
@@ -56,31 +60,32 @@ def weights(rows: pd.DataFrame, data: Data, part: str) -> dict[str, NDArray[np.f
 
 
 def fit(train: Train, data: Data, rows: pd.DataFrame, seed: int, part: str = "train") -> Pipeline:
-    """Fit the estimator that `train` names on rows of the prepared table; `part` is what an error calls these rows.
+    """Fit the project's model.
+
+    Args:
+        train: the estimator and its arguments.
+        data: which column is the target, and which are features.
+        rows: the rows to fit on, as `split` writes them.
+        seed: the estimator's `random_state`.
+        part: what an error calls these rows.
 
     Raises:
-        UserError: no feature has a value in these rows, the estimator or its arguments are refused, `early_stopping`
-            has too few rows of a class to hold some out, or `min_samples_leaf` allows no split.
+        UserError: no feature has a value in these rows, they are too few for an argument of the estimator, or the
+            estimator or one of its arguments is refused.
     """
     table, target = rows[features(rows, data)], labels(rows[data.target])
     if table.isna().all(axis=None):
         raise UserError(f"split: no feature has a value in {part}; see split in params.yaml")
-    leaf = train.arguments.get("min_samples_leaf")
-    if isinstance(leaf, int) and 2 * leaf > len(rows):
-        keys = "params.yaml: train.arguments.min_samples_leaf"
-        raise UserError(f"{keys}: {leaf} allows no split of the {len(rows):,} rows in {part}")
-    stops = data.task == "classification" and train.arguments.get("early_stopping") is True
-    if stops and np.unique(target, return_counts=True)[1].min() < 2:
-        raise UserError(f"params.yaml: train.arguments.early_stopping: a class has one row in {part}; make it false")
+    require_enough_rows(train, data.task, target, part)
     model = build(train, data.task, table, seed)
     return fit_model(model, table, target, fit_arguments(train, model) | weights(rows, data, part))
 
 
 def fit_baselines(train: Train, data: Data, rows: pd.DataFrame) -> Iterator[tuple[str, Pipeline]]:
-    """What any model should be better than: the prior, and a linear model with default settings.
+    """The prior and the linear model, each with its name.
 
-    The prior is the shares of the classes, or the mean. It has no weights, because the scores have none, and it decides
-    which constant action is the cheaper one.
+    Only the linear model uses the rows' weights. The prior must be the shares in the unweighted rows, because the
+    scores are unweighted, and because evaluate chooses the cheaper constant action by it.
     """
     table, target = rows[features(rows, data)], labels(rows[data.target])
     prior = DummyClassifier() if data.task == "classification" else DummyRegressor()
@@ -92,11 +97,14 @@ def fit_baselines(train: Train, data: Data, rows: pd.DataFrame) -> Iterator[tupl
 
 
 def refit(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target) -> pd.DataFrame:
-    """The predictions for `valid` of models fitted on random halves of `train`.
+    """Fit the model on random halves of `train`, and predict for `valid`.
+
+    A half is made of whole units. A unit is a row, or all rows of a group or of a block of time if those aren't
+    independent of each other.
 
     Returns:
-        The ids, and a column for each refit (and class). Its `attrs` hold the number of independent units (rows,
-        groups or blocks of time) in `train` and in each `half`.
+        The ids of the validation rows, and a column of predictions for each refit and class, named REFIT.CLASS. The
+        number of units is in `attrs`: in all of `train`, and in a `half`.
 
     Raises:
         UserError: there are too few rows for each class to be in a random half.
