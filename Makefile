@@ -50,7 +50,7 @@ clean:  ## delete outputs and pictures; caches and .venv stay
 	rm -rf data/raw data/prepared.parquet data/split models dvc_plots
 
 COMPILE = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate
-PYTEST = pytest --numprocesses 2 --dist loadfile
+PYTEST = pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PICTURES = "Target variance explained by each feature alone" "Learning curve" "ROC curve" "Precision and recall" "Calibration"
 
 # .venv is created again if its Python isn't supported, is gone, or has another version after a system upgrade.

@@ -15,9 +15,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier, i
 from sklearn.pipeline import Pipeline
 
 from retrace.errors import UserError
+from retrace.examples import features, labels
 from retrace.files import significant
 from retrace.model_checks import parts_of
-from retrace.params import Train
+from retrace.params import Data, Train
 
 Task = Literal["classification", "regression"]
 
@@ -130,24 +131,27 @@ def _check_names(path: str, estimator: Any, arguments: dict[str, Any]) -> None:
             raise UserError(f"params.yaml: train.arguments: {cls} has no argument {name}; {advice}")
 
 
-def require_enough_rows(train: Train, task: Task, target: NDArray[Any], part: str) -> None:
-    """Refuse arguments of an estimator with which it would silently learn nothing from so few rows, or fail.
+def require_enough_rows(train: Train, data: Data, rows: pd.DataFrame, part: str) -> None:
+    """Refuse rows from which the estimator would fail to learn, or would silently learn nothing.
 
     Args:
         train: the estimator's arguments.
-        task: what it is for.
-        target: of the rows to fit on, shape (rows,).
-        part: what an error calls these rows.
+        data: which columns are the features and the target.
+        rows: the rows to fit on.
+        part: the name of these rows in an error.
 
     Raises:
-        UserError: `min_samples_leaf` allows no split, or `early_stopping` can't hold out rows of each class.
+        UserError: no feature has a value, `min_samples_leaf` allows no split, or `early_stopping` can't hold out a row
+            of each class.
     """
+    if rows[features(rows, data)].isna().all(axis=None):
+        raise UserError(f"split: no feature has a value in {part}; see split in params.yaml")
     leaf = train.arguments.get("min_samples_leaf")
-    if isinstance(leaf, int) and 2 * leaf > len(target):
+    if isinstance(leaf, int) and 2 * leaf > len(rows):
         key = "params.yaml: train.arguments.min_samples_leaf"
-        raise UserError(f"{key}: {leaf} allows no split of the {len(target):,} rows in {part}")
-    if task == "classification" and train.arguments.get("early_stopping") is True:
-        _, rows_of_classes = np.unique(target, return_counts=True)
+        raise UserError(f"{key}: {leaf} allows no split of the {len(rows):,} rows in {part}")
+    if data.task == "classification" and train.arguments.get("early_stopping") is True:
+        _, rows_of_classes = np.unique(labels(rows[data.target]), return_counts=True)
         if rows_of_classes.min() < 2:
             key = "params.yaml: train.arguments.early_stopping"
             raise UserError(f"{key}: a class has one row in {part}; make it false")

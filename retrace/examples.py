@@ -28,6 +28,30 @@ def is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column)
 
 
+def labels(column: pd.Series) -> NDArray[Any]:
+    """The targets in a form that scikit-learn accepts: an array of numbers, booleans or text, shape (rows,)."""
+    return np.asarray(column.tolist())
+
+
+def sample_weights(rows: pd.DataFrame, data: Data, part: str) -> dict[str, NDArray[np.float64]]:
+    """The weights of the rows as an argument of an estimator's `fit`; empty if `data.weight` names no column.
+
+    Args:
+        rows: the rows to fit on.
+        data: which column has the weights.
+        part: the name of these rows in an error.
+
+    Raises:
+        UserError: all weights are 0.
+    """
+    if data.weight is None:
+        return {}
+    values = rows[data.weight].to_numpy(float)
+    if not values.any():
+        raise UserError(f"column {data.weight}: all weights in {part} are 0; name another column in data.weight")
+    return {"sample_weight": values}
+
+
 @dataclass(frozen=True)
 class Target:
     """What is predicted: one of some classes, or a number.

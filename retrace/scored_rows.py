@@ -1,5 +1,14 @@
-"""Validation rows, the scores of predictions for them, and the scores on resamples of them and of refits."""
+"""Scores of predictions on the validation rows, on resamples of them, and of refits; and their 95 % intervals.
 
+Resamples are drawn from *units*. A unit is a row, or all rows of a group or of a block of time if those aren't
+independent of each other; see retrace/resamples.py.
+
+A 95 % interval is the score plus or minus t standard errors. The standard error is the standard deviation of the scores
+on the resamples, and t is the quantile of Student's distribution with min(units, resamples) - 1 degrees of freedom. An
+interval never goes beyond the lowest and the highest value that its metric can have.
+"""
+
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +17,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retrace.resamples import Draws
+from retrace.examples import Target, slices
+from retrace.files import FEWEST_ROWS_SHOWN
+from retrace.intervals import noise_of_rows
+from retrace.params import Params
+from retrace.resamples import Draws, SliceName, bootstrap, bootstrap_slices, pools
 from retrace.scorers import Array
 from retrace.scores import Metric, score_draws
 
 Metrics = Mapping[str, Metric]
+# Slices with fewer rows or units than these are scored but not judged.
+FEWEST_ROWS = 100
+FEWEST_UNITS = 5
 
 
 @dataclass(frozen=True)
@@ -45,6 +61,27 @@ class Scored:
     rows: Rows
     scores: dict[str, float]
     resampled: pd.DataFrame
+
+
+def rows_to_score(params: Params, valid: pd.DataFrame, target: Target) -> tuple[Rows, dict[SliceName, Rows]]:
+    """All validation rows, and the rows of each slice, with their resamples.
+
+    Raises:
+        UserError: the rows can't be sliced by a column that `evaluate.slices` names.
+    """
+    data = params.data
+    truth = target.truth(valid[data.target])
+    resamples = bootstrap(valid, data, params.evaluate.resamples)
+    whole = Rows(np.ones(len(valid), dtype=bool), valid, truth, resamples)
+
+    pools_of_rows = pools(valid, data)
+    selections = slices(valid, params.evaluate.slices, pools_of_rows)
+    slice_resamples = bootstrap_slices(pools_of_rows, selections, resamples)
+    slice_rows = {
+        name: Rows(selected, valid[selected], truth[selected], slice_resamples[name])
+        for name, selected in selections.items()
+    }
+    return whole, slice_rows
 
 
 def score_once(metrics: Metrics, rows: Rows, predictions: Array) -> dict[str, float]:
@@ -92,3 +129,30 @@ def predictions_of_refits(refits: pd.DataFrame, id_column: str) -> list[Array]:
         columns_of_refits.setdefault(column.split(".")[0], []).append(column)
     tables = [refits[columns].to_numpy(float) for columns in columns_of_refits.values()]
     return [table[:, 0] if table.shape[1] == 1 else table for table in tables]
+
+
+def interval(score: float, resampled: pd.Series, units: int, metric: Metric) -> dict[str, float]:
+    """A score's 95 % interval, from `low` to `high`; both are NaN where there are too few units to have one.
+
+    Args:
+        score: on the rows themselves.
+        resampled: the scores on resamples of these rows.
+        units: how many units the resamples are drawn from.
+        metric: what was scored. Its bounds limit the interval.
+    """
+    margin = noise_of_rows(resampled, units).margin
+    if not math.isfinite(margin):
+        return {"low": math.nan, "high": math.nan}
+    return {"low": max(score - margin, metric.lowest), "high": min(score + margin, metric.highest)}
+
+
+def interval_of(scored: Scored, name: str, metric: Metric) -> dict[str, float]:
+    """The 95 % interval of one of the scores."""
+    return interval(scored.scores[name], scored.resampled.T[name], scored.rows.resamples.units, metric)
+
+
+def is_small(target: Target, truth: NDArray[Any], units: int) -> bool:
+    """Whether a slice is too small to be judged: fewer than 100 rows, 5 units, or 10 rows of one of two classes."""
+    if len(truth) < FEWEST_ROWS or units < FEWEST_UNITS:
+        return True
+    return target.kind == "two classes" and bool(min(truth.sum(), (~truth).sum()) < FEWEST_ROWS_SHOWN)

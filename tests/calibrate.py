@@ -45,9 +45,9 @@ from retrace.resamples import Draws, bootstrap, bootstrap_slices, half, pools
 from retrace.review.drift import measure_drift
 from retrace.review.results import SERIES, Results
 from retrace.review.score_differences import Slice, compare, compare_slices, verdict
+from retrace.scored_rows import interval, is_small
 from retrace.scores import Array, draws_table, is_judged, metrics_of, score_draws
 from src.stages.describe import describe
-from src.stages.evaluate import interval, is_small
 from tests.conftest import ROLES, ROOT
 
 DOCS = ROOT / "docs/review.md"

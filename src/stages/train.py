@@ -10,25 +10,22 @@ The training rows are used for three things:
 - the refits: the model fitted again, each time on a random half of the training rows and with another seed.
 
 Only the refits' predictions for `valid` are kept. The review scores them to find out how far the score of a model would
-move if it was trained on other rows of the same kind. Models fitted on random halves, drawn without replacement, vary
-about as much as models fitted on new training sets of full size would (Politis and Romano, 1994).
+move if it was trained on other rows of the same kind. A model fitted on half of the rows varies more than one fitted on
+all of them, but two halves of the same rows have rows in common and so vary less. The two effects cancel: the refits
+vary about as much as models that are fitted on new training sets of full size (Politis and Romano, 1994).
 
 Nothing is chosen by the validation rows. They are used for predictions and for the learning curve.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline
 
-from retrace.errors import UserError, one_line
+from retrace.errors import one_line
 from retrace.estimators import fit_model, require_enough_rows
-from retrace.examples import Target, features
+from retrace.examples import Target, features, labels, sample_weights
 from retrace.files import read_table, significant, write_table
 from retrace.git import require_commit
 from retrace.learning_curve import record_curve
@@ -40,60 +37,44 @@ from src.model import build, columns_by_kind, fit_arguments, promises_same_bytes
 LINEAR = {"classification": "sklearn.linear_model.LogisticRegression", "regression": "sklearn.linear_model.Ridge"}
 
 
-def labels(column: pd.Series) -> NDArray[Any]:
-    """The targets in a form that scikit-learn accepts: an array of numbers, booleans or text, shape (rows,)."""
-    return np.asarray(column.tolist())
-
-
-def weights(rows: pd.DataFrame, data: Data, part: str) -> dict[str, NDArray[np.float64]]:
-    """The rows' weights as an argument of an estimator's `fit`; empty if `data.weight` names no column.
-
-    Raises:
-        UserError: all weights are 0.
-    """
-    if data.weight is None:
-        return {}
-    values = rows[data.weight].to_numpy(float)
-    if not values.any():
-        raise UserError(f"column {data.weight}: all weights in {part} are 0; name another column in data.weight")
-    return {"sample_weight": values}
-
-
-def fit(train: Train, data: Data, rows: pd.DataFrame, seed: int, part: str = "train") -> Pipeline:
+def fit(settings: Train, data: Data, rows: pd.DataFrame, seed: int, part: str = "train") -> Pipeline:
     """Fit the project's model.
 
     Args:
-        train: the estimator and its arguments.
-        data: which column is the target, and which are features.
-        rows: the rows to fit on, as `split` writes them.
+        settings: the estimator and its arguments, from the section `train` of params.yaml.
+        data: which columns are the target and the features.
+        rows: the rows to fit on.
         seed: the estimator's `random_state`.
-        part: what an error calls these rows.
+        part: the name of these rows in an error.
 
     Raises:
-        UserError: no feature has a value in these rows, they are too few for an argument of the estimator, or the
-            estimator or one of its arguments is refused.
+        UserError: the rows are too few, or the estimator or one of its arguments is refused.
     """
-    table, target = rows[features(rows, data)], labels(rows[data.target])
-    if table.isna().all(axis=None):
-        raise UserError(f"split: no feature has a value in {part}; see split in params.yaml")
-    require_enough_rows(train, data.task, target, part)
-    model = build(train, data.task, table, seed)
-    return fit_model(model, table, target, fit_arguments(train, model) | weights(rows, data, part))
+    require_enough_rows(settings, data, rows, part)
+    table = rows[features(rows, data)]
+    model = build(settings, data.task, table, seed)
+    arguments = fit_arguments(settings, model) | sample_weights(rows, data, part)
+    return fit_model(model, table, labels(rows[data.target]), arguments)
 
 
-def fit_baselines(train: Train, data: Data, rows: pd.DataFrame) -> Iterator[tuple[str, Pipeline]]:
-    """The prior and the linear model, each with its name.
+def fit_prior(data: Data, rows: pd.DataFrame) -> Pipeline:
+    """The baseline that predicts the share of each class, or the mean, for every row.
 
-    Only the linear model uses the rows' weights. The prior must be the shares in the unweighted rows, because the
-    scores are unweighted, and because evaluate chooses the cheaper constant action by it.
+    It has no weights, because the scores have none.
     """
-    table, target = rows[features(rows, data)], labels(rows[data.target])
+    table = rows[features(rows, data)]
     prior = DummyClassifier() if data.task == "classification" else DummyRegressor()
     model = Pipeline([("preprocessing", tree_preprocessor(*columns_by_kind(table))), ("estimator", prior)])
-    yield "prior", fit_model(model, table, target, {}, "baseline prior")
-    linear = train.model_copy(update={"model": LINEAR[data.task], "arguments": {}})
-    model = build(linear, data.task, table, train.seed)
-    yield "linear", fit_model(model, table, target, weights(rows, data, "train"), "baseline linear")
+    return fit_model(model, table, labels(rows[data.target]), {}, "baseline prior")
+
+
+def fit_linear(settings: Train, data: Data, rows: pd.DataFrame) -> Pipeline:
+    """The baseline that is a linear model with default settings."""
+    table = rows[features(rows, data)]
+    linear = settings.model_copy(update={"model": LINEAR[data.task], "arguments": {}})
+    model = build(linear, data.task, table, settings.seed)
+    weights = sample_weights(rows, data, "train")
+    return fit_model(model, table, labels(rows[data.target]), weights, "baseline linear")
 
 
 def refit(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target) -> pd.DataFrame:
@@ -103,8 +84,8 @@ def refit(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Targ
     independent of each other.
 
     Returns:
-        The ids of the validation rows, and a column of predictions for each refit and class, named REFIT.CLASS. The
-        number of units is in `attrs`: in all of `train`, and in a `half`.
+        The ids of the validation rows, and a column of predictions for each refit and class, named REFIT.CLASS. Two
+        numbers are in `attrs`: how many units `train` has, and how many a `half` has.
 
     Raises:
         UserError: there are too few rows for each class to be in a random half.
@@ -123,25 +104,35 @@ def refit(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Targ
     return refits
 
 
-def main() -> None:
-    params = read_params()
-    require_commit()
-    data, folder = params.data, Path("models")
-    parts = {part: read_table(Path(f"data/split/{part}.parquet")) for part in ("train", "valid")}
-    train, valid = parts["train"], parts["valid"]
-    target, names = Target.of(train[data.target], data), features(train, data)
+def print_what_is_fitted(params: Params, train: pd.DataFrame) -> None:
+    """Print the estimator, how many rows and features it's fitted on, and the features that are left out."""
+    names = features(train, params.data)
     print(f"{params.train.model}, on {len(train):,} rows and {len(names)} features", flush=True)
     if not promises_same_bytes(params.train):
         print(f"the same bytes are not promised for {params.train.model} with these arguments", flush=True)
     for name in names:
         if train[name].isna().all():
             print(one_line(f"column {name} has no value in train: left out"))
+
+
+def main() -> None:
+    params = read_params()
+    require_commit()
+    data, folder = params.data, Path("models")
+    train = read_table(Path("data/split/train.parquet"))
+    valid = read_table(Path("data/split/valid.parquet"))
+    target = Target.of(train[data.target], data)
+    print_what_is_fitted(params, train)
+
     model = fit(params.train, data, train, params.train.seed)
-    record_curve(model, parts, data, target, Path("metrics/learning"))
     save_model(model, folder / "model.skops")
-    for name, baseline in fit_baselines(params.train, data, train):
-        print(f"baseline: {name}", flush=True)
-        save_model(baseline, folder / f"{name}.skops")
+    record_curve(model, {"train": train, "valid": valid}, data, target, Path("metrics/learning"))
+
+    print("baseline: prior", flush=True)
+    save_model(fit_prior(data, train), folder / "prior.skops")
+    print("baseline: linear", flush=True)
+    save_model(fit_linear(params.train, data, train), folder / "linear.skops")
+
     write_table(refit(params, train, valid, target), folder / "refits.parquet")
 
 

@@ -14,8 +14,8 @@ from retrace.files import read_table
 from retrace.models import load_model
 from retrace.params import read_params
 from retrace.resamples import bootstrap, resample, units
+from retrace.scored_rows import interval, is_small
 from retrace.scores import metrics_of
-from src.stages.evaluate import interval, is_small
 
 
 def results(project: Path, name: str) -> dict:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrace.examples import Target, features
+from retrace.examples import Target, features, sample_weights
 from retrace.params import Data, Params
-from src.stages.train import fit, fit_baselines, refit, weights
+from src.stages.train import fit, fit_linear, fit_prior, refit
 from tests.models import TABLE, params_for, table_for
 
 
@@ -16,10 +16,10 @@ from tests.models import TABLE, params_for, table_for
 def test_the_baselines_are_the_prior_and_a_linear_model(task: str):
     table, params = table_for(task), params_for(task)
     names, target = features(table, params.data), Target.of(table["price"], params.data)
-    baselines = dict(fit_baselines(params.train, params.data, table))
-    prior = target.predict(baselines["prior"], table[names])
+    prior = target.predict(fit_prior(params.data, table), table[names])
     assert prior == pytest.approx(target.truth(table["price"]).mean())
-    assert np.corrcoef(target.predict(baselines["linear"], table[names]), target.truth(table["price"]))[0, 1] > 0.6
+    linear = target.predict(fit_linear(params.train, params.data, table), table[names])
+    assert np.corrcoef(linear, target.truth(table["price"]))[0, 1] > 0.6
 
 
 def test_refits_differ_and_do_not_depend_on_the_order_of_the_rows():
@@ -89,13 +89,13 @@ def test_rows_of_weight_zero_are_not_learned_from(model: str):
 def test_weights_that_are_all_0_are_one_line():
     rows = pd.DataFrame({"rooms": [0.0, 0.0]})
     with pytest.raises(SystemExit, match="column rooms: all weights in train are 0"):
-        weights(rows, weighted(params_for("regression")), "train")
+        sample_weights(rows, weighted(params_for("regression")), "train")
 
 
 def test_the_prior_has_no_weights_since_the_scores_have_none():
     params, table = params_for("classification"), table_for("classification")
     table["rooms"] = np.where(table["price"] == "class 1", 100, 1)
-    prior = dict(fit_baselines(params.train, weighted(params), table))["prior"]
+    prior = fit_prior(weighted(params), table)
     assert prior.predict_proba(table[["size"]].assign(**table[features(table, params.data)]))[0, 1] == 0.5
 
 

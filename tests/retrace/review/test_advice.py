@@ -116,7 +116,16 @@ SITUATIONS: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("situation", SITUATIONS)
+# Situations whose advice is that of another one.
+SLOW = {
+    *("parameters, committed", "a result missing", "other bytes", "dvc.lock missing", "dvc.lock missing here"),
+    *("scores broken", "no model", "no table", "no raw tables"),
+}
+
+
+@pytest.mark.parametrize(
+    "situation", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in SITUATIONS]
+)
 def test_advice_is_good(copy_of, wine: Path, situation: str):
     happens, command, words, good = SITUATIONS[situation]
     project = copy_of(wine)

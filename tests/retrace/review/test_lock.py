@@ -170,7 +170,16 @@ def test_a_small_number_is_the_same_however_it_is_written(copy_of, wine: Path):
     assert lock(project).returncode == 0
 
 
-@pytest.mark.parametrize("content", ["<<<<<<< HEAD", "stages: [1]", "stages: {train: {deps: [x]}}", "stages:", "x"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<<<<<<< HEAD",
+        "stages: {train: {deps: [x]}}",
+        pytest.param("stages: [1]", marks=pytest.mark.slow),
+        pytest.param("stages:", marks=pytest.mark.slow),
+        pytest.param("x", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml", "params.yaml"])
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_broken_file_is_one_line(copy_of, wine: Path, name: str, content: str, committed: bool):

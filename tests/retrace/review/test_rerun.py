@@ -137,8 +137,10 @@ def test_a_rerun_that_is_interrupted_is_one_line_and_keeps_what_it_printed(copy_
     change_params(project, evaluate={"resamples": 20_000})
     commit(project)
     command = [sys.executable, "-m", "retrace", "rerun"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=project, env=ENVIRONMENT, start_new_session=True, **pipes) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    # A shell tells what it runs in the background to ignore interrupts, and so the tests may ignore them, too.
+    heed = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    with subprocess.Popen(command, cwd=project, env=ENVIRONMENT, **pipes, **heed) as process:
         assert process.stdout
         assert any("Running stage 'evaluate'" in line for line in process.stdout)
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
@@ -283,7 +285,12 @@ def test_any_kind_of_cache_works(tmp_path: Path, arrange: Callable[[Path], None]
     assert check("git", "status", "--porcelain", cwd=project) == ""
 
 
-@pytest.mark.parametrize("command", ["verify-lock", "repro", "rerun", "gate"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "command", ["verify-lock", "repro", pytest.param("rerun", marks=SLOW), pytest.param("gate", marks=SLOW)]
+)
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -312,7 +319,9 @@ def test_files_that_would_keep_a_parser_busy_are_refused_before_dvc_reads_them(
     assert said in line
 
 
-@pytest.mark.parametrize("command", ["verify-lock", "repro", "report", "gate"])
+@pytest.mark.parametrize(
+    "command", ["verify-lock", "report", pytest.param("repro", marks=SLOW), pytest.param("gate", marks=SLOW)]
+)
 @pytest.mark.parametrize("twice", [False, True])
 def test_nothing_follows_a_source_elsewhere(copy_of, wine: Path, command: str, twice: bool):
     project = copy_of(wine)
@@ -328,7 +337,9 @@ def test_nothing_follows_a_source_elsewhere(copy_of, wine: Path, command: str, t
     assert "127.0.0.1" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", ["verify-lock", "repro", "report", "gate"])
+@pytest.mark.parametrize(
+    "command", ["repro", "gate", pytest.param("verify-lock", marks=SLOW), pytest.param("report", marks=SLOW)]
+)
 def test_nothing_follows_a_dependency_elsewhere(copy_of, wine: Path, command: str):
     project = copy_of(wine)
     edit(
