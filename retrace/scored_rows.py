@@ -1,7 +1,7 @@
 """Scores of predictions on the validation rows, on resamples of them, and of refits; and their 95 % intervals.
 
-Resamples are drawn from *units*. A unit is a row, or all rows of a group or of a block of time if those aren't
-independent of each other; see retrace/resamples.py.
+Resamples are drawn from *units*, which are independent of each other: single rows, whole groups or whole blocks of
+time. retrace/resamples.py has the details.
 
 A 95 % interval is the score plus or minus t standard errors. The standard error is the standard deviation of the scores
 on the resamples, and t is the quantile of Student's distribution with min(units, resamples) - 1 degrees of freedom. An

@@ -67,8 +67,8 @@ def calibration_warning(decision: Decision) -> list[str]:
     for near in decision.calibration.bins:
         low, high = max(0.0, near.observed - near.margin), min(1.0, near.observed + near.margin)
         lines.append(
-            f"{near.rows:,} rows: mean prediction {near.predicted:.3f}, "
-            f"observed rate {near.observed:.3f} (99 %: {low:.3f} to {high:.3f})."
+            f"{near.rows:,} rows near it: predicted {near.predicted:.3f}, "
+            f"observed {near.observed:.3f} (99 %: {low:.3f} to {high:.3f})."
         )
     return lines
 

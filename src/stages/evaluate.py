@@ -4,14 +4,14 @@
 
 The model and the baselines are scored on `valid`, and again on bootstrap resamples of its rows, which give the 95 %
 intervals. The resamples are the same for all of them, so that any two can be compared. retrace/scored_rows.py says how
-the rows are resampled and what the intervals are. If the errors have costs, two constant actions are scored on the
-metric `cost`: `always` acts on every row, and `never` acts on none.
+the rows are resampled and what the intervals are. If `problem.costs` is set, two simple rules are scored on the metric
+`cost` for comparison: `always` decides to act for every row, and `never` for none.
 
 The results are in `metrics/`:
 
 - `scores.json`: the model's scores, for `dvc metrics` and `dvc exp`;
-- `evaluation.json`: all scores with their intervals; how often acting by the model is right and wrong, if the errors
-  have costs; and hashes of the rows' ids and targets, which show whether two commits' scores can be compared;
+- `evaluation.json`: all scores with their intervals; the numbers of right and wrong decisions, if `problem.costs` is
+  set; and hashes of the rows' ids and targets, which show whether two commits' scores can be compared;
 - `slices.json`: the scores of the model on each slice, with an interval for the gate's metric;
 - `bootstrap.csv`: the scores on each resample;
 - `refits.csv`: the scores of each refit that `train` made;
@@ -75,7 +75,7 @@ def choose_metrics(target: Target, params: Params) -> dict[str, Metric]:
 
 
 def score_constant_actions(cost: Metric, whole: Rows) -> dict[str, Scored]:
-    """What it costs to act on every row, and on none, by the name of the action."""
+    """The cost of acting for every row (`always`), and of acting for none (`never`)."""
     return {
         action: score_whole({"cost": cost}, whole, np.full(len(whole.truth), probability))
         for action, probability in CONSTANT_ACTIONS.items()
@@ -88,7 +88,7 @@ def judge_decision(costs: Costs, whole: Rows, predictions: Mapping[str, Array]) 
     Args:
         costs: what each kind of error costs, which gives the threshold.
         whole: all validation rows.
-        predictions: those of each model. The baseline `prior` predicts the share of positives in train for every row.
+        predictions: of each model, by its name. Those of `prior` are all the same: the share of positives in train.
     """
     truth, resamples = whole.truth, whole.resamples
     decision = decide(costs, truth, predictions["model"], prior=predictions["prior"][0])
@@ -158,8 +158,8 @@ def evaluate(params: Params, valid: pd.DataFrame, models: dict[str, Any], refits
         name: score_slice(metrics, gate_metric, rows, predictions["model"]) for name, rows in slice_rows.items()
     }
 
-    # The tables bootstrap.csv and refits.csv have the columns model, column and value. The last two name a slice, and
-    # are empty where the score is that of all validation rows.
+    # In bootstrap.csv and refits.csv, each line has the name of a model, and a column and its value that name a slice.
+    # Where the scores are those of all rows, these two are empty.
     resampled = {(name, "", ""): found.resampled for name, found in scored.items()}
     resampled |= {("model", *name): found.resampled for name, found in scored_slices.items()}
     refitted = {("model", "", ""): score_refits(metrics, whole, refit_predictions)}

@@ -9,12 +9,10 @@ The training rows are used for three things:
   row, and a linear model;
 - the refits: the model fitted again, each time on a random half of the training rows and with another seed.
 
-Only the refits' predictions for `valid` are kept. The review scores them to find out how far the score of a model would
-move if it was trained on other rows of the same kind. A model fitted on half of the rows varies more than one fitted on
-all of them, but two halves of the same rows have rows in common and so vary less. The two effects cancel: the refits
-vary about as much as models that are fitted on new training sets of full size (Politis and Romano, 1994).
+Only the refits' predictions for `valid` are kept. The spread of their scores estimates how far the model's score would
+move if it was trained on other rows of the same kind (Politis and Romano, 1994; docs/review.md has the details).
 
-Nothing is chosen by the validation rows. They are used for predictions and for the learning curve.
+The validation rows are used for predictions and for the learning curve. No choice depends on them.
 """
 
 from pathlib import Path
@@ -45,7 +43,7 @@ def fit(settings: Train, data: Data, rows: pd.DataFrame, seed: int, part: str = 
         data: which columns are the target and the features.
         rows: the rows to fit on.
         seed: the estimator's `random_state`.
-        part: the name of these rows in an error.
+        part: what error messages call these rows.
 
     Raises:
         UserError: the rows are too few, or the estimator or one of its arguments is refused.
@@ -60,7 +58,7 @@ def fit(settings: Train, data: Data, rows: pd.DataFrame, seed: int, part: str = 
 def fit_prior(data: Data, rows: pd.DataFrame) -> Pipeline:
     """The baseline that predicts the share of each class, or the mean, for every row.
 
-    It has no weights, because the scores have none.
+    It's fitted without the rows' weights, because the scores are computed without weights, too.
     """
     table = rows[features(rows, data)]
     prior = DummyClassifier() if data.task == "classification" else DummyRegressor()
@@ -80,8 +78,7 @@ def fit_linear(settings: Train, data: Data, rows: pd.DataFrame) -> Pipeline:
 def refit(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target) -> pd.DataFrame:
     """Fit the model on random halves of `train`, and predict for `valid`.
 
-    A half is made of whole units. A unit is a row, or all rows of a group or of a block of time if those aren't
-    independent of each other.
+    A half is drawn from units that are independent of each other: single rows, whole groups or whole blocks of time.
 
     Returns:
         The ids of the validation rows, and a column of predictions for each refit and class, named REFIT.CLASS. Two

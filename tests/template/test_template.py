@@ -102,9 +102,7 @@ def test_every_comment_of_the_parameters_is_there_without_the_demo(bare: Path):
     assert [comment for comment in live if comment not in here] == [
         "# a warning for a flight that lands on time",
         "# no warning for a flight that lands late",
-        "# November and December are for trying what new data does",
-        "# hour | day | week | month: its rows share their chance; null: each row is alone",
-        "# with data.group: true removes the rows of groups that come later from train",
+        "# the flights of November and December are left for trying out new data",
     ]
     assert read_params(bare / "params.yaml").data.set == "table"
 
@@ -286,7 +284,7 @@ def edited(template: Path, tmp_path: Path) -> Path:
     """A project with what people change: parameters, a stage, the README, a workflow."""
     project = make(template, tmp_path / "project", demo=False)
     for name, before, after in (
-        ("params.yaml", "  target: target  ", "  target: price   "),
+        ("params.yaml", "  target: target\n", "  target: price\n"),
         ("params.yaml", "max_iter: 150", "max_iter: 77"),
         ("README.md", "## Every day", "## Each day"),
         ("dvc.yaml", "# The pictures for people", "  deploy:\n    cmd: true\n\n# The pictures for people"),

@@ -218,7 +218,7 @@ def test_what_decisions_cost_is_shown_beside_the_constant_actions(capsys: pytest
     assert printed.split("\n")[1].split() == ["cost", "0.3", "n/a", "to", "n/a", "0.8", "0.4"]
     for text in (printed, describe_decision(doubtful, None)):
         assert "The threshold 0.25 can't be trusted" in text
-        assert "1,200 rows: mean prediction 0.225, observed rate 0.161 (99 %: 0.111 to 0.211)." in text
+        assert "1,200 rows near it: predicted 0.225, observed 0.161 (99 %: 0.111 to 0.211)." in text
 
 
 def test_without_costs_the_best_constant_action_has_no_score():
