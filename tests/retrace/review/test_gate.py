@@ -23,7 +23,7 @@ from retrace.review.results import SERIES, Decision, Results, ThresholdCheck
 from retrace.review.revision import FOLDER, Revision
 from retrace.review.rules import Rule
 from retrace.review.score_differences import compare, gain, lead_over_baseline
-from tests.conftest import boosting, change_params, check, commit, run
+from tests.conftest import boosting, change_params, check, commit, retrace
 
 GATE = Gate(
     metric="roc_auc",
@@ -404,7 +404,7 @@ def test_paired_differences_share_their_noise():
 
 
 def gate(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(sys.executable, "-m", "retrace", "gate", *arguments, cwd=project)
+    return retrace("gate", *arguments, cwd=project)
 
 
 def test_the_command_fails_where_a_rule_does_and_says_by_how_much(copy_of, wine: Path):
@@ -431,13 +431,13 @@ def test_results_of_other_inputs_are_not_judged(copy_of, wine: Path):
     "words", [("gate", "--head", "HEAD"), ("verify-lock", "--base", "HEAD"), ("scores", "--base", "HEAD")]
 )
 def test_an_option_that_a_command_does_not_take_is_refused(wine: Path, words: tuple[str, ...]):
-    done = run(sys.executable, "-m", "retrace", *words, cwd=wine)
+    done = retrace(*words, cwd=wine)
     assert done.returncode == 2
     assert f"unrecognized arguments: {words[1]}" in done.stderr
 
 
 def test_a_second_base_is_refused_not_ignored(wine: Path):
-    done = run(sys.executable, "-m", "retrace", "gate", "--base", "HEAD", "--base", "HEAD~1", cwd=wine)
+    done = retrace("gate", "--base", "HEAD", "--base", "HEAD~1", cwd=wine)
     assert done.returncode == 2
     assert "--base: given twice" in done.stderr
 

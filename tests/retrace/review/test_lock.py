@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from retrace.review.file_differences import find_differences
-from tests.conftest import change_params, check, commit, run
+from tests.conftest import change_params, check, commit, retrace
 
 
 def lock(project: Path) -> subprocess.CompletedProcess[str]:
-    return run(sys.executable, "-m", "retrace", "verify-lock", cwd=project)
+    return retrace("verify-lock", cwd=project)
 
 
 def test_results_that_the_commit_makes_are_the_same_to_the_byte(copy_of, wine: Path):
@@ -37,10 +37,11 @@ def test_results_that_the_commit_makes_are_the_same_to_the_byte(copy_of, wine: P
         (lambda project: change_params(project, evaluate={"resamples": 101}), ["evaluate"], ["evaluate.resamples"]),
         (lambda project: change_params(project, data={"drop": ["hue"]}), ["prepare", "describe"], ["data.drop"]),
         (lambda project: (project / "src/stages/split.py").open("a").write("# \n"), ["split"], ["src/stages/split.py"]),
-        (
+        pytest.param(
             lambda project: (project / "data/source/wine.csv").open("a").write("\n"),
             ["ingest"],
             ["data/source/wine.csv"],
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -70,13 +71,13 @@ def test_the_folder_may_hold_the_data_of_another_commit(copy_of, wine: Path):
     assert done.returncode == 1
     message = f"data of another commit: {split}; `dvc checkout` brings this commit's\n"
     assert done.stdout.endswith(f"but the folder holds {message}")
-    assert run(sys.executable, "-m", "retrace", "gate", cwd=project).stdout == f"FAIL  {message}"
+    assert retrace("gate", cwd=project).stdout == f"FAIL  {message}"
     check(sys.executable, "-m", "retrace", "report", cwd=project)
     report = (project / "report.md").read_text()
     assert report.startswith("## Not comparable: the folder holds data of another commit\n")
     assert "`dvc checkout` brings this commit's." in report
     change_params(project, evaluate={"resamples": 101})
-    assert run(sys.executable, "-m", "retrace", "gate", cwd=project).stdout == f"FAIL  {message}", "first of all"
+    assert retrace("gate", cwd=project).stdout == f"FAIL  {message}", "first of all"
     check("git", "restore", "params.yaml", cwd=project)
     check("dvc", "checkout", cwd=project)
     assert lock(project).returncode == 0

@@ -19,7 +19,7 @@ from retrace.review.report.headline import MEANINGS
 from retrace.review.report.write import MOST_BYTES, write_report
 from retrace.review.revision import FOLDER, Revision
 from retrace.review.score_differences import Verdict
-from tests.conftest import change_params, check, commit, run
+from tests.conftest import change_params, check, commit, retrace, run
 
 PARSER = MarkdownIt("commonmark").enable("table")
 
@@ -184,32 +184,43 @@ def test_a_change_that_fixes_a_pipeline_that_dvc_cannot_read_gets_its_report(cop
     assert "| `train` | `src/stages/train.py` |" in read_report(project)
 
 
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("metrics/data.json", '{"rows": 1}'),
-        ("metrics/data.json", "["),
-        ("metrics/data.json", '{"rows": 1, "columns": []}'),
-        ("metrics/data.json", '{"rows": "many", "columns": {}}'),
-        ("metrics/data.json", '{"rows": 178, "columns": {"alcohol": 5}}'),
-        ("metrics/data.json", '{"rows": 178, "columns": {"alcohol": {"kind": "number", "missing": null}}}'),
-        ("metrics/data.json", '{"rows": 178, "columns": {"alcohol": {"kind": "number", "missing": 0, "values": {}}}}'),
+        pytest.param("metrics/data.json", "[", marks=SLOW),
+        pytest.param("metrics/data.json", '{"rows": 1, "columns": []}', marks=SLOW),
+        pytest.param("metrics/data.json", '{"rows": "many", "columns": {}}', marks=SLOW),
+        pytest.param("metrics/data.json", '{"rows": 178, "columns": {"alcohol": 5}}', marks=SLOW),
+        pytest.param(
+            "metrics/data.json",
+            '{"rows": 178, "columns": {"alcohol": {"kind": "number", "missing": null}}}',
+            marks=SLOW,
+        ),
+        pytest.param(
+            "metrics/data.json",
+            '{"rows": 178, "columns": {"alcohol": {"kind": "number", "missing": 0, "values": {}}}}',
+            marks=SLOW,
+        ),
         ("metrics/data.json", '{"rows": 1, "columns": {"hue": {"kind": "number", "missing": 0, "histogram": {}}}}'),
-        ("metrics/data.json", '{"rows": 178, "columns": {"ash": {"missing": 0}}}'),
+        pytest.param("metrics/data.json", '{"rows": 178, "columns": {"ash": {"missing": 0}}}', marks=SLOW),
         ("metrics/bootstrap.csv", "rows,model,column,value,metric,0\n" + "a,model,,,log_loss,1\n" * 2),
         ("metrics/evaluation.json", '{"scores": {"model": {"log_loss": {}}, "prior": {}, "linear": {}}}'),
         ("dvc.lock", "<<<<<<< HEAD"),
-        ("dvc.lock", "stages: {train: 1}"),
-        ("dvc.yaml", "stages: ["),
+        pytest.param("dvc.lock", "stages: {train: 1}", marks=SLOW),
+        pytest.param("dvc.yaml", "stages: [", marks=SLOW),
         ("dvc.yaml", "stages: {train: {cmd: a, deps: null, params: null}}"),
-        ("params.yaml", "data: ["),
-        ("params.yaml", "- a"),
+        pytest.param("params.yaml", "data: [", marks=SLOW),
+        pytest.param("params.yaml", "- a", marks=SLOW),
         ("params.yaml", "{problem: 3, evaluate: [], data: 5, split: , gate: x}"),
-        ("params.yaml", "1: {2: 3}"),
-        ("dvc.lock", "- a"),
+        pytest.param("params.yaml", "1: {2: 3}", marks=SLOW),
+        pytest.param("dvc.lock", "- a", marks=SLOW),
         ("data/schema.yaml", "5"),
-        ("data/schema.yaml", "{"),
-        ("metrics/curves/calibration.csv", "a,b\n"),
+        pytest.param("data/schema.yaml", "{", marks=SLOW),
+        pytest.param("metrics/curves/calibration.csv", "a,b\n", marks=SLOW),
         ("metrics/curves/calibration.csv", "predicted,observed\nlow,1\nhigh,2\n"),
         ("requirements.txt", "\0"),
     ],
@@ -467,7 +478,7 @@ def test_an_experiment_is_known_by_its_name(copy_of, worse: Path, read_report):
 
 @pytest.mark.parametrize("name", ["nowhere", "--help", "refs/heads/none", "HEAD~99", "$(id)"])
 def test_an_unknown_revision_is_one_line(wine: Path, name: str):
-    done = run(sys.executable, "-m", "retrace", "report", f"--base={name}", cwd=wine)
+    done = retrace("report", f"--base={name}", cwd=wine)
     assert done.returncode == 1
     assert done.stderr == f"{name}: no such revision in this repository; `git fetch` may bring it\n"
 
