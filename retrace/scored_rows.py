@@ -1,11 +1,13 @@
 """Scores of predictions on the validation rows, on resamples of them, and of refits; and their 95 % intervals.
 
 Resamples are drawn from *units*, which are independent of each other: single rows, whole groups or whole blocks of
-time. retrace/resamples.py has the details.
+time. Small units are joined at random into pools of at least ten rows, and the pools are drawn, so that no score shows
+how well a few rows are predicted (retrace/resamples.py).
 
 A 95 % interval is the score plus or minus t standard errors. The standard error is the standard deviation of the scores
-on the resamples, and t is the quantile of Student's distribution with min(units, resamples) - 1 degrees of freedom. An
-interval never goes beyond the lowest and the highest value that its metric can have.
+on the resamples, times the root of n / (n - 1) for n pools, and t is the quantile of Student's distribution with
+min(n, resamples) - 1 degrees of freedom. An interval never goes beyond the lowest and the highest value that its metric
+can have.
 """
 
 import math

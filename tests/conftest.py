@@ -24,7 +24,9 @@ from hypothesis import settings
 from sklearn.datasets import load_wine
 
 from retrace.__main__ import main
+from retrace.review.pipeline import _inspect_commit
 from retrace.review.reproduce import OTHERWISE
+from retrace.review.revision import _read_blob
 from src.datasets import flights
 
 ROOT = Path(__file__).parents[1]
@@ -41,8 +43,8 @@ IDENTITY = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for wh
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files, so that at the end no process waits for another one."""
-    longest = ("test_template.py", "test_pipeline.py", "test_workflows.py")
-    items.sort(key=lambda item: item.path.name not in longest)
+    longest = [ROOT / "tests" / name for name in ("template/test_template.py", "test_pipeline.py")]
+    items.sort(key=lambda item: item.path not in longest)
 
 
 def run(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -58,7 +60,12 @@ def check(*command: str, cwd: Path, **more: str) -> str:
 
 
 def retrace(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """`python -m retrace` in this process, with the code of this project: starting Python takes half of its time."""
+    """`python -m retrace` in this process, with the code of this project: starting Python takes half of its time.
+
+    What DVC and other programs print is not in the result.
+    """
+    _inspect_commit.cache_clear()
+    _read_blob.cache_clear()
     out, err = io.StringIO(), io.StringIO()
     code: object = 0
     with contextlib.chdir(cwd), redirect_stdout(out), redirect_stderr(err):
@@ -137,15 +144,19 @@ def adopt(folder: Path, table: Callable[[Path], object], name: str, **sections: 
 
 
 def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """A folder that is made by the first test process that asks for it, and then used by all of them."""
+    """A folder that the first test process to ask for it makes; each process has a copy of its own."""
     base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        make(base / name)
+        return base / name
+    shared = base.parent
     with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / f"{name}.made").exists():
+            shutil.rmtree(shared / name, ignore_errors=True)
             make(shared / name)
             (shared / f"{name}.made").touch()
-    return shared / name
+        return Path(shutil.copytree(shared / name, base / name, symlinks=True))
 
 
 def run_demo(folder: Path) -> None:

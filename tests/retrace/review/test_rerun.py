@@ -19,7 +19,7 @@ from retrace.review.pipeline import read_pipeline
 from retrace.review.rerun import Rerun, run_pipeline
 from retrace.review.rerun import rerun as run_again
 from retrace.review.revision import FOLDER, Revision
-from tests.conftest import ENVIRONMENT, change_params, check, commit, copy_project, retrace, run
+from tests.conftest import ENVIRONMENT, change_params, check, commit, copy_project, run
 from tests.retrace.review.small import TWO, copied, edit, inside, new_project, write
 from tests.retrace.test_limits import LAUGHS
 
@@ -111,7 +111,7 @@ def test_a_pipeline_that_fails_is_reported_with_its_stage_and_last_lines(copy_of
         pytest.param("params.yaml", b"\xff", "ERROR: ", marks=pytest.mark.slow),
         ("dvc.yaml", b"stages: [", "'./dvc.yaml' is invalid."),
         pytest.param("dvc.yaml", b"stages: {train: 1}", "'./dvc.yaml' validation failed.", marks=pytest.mark.slow),
-        pytest.param("dvc.yaml", b"\xff", "ERROR: ", marks=pytest.mark.slow),
+        ("dvc.yaml", b"\xff", "ERROR: "),
         ("dvc.yaml", b"", "dvc.yaml: it has no stages"),
     ],
 )
@@ -312,7 +312,7 @@ def test_files_that_would_keep_a_parser_busy_are_refused_before_dvc_reads_them(
         (project / "other/dvc.yaml").write_text("vars: [.hidden/bomb]\nstages: {}\n")
     (project / name).write_text(f"{LAUGHS}" if "references" in said else "data: {source: !!bool x}\n")
     commit(project)
-    done = retrace(command, cwd=project)
+    done = run(sys.executable, "-m", "retrace", command, cwd=project)
     assert done.returncode == 1
     [line] = (done.stdout + done.stderr).splitlines()
     assert name in line
@@ -329,7 +329,7 @@ def test_nothing_follows_a_source_elsewhere(copy_of, wine: Path, command: str, t
     if twice:  # a key that looks like the nested one
         (project / "params.yaml").open("a").write("data.source: data/source/wine.csv\n")
     commit(project)
-    done = retrace(command, cwd=project)
+    done = run(sys.executable, "-m", "retrace", command, cwd=project)
     assert done.returncode == 1
     said = "unknown key" if twice and command == "gate" else "must be a path relative to the project"
     assert f"params.yaml: data.source: {said}" in done.stdout + done.stderr
@@ -346,7 +346,7 @@ def test_nothing_follows_a_dependency_elsewhere(copy_of, wine: Path, command: st
         project / "dvc.yaml", "      - data/schema.yaml\n", "      - data/schema.yaml\n      - https://127.0.0.1:9/a\n"
     )
     commit(project)
-    done = retrace(command, cwd=project)
+    done = run(sys.executable, "-m", "retrace", command, cwd=project)
     assert done.returncode == 1
     [line] = (done.stdout + done.stderr).splitlines()
     assert "validate: depends on https://127.0.0.1:9/a, which isn't a file of the project" in line
