@@ -5,7 +5,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-21s %s\n", $$1, $$2}'
 
-install: .venv/installed  ## install the locked packages into .venv
+install:  ## install the locked packages into .venv
+	@$(MAKE) --no-print-directory .venv/installed
 
 repro: .venv/installed  ## run what has changed; show scores, baselines, gate
 	@python -m retrace check && python -m retrace repro
@@ -41,15 +42,18 @@ bench: .venv/installed  ## measure what the pipeline costs
 calibrate: .venv/installed  ## simulate whether the report's verdicts are right
 	python -m tests.calibrate
 
-lock: .venv/installed  ## renew requirements.txt and requirements-dev.txt
+lock: .venv/installed  ## pin the packages of the .in files; keep other versions
 	uv pip compile $(COMPILE) requirements.in -o requirements.txt
 	uv pip compile $(COMPILE) requirements-dev.in -o requirements-dev.txt
 	python -m tests.template.locks
 
+upgrade:  ## pin the newest versions of all packages
+	@$(MAKE) --no-print-directory lock UPGRADE=--upgrade
+
 clean:  ## delete outputs and pictures; caches and .venv stay
 	rm -rf data/raw data/prepared.parquet data/split models dvc_plots
 
-COMPILE = --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate
+COMPILE = --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-annotate
 PYTEST = pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PICTURES = "Target variance explained by each feature alone" "Learning curve" "ROC curve" "Precision and recall" "Calibration"
 
@@ -76,4 +80,4 @@ endif
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce undo test test-template test-all bench calibrate lock clean
+.PHONY: help install repro plots gate report reproduce undo test test-template test-all bench calibrate lock upgrade clean

@@ -159,6 +159,16 @@ def test_a_folder_may_have_any_name(template: Path, tmp_path: Path, url: str):
     assert re.fullmatch(rf"storage\s+{re.escape(str((project / url).resolve()))}\s+\(default\)\n", listed)
 
 
+@pytest.mark.slow
+def test_one_command_pins_a_new_package_and_installs_it(bare: Path, tmp_path: Path):
+    project = Path(shutil.copytree(bare, tmp_path / "project"))
+    for name in ("requirements.in", "requirements-dev.in", "requirements.txt", "requirements-dev.txt"):
+        (project / name).write_text("six\n" if name == "requirements.in" else "")
+    check("make", "lock", "install", cwd=project)
+    assert "six==" in (project / "requirements.txt").read_text()
+    check(".venv/bin/python", "-c", "import six", cwd=project)
+
+
 def test_every_pattern_of_a_patch_matches():
     """A pattern that matches nothing would change nothing, without an error."""
     for file in ROOT.rglob("*.jinja"):

@@ -17,7 +17,9 @@ def write_slices(change: Change) -> str:
     differences = compare_slices(sides.results, sides.base_results, metric)
     if not differences:
         slices = flattened(sides.here.content_or_empty("params.yaml")).get("evaluate.slices")
-        why = "no slice has this score on both sides" if slices else "evaluate.slices in params.yaml names no column"
+        why = "evaluate.slices in params.yaml names no column"
+        if slices:
+            why = "no slice that is large enough to be judged has this score on both sides"
         return f"### By slice\n\nNot compared: {why}."
     rows = []
     for part, difference in differences:
