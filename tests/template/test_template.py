@@ -451,7 +451,8 @@ def name_the_model_by_its_path(project: Path) -> None:
     text = (project / "params.yaml").read_text().replace(own, new)
     for section, key, value in re.findall(r"^\| `(\w+)\.(\w+)` \| (?:`(.*)`|no value) \|$", page, re.MULTILINE):
         if key not in yaml.safe_load(text)[section]:
-            text = text.replace(f"\n{section}:\n", f"\n{section}:\n  {key}: {value}\n")
+            added = f"  {key}: {value}".rstrip()
+            text = re.sub(rf"(?m)^({section}:.*\n)", rf"\1{added}\n", text)
     (project / "params.yaml").write_text(text)
 
 

@@ -215,7 +215,7 @@ def test_new_data_is_compared_row_by_row(project: Project):
     assert comment.succeeded, comment.output
     [body] = project.github.bodies(7)
     assert "| `data.read.last_month` | `10` | `11` |" in body
-    added = r"26,\d{3} added \(2,\d{3} of them in `test`, which nothing here was scored on\)"
+    added = r"26,\d{3} added \(2,\d{3} of them in `test`, which is held out: nothing here was scored on it\)"
     assert re.search(rf"28,\d{{3}} rows → 55,\d{{3}}: {added}, 0 removed, 0 with other values, 0 moved", body)
     assert "compared as independent" in body
     assert "**Reproduced:**" in first_lines(body)
