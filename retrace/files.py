@@ -6,6 +6,7 @@ machine. Every writer writes to another file first, which then takes the place o
 
 import json
 import math
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,8 +45,8 @@ def significant(values: ArrayLike, digits: int = DIGITS) -> NDArray[np.float64]:
     return np.asarray(flat).reshape(np.shape(values))
 
 
-def write_json(content: Mapping[str, Any], path: Path) -> None:
-    """Write JSON with sorted keys, 6 significant digits and a newline at the end; NaN and infinity become null."""
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """JSON with sorted keys, 6 significant digits and a newline at the end; NaN and infinity become null."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -58,9 +59,26 @@ def write_json(content: Mapping[str, Any], path: Path) -> None:
             return float(f"{value:.{DIGITS - 1}e}") if math.isfinite(value) else None
         return value
 
+    text = json.dumps(plain(content), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write JSON as `json_bytes` gives it."""
     with replacing(path) as part:
-        text = json.dumps(plain(content), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        part.write_bytes(text.encode() + b"\n")
+        part.write_bytes(json_bytes(content))
+
+
+def write_zip(members: Mapping[str, bytes], path: Path) -> None:
+    """Write a zip archive; the same members give the same bytes.
+
+    Nothing is compressed, because the bytes of zlib depend on its version.
+    """
+    with replacing(path) as part, zipfile.ZipFile(part, "w") as archive:
+        for name, content in members.items():
+            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            info.create_system = 3  # the same on every system
+            archive.writestr(info, content)
 
 
 def without_returns(text: str) -> str:

@@ -1,7 +1,7 @@
 """Model files: skops, never pickle, and the same bytes for the same model.
 
 skops writes object ids and timestamps into its files. `save_model` replaces them with sequential numbers and a fixed
-date. Nothing is compressed, because the bytes of zlib depend on its version.
+date.
 
 `load_model` refuses a file with a type outside scikit-learn, NumPy and TRUSTED. It validates the array indices that
 scikit-learn's compiled code uses unchecked (retrace/model_checks.py). Types that can't be validated so, such as the
@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator
 from skops.io import dumps, get_untrusted_types, loads
 
 from retrace.errors import UserError
-from retrace.files import replacing
+from retrace.files import write_zip
 from retrace.model_checks import CHECKED, InvalidModelError, check_model, type_names
 from retrace.yaml_files import read_yaml
 from src.model import TRUSTED as TRUSTED_BY_PROJECT
@@ -79,11 +79,7 @@ def save_model(model: BaseEstimator, path: Path) -> None:
     schema = _canonical(json.loads(source.read("schema.json")), {}, names)
     members = {new: source.read(old) for old, new in names.items()}
     members["schema.json"] = json.dumps(schema, indent=1).encode()
-    with replacing(path) as part, zipfile.ZipFile(part, "w") as target:
-        for name, content in members.items():
-            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            info.create_system = 3  # the same on every system
-            target.writestr(info, content)
+    write_zip(members, path)
 
 
 def _untrusted_types(content: bytes) -> list[str]:
@@ -102,33 +98,48 @@ def load_model(path: Path) -> Any:
         content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `dvc repro` makes it") from None
-    recorded = is_in_lock(path, content)
+    return read_model(content, str(path), recorded=is_in_lock(path, content), remedy="run `dvc repro`")
+
+
+def read_model(content: bytes, name: str, *, recorded: bool, remedy: str) -> Any:
+    """The model in the content of a file that `save_model` wrote.
+
+    Args:
+        content: of the file.
+        name: what error messages call the file.
+        recorded: whether dvc.lock, or the lock of a release, records the hash of this content.
+        remedy: how to get a good file, for error messages.
+
+    Raises:
+        UserError: the content is cut short or changed, needs a type that isn't trusted, or holds a type that can't be
+            checked and isn't recorded.
+    """
     try:
         names = type_names(content)
         if untrusted := _untrusted_types(content):
-            found = f"{path}: holds {', '.join(untrusted)}, which isn't trusted"
-            advice = "don't load it, run `dvc repro`; types of your own belong in TRUSTED in src/model.py"
+            found = f"{name}: holds {', '.join(untrusted)}, which isn't trusted"
+            advice = f"don't load it, {remedy}; types of your own belong in TRUSTED in src/model.py"
             raise UserError(f"{found}; {advice}")
         unchecked = sorted(names - CHECKED)
         if unchecked and not recorded:
-            told = f"{path}: the content of {', '.join(unchecked)} can't be checked, and {LOCK} doesn't name this file"
-            raise UserError(f"{told}; don't load it, run `dvc repro`")
+            told = f"{name}: the content of {', '.join(unchecked)} can't be checked, and {LOCK} doesn't name this file"
+            raise UserError(f"{told}; don't load it, {remedy}")
         model = loads(content, trusted=TRUSTED)
         check_model(model)
     except InvalidModelError as error:
-        raise UserError(f"{path}: invalid model: {error}; delete it and run `dvc repro`") from None
+        raise UserError(f"{name}: invalid model: {error}; delete it and {remedy}") from None
     except Exception:  # a damaged file can fail anywhere
-        raise UserError(f"{path}: damaged or incomplete model file; delete it and run `dvc repro`") from None
+        raise UserError(f"{name}: damaged or incomplete model file; delete it and {remedy}") from None
     return model
 
 
-def is_in_lock(path: Path, content: bytes) -> bool:
-    """Whether dvc.lock names this path with the hash of this content, as the output of a stage.
+def is_in_lock(path: Path, content: bytes, file: Path = LOCK) -> bool:
+    """Whether a lock file names this path with the hash of this content, as the output of a stage.
 
     Raises:
-        UserError: dvc.lock isn't YAML.
+        UserError: the lock file isn't YAML.
     """
-    lock = read_yaml(LOCK) if LOCK.is_file() else None
+    lock = read_yaml(file) if file.is_file() else None
     stages = lock.get("stages") if isinstance(lock, dict) else None
     recorded = {"path": path.as_posix(), "md5": hashlib.md5(content, usedforsecurity=False).hexdigest()}
     for stage in stages.values() if isinstance(stages, dict) else []:

@@ -38,13 +38,19 @@ def params_for(
         slices = [name for name in old["evaluate"]["slices"] if name in prepared and name not in data.private]
     content = old | {"data": roles, "split": split, "evaluate": old["evaluate"] | {"slices": slices}}
     if not is_known:
-        content |= _first_sections(prepared, data)
+        content |= _first_sections(prepared, data, old["problem"]["name"])
     Params.model_validate(content)
     return content
 
 
-def _first_sections(prepared: pd.DataFrame, data: Data) -> dict[str, Any]:
-    """The sections that say what is asked, how it is learned and what must hold, for a new table or target."""
+def _first_sections(prepared: pd.DataFrame, data: Data, name: str) -> dict[str, Any]:
+    """The sections that say what is asked, how it is learned and what must hold, for a new table or target.
+
+    Args:
+        prepared: the prepared table.
+        data: the columns' roles.
+        name: what releases are called, which stays.
+    """
     target, has_few_rows = prepared[data.target], len(prepared) < FEW_ROWS
     smallest = SMALLEST[Target.of(target, data).kind]
     metric, estimator = next(iter(smallest)), "Regressor" if data.task == "regression" else "Classifier"
@@ -52,6 +58,7 @@ def _first_sections(prepared: pd.DataFrame, data: Data) -> dict[str, Any]:
         metric = "average_precision"
     return {
         "problem": {
+            "name": name,
             "question": f"What is {data.target}, by the other columns?",
             "decision": "Not written down yet: what will be done otherwise for knowing it?",
             "costs": None,

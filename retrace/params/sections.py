@@ -37,6 +37,7 @@ class Costs(Section):
 
 
 class Problem(Section):
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*[a-z0-9]$")]  # as GTO takes it
     question: Text
     decision: Text
     costs: Costs | None

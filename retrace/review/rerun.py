@@ -12,7 +12,6 @@ compare the inputs with those before the run, and say which files changed in bet
 """
 
 import hashlib
-import os
 import re
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from dvc_data.hashfile.build import build
 from dvc_data.hashfile.transfer import transfer
 from pydantic import BaseModel, ValidationError
 
+from retrace.clones import DVC, with_this_python
 from retrace.errors import UserError, one_line
 from retrace.files import write_json
 from retrace.git import head
@@ -143,8 +143,7 @@ def _changed_since(before: dict[str, str]) -> list[str]:
 
 def _command() -> tuple[list[str], dict[str, str]]:
     """DVC on this project's own dvc.yaml, and the environment in which stages find this `python`."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return [sys.executable, "-m", "dvc", "repro", "dvc.yaml"], os.environ | {"PATH": path}
+    return [*DVC, "repro", "dvc.yaml"], with_this_python()
 
 
 def run_pipeline() -> bool:

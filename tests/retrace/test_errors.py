@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrace.errors import PARAMETER, ParameterError, UserError, one_line
-from retrace.review.markdown import code
+from retrace.markdown import code
 from tests.conftest import change_params, commit, copy_project, run
 
 HOSTILE = [

@@ -1,8 +1,8 @@
 """The report of a pipeline that didn't run to its end."""
 
 from retrace.git import git
+from retrace.markdown import block, code
 from retrace.review.changes import changed_files, changed_params
-from retrace.review.markdown import block, code
 from retrace.review.report.see_it_yourself import describe_stages
 from retrace.review.report.wording import changed_table, listed
 from retrace.review.rerun import Rerun

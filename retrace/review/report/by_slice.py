@@ -1,6 +1,6 @@
 """The section about slices: for which rows the score changed."""
 
-from retrace.review.markdown import chart, code, folded, table
+from retrace.markdown import chart, code, folded, table
 from retrace.review.report.change import Change
 from retrace.review.report.wording import counted, interval_of_difference, signed
 from retrace.review.revision import flattened

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from retrace.markdown import bars, code, folded, table
 from retrace.review.changes import changed_keys
 from retrace.review.drift import Drift, rank_drifts, read_data
-from retrace.review.markdown import bars, code, folded, table
 from retrace.review.report.change import Change
 from retrace.review.report.wording import changed_table, counted
 from retrace.review.revision import Revision

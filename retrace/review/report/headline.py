@@ -2,9 +2,9 @@
 
 from retrace.errors import UserError
 from retrace.git import git, git_or_none, git_status
+from retrace.markdown import code
 from retrace.review.judging_changes import find_touched
 from retrace.review.lock import stale_stages
-from retrace.review.markdown import code
 from retrace.review.report.change import Change
 from retrace.review.report.wording import counted, interval_of_difference, interval_of_score, listed, number, signed
 from retrace.review.results import Results

@@ -4,7 +4,7 @@ import io
 
 import pandas as pd
 
-from retrace.review.markdown import chart, folded
+from retrace.markdown import chart, folded
 from retrace.review.report.change import Change
 from retrace.review.revision import Revision
 

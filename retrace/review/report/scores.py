@@ -1,7 +1,7 @@
 """The sections about scores: each metric on both sides, what the decisions cost, and the rules of the gate."""
 
+from retrace.markdown import code, table
 from retrace.review.gate import WORDS
-from retrace.review.markdown import code, table
 from retrace.review.report.change import Change
 from retrace.review.report.wording import interval_of_difference, interval_of_score, number, signed
 from retrace.review.results import Results, calibration_warning

@@ -5,8 +5,8 @@ import platform
 from pathlib import Path
 
 from retrace.git import git, git_status
+from retrace.markdown import block, code, folded, table
 from retrace.review.changes import packages
-from retrace.review.markdown import block, code, folded, table
 from retrace.review.report.change import Change
 from retrace.review.report.wording import counted
 from retrace.review.rerun import Rerun

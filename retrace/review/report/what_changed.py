@@ -1,5 +1,6 @@
 """The section about parameters, code, packages and files that changed."""
 
+from retrace.markdown import code, folded, table
 from retrace.review.changes import (
     changed_code,
     changed_code_by_git,
@@ -8,7 +9,6 @@ from retrace.review.changes import (
     changed_params,
     packages,
 )
-from retrace.review.markdown import code, folded, table
 from retrace.review.report.change import Change
 from retrace.review.report.wording import changed_table, counted, listed
 

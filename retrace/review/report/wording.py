@@ -2,8 +2,8 @@
 
 import math
 
+from retrace.markdown import code, table
 from retrace.review.changes import ChangedKeys
-from retrace.review.markdown import code, table
 from retrace.review.results import is_score
 from retrace.review.score_differences import Difference
 

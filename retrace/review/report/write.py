@@ -10,7 +10,7 @@ from pathlib import Path
 
 from retrace.errors import UserError
 from retrace.git import git, git_bytes
-from retrace.review.markdown import code, join_sections
+from retrace.markdown import code, join_sections
 from retrace.review.report.broken import describe_broken_pipeline
 from retrace.review.report.by_slice import write_slices
 from retrace.review.report.change import Change, is_out_of_date, read_change

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from retrace.markdown import block, chart, code, folded, table
 from retrace.review.comment import (
     JOINER,
     MOST_CHARACTERS,
@@ -28,7 +29,6 @@ from retrace.review.comment import (
     without_altered_patches,
 )
 from retrace.review.comment import GitHub as Api
-from retrace.review.markdown import block, chart, code, folded, table
 from tests.conftest import IDENTITY, ROOT, check
 from tests.workflows.github import BOT, REPOSITORY, WRITES, GitHub
 

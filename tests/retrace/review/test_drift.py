@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrace.markdown import bars
 from retrace.review.drift import Drift, measure_drift, rank_drifts
-from retrace.review.markdown import bars
 from src.stages.describe import describe
 
 RNG = np.random.default_rng(1)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from retrace.review.markdown import block, chart, code, join_sections, table
+from retrace.markdown import block, chart, code, join_sections, table
 
 PARSER = MarkdownIt("commonmark").enable("table")
 HOSTILE = [
