@@ -23,6 +23,18 @@ report: .venv/installed  ## write the pull request report [BASE=main]
 reproduce: .venv/installed  ## rerun the commit in a clean folder; compare every file
 	@python -m retrace reproduce
 
+release: .venv/installed  ## test, pack and tag the model: VERSION=1.0.0 [PUSH=1]
+	@python -m retrace release "$(VERSION)" $(if $(PUSH),--push)
+
+deploy: .venv/installed  ## put a version into production: VERSION= [STAGE= MESSAGE=]
+	@python -m retrace deploy "$(VERSION)" $(if $(STAGE),--stage "$(STAGE)") $(if $(MESSAGE),--message "$(MESSAGE)")
+
+rollback: .venv/installed  ## put the version before into production [STAGE= MESSAGE=]
+	@python -m retrace rollback $(if $(STAGE),--stage "$(STAGE)") $(if $(MESSAGE),--message "$(MESSAGE)")
+
+history: .venv/installed  ## show what was released and deployed when
+	@python -m retrace history
+
 undo: .venv/installed  ## bring back the committed results; code and parameters stay
 	@git reset --quiet -- dvc.lock metrics && git ls-files -z dvc.lock metrics | git checkout-index --force -z --stdin
 	@git clean -dfxq -- dvc.lock metrics && dvc checkout --quiet --force --allow-missing dvc.yaml
@@ -80,4 +92,4 @@ endif
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce undo test test-template test-all bench calibrate lock upgrade clean
+.PHONY: help install repro plots gate report reproduce release deploy rollback history undo test test-template test-all bench calibrate lock upgrade clean

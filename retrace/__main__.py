@@ -22,6 +22,11 @@ COMMANDS = {  # the module and function of each command, and its line in the lis
         "retrace.review.commands:reproduce_commit",
         "rerun the commit in a clean folder and compare every file",
     ),
+    "release": ("retrace.release.commands:release", "score the model on test, pack it, and tag it as a version"),
+    "verify-release": ("retrace.release.commands:verify_release", "rerun a release in a clean folder and compare"),
+    "deploy": ("retrace.release.commands:deploy", "put a version into production"),
+    "rollback": ("retrace.release.commands:rollback", "put the version before into production again"),
+    "history": ("retrace.release.commands:history", "show what was released and deployed when"),
 }
 
 

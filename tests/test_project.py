@@ -18,7 +18,7 @@ PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES = list(PIPELINE["stages"])
 SEAMS = {  # the modules of src that the tool imports, and where; the data set's module is imported by its name
     "src/metrics.py": ("project_metrics.py",),
-    "src/model.py": ("models.py", "adopt"),
+    "src/model.py": ("models.py", "adopt", "release"),
 }
 PARTS = [ROOT / f"data/split/{part}.parquet" for part in ("train", "valid", "test")]
 ran = pytest.mark.skipif(not all(part.exists() for part in PARTS), reason="`dvc repro` makes what is tested here")
@@ -77,6 +77,14 @@ def declared_files(stage: str) -> set[str]:
     return found
 
 
+def test_the_stages_of_a_release_depend_on_all_code_and_on_the_modules_that_they_run():
+    """The package holds the code, so each change of it counts."""
+    for content in yaml.safe_load((ROOT / "retrace/release/pipeline.yaml").read_text())["stages"].values():
+        assert {"requirements.txt", "retrace", "src"} <= set(content["deps"])
+        module = content["cmd"].removeprefix("python -m ")
+        assert (ROOT / f"{module.replace('.', '/')}.py").exists()
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_what_it_imports_and_nothing_else(stage: str):
     declared = declared_files(stage)
@@ -99,8 +107,8 @@ def test_modules_that_python_compiles_do_not_make_a_stage_stale():
 
 
 def test_the_tool_reaches_into_the_project_only_where_it_may():
-    """Within the tool, review and adopt use the modules that all share, and not each other."""
-    rooms = ("review", "adopt")
+    """Within the tool, review, adopt and release use the modules that all share, and not each other."""
+    rooms = ("review", "adopt", "release")
     for module in (ROOT / "retrace").rglob("*.py"):
         room = module.relative_to(ROOT / "retrace").parts[0]
         for name in imports_of(module.relative_to(ROOT)) - {"src/__init__.py"}:

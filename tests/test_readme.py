@@ -1,4 +1,4 @@
-"""What README.md and docs/guide.md show is what their commands print now, and every link leads somewhere."""
+"""What README.md and the guide show is what their commands print now, and every link leads somewhere."""
 
 import re
 from pathlib import Path

@@ -1,0 +1,156 @@
+"""The commands of `python -m retrace` after the merge: release, deploy, rollback and history."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from retrace.clones import with_this_python
+from retrace.errors import UserError, one_line
+from retrace.files import read_table, replacing
+from retrace.git import git, git_status, require_own_repository
+from retrace.params import read_params
+from retrace.release import registry
+from retrace.release.openings import FILE as OPENINGS
+from retrace.release.openings import record_opening, times_opened
+from retrace.release.rerun import rerun_release
+from retrace.resamples import fingerprint
+
+PIPELINE = Path("release/dvc.yaml")
+PIPELINE_OF_THE_TOOL = Path("retrace/release/pipeline.yaml")
+TEST = Path("data/split/test.parquet")
+GO_BACK = "`git restore --staged --worktree release` and `git clean -fdq release` bring release/ back"
+
+
+def _parser(command: str, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"python -m retrace {command}", description=description, allow_abbrev=False)
+
+
+def run(*command: str) -> bool:
+    """Run a command, whose output is shown; returns whether it succeeds."""
+    return subprocess.run([sys.executable, "-m", *command], env=with_this_python()).returncode == 0
+
+
+def require_clean_tree() -> None:
+    """Check that every change is committed.
+
+    Raises:
+        UserError: one isn't.
+    """
+    if changed := git_status():
+        names = ", ".join(list(changed)[:5])
+        raise UserError(f"not committed: {names}; commit or stash it first: a release is a commit")
+
+
+def release(words: list[str]) -> None:
+    """Release the commit: test it once on test, write its cards, pack the model, and tag it NAME@vVERSION.
+
+    The tree must be clean, the results reproduced, the gate passed, and VERSION later than the last. Nothing is pushed
+    without --push.
+    """
+    parser = _parser("release", str(release.__doc__).partition("\n")[0])
+    parser.add_argument("version", metavar="VERSION", help="three numbers, such as 1.0.0")
+    parser.add_argument("--push", action="store_true", help="push the data, the commit and the tag")
+    arguments = parser.parse_args(words)
+    require_own_repository()
+    name, data = read_params().problem.name, read_params().data
+    version = registry.parse_version(arguments.version)
+    require_clean_tree()
+    registry.require_later(name, version)
+    if not run("retrace", "gate"):
+        raise UserError(f"{name} {version} is not released: the gate fails")
+    if not run("retrace", "reproduce"):
+        raise UserError(f"{name} {version} is not released: the results are not reproduced")
+
+    rows = fingerprint(read_table(TEST), data)
+    print(f"opening test, for the {times_opened(rows) + 1}. time", flush=True)
+    record_opening(version, rows)
+    # Before the first release there is no such file: `dvc checkout` would miss the outputs of a pipeline that never
+    # ran.
+    with replacing(PIPELINE) as part:
+        part.write_bytes(PIPELINE_OF_THE_TOOL.read_bytes())
+    git("add", "--", str(OPENINGS))
+    git("commit", "--quiet", "--message", f"Open test for {name} {version}", "--", str(OPENINGS))
+    if not run("dvc", "repro", str(PIPELINE)):
+        raise UserError(f"{name} {version} is not released: {PIPELINE} fails; {GO_BACK}, but for the look at test")
+    git("add", "--", "release")
+    git("commit", "--quiet", "--message", f"Release {name} {version}", "--", "release")
+    tag = registry.register(name, version, f"Release {name} {version}")
+    print(f"released {tag}; `make deploy VERSION={version}` puts it into production")
+    if arguments.push:
+        push(tag)
+
+
+def push(tag: str) -> None:
+    """Push the data and the model to the remote storage, and the commit and the tag to Git's remote.
+
+    Raises:
+        UserError: it fails; the release stays here.
+    """
+    stays = f"{tag} is released here, but not pushed"
+    if not run("dvc", "push", "dvc.yaml", str(PIPELINE)):
+        raise UserError(f"{stays}; `dvc push dvc.yaml {PIPELINE}` tries again")
+    try:
+        git("push", "--quiet", "--atomic", "origin", "HEAD", f"refs/tags/{tag}")
+    except UserError as error:
+        raise UserError(f"{stays}: {error}; `git push --atomic origin HEAD {tag}` tries again") from None
+    print(f"pushed {tag}")
+
+
+def verify_release(words: list[str]) -> None:
+    """Check that the commit of a release gives its cards, its scores on test and its package, byte by byte."""
+    parser = _parser("verify-release", str(verify_release.__doc__))
+    parser.add_argument("version", metavar="VERSION", help="a released version")
+    arguments = parser.parse_args(words)
+    require_own_repository()
+    tag = f"{read_params().problem.name}@{registry.parse_version(arguments.version)}"
+    differences = rerun_release(tag)
+    for name in differences:
+        print(one_line(f"FAIL  {name} differs from what {tag} gives"))
+    if differences:
+        sys.exit(1)
+    print(f"PASS  {tag} gives its results, cards and package, byte by byte")
+
+
+def deploy(words: list[str]) -> None:
+    """Say that a version is in production, or in another stage, from now on."""
+    parser = _parser("deploy", str(deploy.__doc__))
+    parser.add_argument("version", metavar="VERSION", help="a released version")
+    parser.add_argument("--stage", default=registry.PROD, help="where; prod by default")
+    parser.add_argument("--message", default="", help="why")
+    arguments = parser.parse_args(words)
+    require_own_repository()
+    name, version = read_params().problem.name, registry.parse_version(arguments.version)
+    tag = registry.assign(name, version, arguments.stage, arguments.message or f"Deploy {version} to {arguments.stage}")
+    print(f"{name} {version} is in {arguments.stage}; `git push origin {tag}` tells the others")
+
+
+def rollback(words: list[str]) -> None:
+    """Say that the version before the present one is in production again."""
+    parser = _parser("rollback", str(rollback.__doc__))
+    parser.add_argument("--stage", default=registry.PROD, help="where; prod by default")
+    parser.add_argument("--message", default="", help="why")
+    arguments = parser.parse_args(words)
+    require_own_repository()
+    name, stage = read_params().problem.name, arguments.stage
+    deployed = registry.in_stage(name, stage)
+    earlier = [version for version in deployed if version != deployed[0]]
+    if not earlier:
+        raise UserError(f"{stage}: there is no version of {name} to go back to")
+    tag = registry.assign(name, earlier[0], stage, arguments.message or f"Roll back from {deployed[0]}")
+    print(f"{name} {earlier[0]} is in {stage} again, not {deployed[0]}; `git push origin {tag}` tells the others")
+
+
+def history(words: list[str]) -> None:
+    """Show what was released and deployed when, by whom and why; the last comes first."""
+    _parser("history", str(history.__doc__)).parse_args(words)
+    require_own_repository()
+    name = read_params().problem.name
+    events = registry.history(name)
+    if not events:
+        print(f"{name} has no release yet; `make release VERSION=1.0.0` makes one")
+        return
+    deployed = registry.in_stage(name, registry.PROD)
+    print(f"in {registry.PROD}: {name} {deployed[0]}" if deployed else f"{name} is not in {registry.PROD} yet")
+    for event in events:
+        print(one_line(f"{event.time}  {event.version:<12} {event.what:<18} {event.author}: {event.message}"))

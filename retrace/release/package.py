@@ -1,0 +1,162 @@
+"""Pack the model into release/model.zip, with everything that it needs in order to predict.
+
+    python -m retrace.release.package
+
+The package is run once in an empty folder before the stage ends: it must predict for rows of train what the model
+predicts here. That run also tells which packages it imports, and so which versions it needs.
+"""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrace.errors import UserError
+from retrace.examples import Target, features, is_number
+from retrace.files import json_bytes, read_table, write_zip
+from retrace.models import load_model
+from retrace.package import FILE
+from retrace.params import Params, read_params
+from retrace.privacy import histogram
+from src.model import promises_same_bytes
+
+MODEL = Path("models/model.skops")
+MAIN = b'''"""Predict for the rows of a CSV file: python model.zip ROWS.csv"""
+
+from retrace.package import main
+
+main()
+'''
+# What is imported when the package reads its model and predicts, besides the standard library.
+LIST_IMPORTS = """
+import sys
+sys.argv[0] = sys.path[0] = sys.argv[1]
+from pathlib import Path
+import pandas as pd
+from retrace.package import conform, read_package
+package = read_package(Path(sys.argv[1]))
+table = pd.read_parquet(sys.argv[2])
+package.predictions(conform(table, package.columns, "rows")).to_parquet(sys.argv[3])
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+FEWEST_PREDICTED = 100  # rows of train for which the package must predict the same
+
+
+def columns_of(train: pd.DataFrame, names: list[str]) -> dict[str, str]:
+    """The kind of each input column: number, boolean or text."""
+    kinds = {}
+    for name in names:
+        if pd.api.types.is_bool_dtype(train[name]):
+            kinds[name] = "boolean"
+        else:
+            kinds[name] = "number" if is_number(train[name]) else "text"
+    return kinds
+
+
+def hash_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def own_package(import_path: str) -> str:
+    """The name, on the package index, of the package that an estimator comes from; empty if it's the project's."""
+    return next(iter(packages_distributions().get(import_path.partition(".")[0], [])), "")
+
+
+def describe(params: Params, train: pd.DataFrame, test: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of model.json."""
+    data = params.data
+    target = Target.of(train[data.target], data)
+    needs = {"scikit-learn", own_package(params.train.model)} - {""}
+    return {
+        "name": params.problem.name,
+        "question": params.problem.question,
+        "target": data.target,
+        "task": data.task,
+        "classes": list(target.classes),
+        "threshold": params.problem.costs.threshold if params.problem.costs else None,
+        "columns": columns_of(train, features(train, data)),
+        "estimator": params.train.model,
+        "same_bytes": promises_same_bytes(params.train),
+        "needs": {name: version(name) for name in sorted(needs)},
+        "lock": hash_of(Path("dvc.lock")),
+        "data": hash_of(Path("data/prepared.parquet")),
+        "test": test,
+    }
+
+
+def code() -> dict[str, bytes]:
+    """The modules of the project and those of the tool that its stages share, by their path."""
+    members = {"__main__.py": MAIN}
+    for file in sorted([*Path("src").rglob("*.py"), *Path("retrace").rglob("*.py")]):
+        is_room = file.parts[0] == "retrace" and len(file.parts) > 2 and file.parts[1] in ROOMS
+        if not is_room:
+            members[file.as_posix()] = file.read_bytes()
+    return members
+
+
+ROOMS = ("adopt", "monitoring", "release", "review", "serving")
+
+
+def run_elsewhere(members: Mapping[str, bytes], rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Run the package in an empty folder: what it predicts for some rows, and the modules that it imports.
+
+    Raises:
+        UserError: it fails there.
+    """
+    with tempfile.TemporaryDirectory(prefix="package-") as name:
+        folder = Path(name)
+        write_zip(members, folder / "model.zip")
+        rows.to_parquet(folder / "rows.parquet")
+        command = [sys.executable, "-c", LIST_IMPORTS, "model.zip", "rows.parquet", "predictions.parquet"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            raise UserError(f"{FILE}: the package can't predict outside of the project: {done.stderr.strip()[-300:]}")
+        return pd.read_parquet(folder / "predictions.parquet"), done.stdout.split()
+
+
+def pins(modules: list[str], requirements: str) -> str:
+    """The lines `name==version` of requirements.txt for the packages that some modules come from."""
+    found = packages_distributions()
+    names = {name.lower().replace("_", "-") for module in modules for name in found.get(module, [])}
+    lines = re.findall(r"^([\w.-]+)==(\S+)", requirements, re.M)
+    return "".join(f"{name}=={pinned}\n" for name, pinned in lines if name.lower() in names)
+
+
+def main() -> None:
+    params = read_params()
+    train, valid = (read_table(Path(f"data/split/{part}.parquet")) for part in ("train", "valid"))
+    model = load_model(MODEL)
+    test = json.loads(Path("release/test.json").read_text(encoding="utf-8"))
+    description = describe(params, train, test)
+    target = Target(tuple(description["classes"]))
+    columns = description["columns"]
+    predicted = target.predict(model, valid[list(columns)])
+    reference = json.loads(Path("metrics/data.json").read_text(encoding="utf-8"))
+    reference["predictions"] = histogram(predicted.reshape(len(valid), -1)[:, -1])
+    members = {
+        "model.json": json_bytes(description),
+        "reference.json": json_bytes(reference),
+        "model.skops": MODEL.read_bytes(),
+        "requirements.txt": b"",
+        **code(),
+    }
+    rows = train[list(columns)].head(FEWEST_PREDICTED)
+    elsewhere, modules = run_elsewhere(members, rows)
+    here = target.predict(model, rows)
+    if not (elsewhere.to_numpy().reshape(here.shape) == here).all():
+        raise UserError(f"{FILE}: the package predicts other numbers than {MODEL}")
+    members["requirements.txt"] = pins(modules, Path("requirements.txt").read_text(encoding="utf-8")).encode()
+    write_zip(members, FILE)
+    print(f"{FILE}: {FILE.stat().st_size / 1e6:.1f} MB, {len(columns)} input columns")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Versions and what is in production, as Git tags in GTO's form.
+
+`NAME@v1.2.0` is a release, and `NAME#prod#3` is the third deployment to the stage `prod`. So the history of what was in
+production is in the repository, with who changed it and why.
+"""
+
+from typing import Any, NamedTuple
+
+from retrace.errors import UserError
+from retrace.git import git_or_none
+
+PROD = "prod"
+
+
+class Event(NamedTuple):
+    """A release or a deployment.
+
+    Attributes:
+        time: when, in UTC, to the minute.
+        what: `released`, or `deployed to STAGE`.
+        version: such as v1.2.0.
+        author: who.
+        message: why.
+    """
+
+    time: str
+    what: str
+    version: str
+    author: str
+    message: str
+
+
+def parse_version(text: str) -> str:
+    """A version in GTO's form, such as v1.2.0.
+
+    Raises:
+        UserError: it isn't three numbers, with an ending such as -rc.1 where it's a prerelease.
+    """
+    from semver import Version  # noqa: PLC0415  # it comes with GTO, and only a release needs it
+
+    try:
+        return f"v{Version.parse(text.removeprefix('v'))}"
+    except ValueError:
+        raise UserError(f"VERSION {text}: must be three numbers, such as 1.0.0 or 1.0.0-rc.1") from None
+
+
+def versions(name: str) -> list[str]:
+    """The versions of a model, the latest first."""
+    from gto import api, exceptions  # noqa: PLC0415  # slow to import
+
+    try:
+        found: list[dict[str, Any]] = api.show(".", name, registered_only=True, sort="SemVer")
+    except exceptions.ArtifactNotFound:
+        return []
+    return [each["version"] for each in found]
+
+
+def require_later(name: str, version: str) -> None:
+    """Check that a version is later than every version of a model.
+
+    Raises:
+        UserError: it isn't.
+    """
+    from semver import Version  # noqa: PLC0415
+
+    present = [Version.parse(each.removeprefix("v")) for each in versions(name)]
+    if present and Version.parse(version.removeprefix("v")) <= max(present):
+        raise UserError(f"VERSION {version}: must be later than v{max(present)}, the last version of {name}")
+
+
+def register(name: str, version: str, message: str) -> str:
+    """Tag the commit as a version of a model; returns the tag."""
+    from gto import api  # noqa: PLC0415
+
+    api.register(".", name, "HEAD", version=version, message=message, author=_author(), author_email=_email())
+    return f"{name}@{version}"
+
+
+def assign(name: str, version: str, stage: str, message: str) -> str:
+    """Tag a version as deployed to a stage; returns the tag.
+
+    Raises:
+        UserError: there is no such version.
+    """
+    from gto import api  # noqa: PLC0415
+
+    present = versions(name)
+    if version not in present:
+        raise UserError(f"VERSION {version}: {name} has no such version; it has {', '.join(present) or 'none'}")
+    event = api.assign(
+        ".",
+        name,
+        stage,
+        version=version,
+        message=message,
+        force=True,  # a version may come back
+        skip_registration=True,
+        author=_author(),
+        author_email=_email(),
+    )
+    return str(event.ref)
+
+
+def in_stage(name: str, stage: str) -> list[str]:
+    """The versions that have been in a stage, the present one first; a version that came back is there again."""
+    return [event.version for event in history(name) if event.what == f"deployed to {stage}"]
+
+
+def history(name: str) -> list[Event]:
+    """The releases and deployments of a model, the last first."""
+    from gto import api  # noqa: PLC0415
+
+    events = []
+    for found in api.history(".", name):
+        what = "released" if found["event"] == "registration" else f"deployed to {found['stage']}"
+        when = f"{found['timestamp']:%Y-%m-%d %H:%M}"
+        events.append(Event(when, what, found["version"], found["author"], found["message"].strip()))
+    return events
+
+
+def _author() -> str:
+    """The user's name for Git, also where it's only in an environment variable, which GTO doesn't read."""
+    return _identity().rpartition(" <")[0]
+
+
+def _email() -> str:
+    return _identity().rpartition(" <")[2].partition(">")[0]
+
+
+def _identity() -> str:
+    """The user's name and address for Git.
+
+    Raises:
+        UserError: Git knows none.
+    """
+    found = git_or_none("var", "GIT_COMMITTER_IDENT")
+    if not found:
+        raise UserError("Git doesn't know your name; `git config user.name NAME` and `git config user.email ADDRESS`")
+    return found

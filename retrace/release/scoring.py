@@ -1,0 +1,55 @@
+"""Score the released model on test, with 95 % intervals, overall and by slice.
+
+    python -m retrace.release.scoring
+
+It writes `release/test.json`: the scores of the model, the baselines and the constant actions, those of each slice, the
+decision that the costs imply, and the fingerprint of the rows.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from retrace.evaluation import score_models
+from retrace.files import read_table, write_json
+from retrace.models import load_model
+from retrace.params import Params, read_params
+from retrace.resamples import fingerprint
+from retrace.scores import BASELINES
+
+
+def test_scores(params: Params, test: pd.DataFrame, models: dict[str, Any]) -> dict[str, Any]:
+    """The content of release/test.json.
+
+    Args:
+        params: the project's parameters.
+        test: the rows that were held out.
+        models: the fitted `model` and the baselines, by name.
+
+    Raises:
+        UserError: a column of `evaluate.slices` doesn't fit these rows.
+    """
+    evaluation = score_models(params, test, models)
+    return {
+        "rows": len(test),
+        "units": evaluation.whole.resamples.units,
+        "fingerprint": fingerprint(test, params.data),
+        "scores": evaluation.scores_content(),
+        "slices": evaluation.slices_content(params.gate.metric),
+        "decision": evaluation.decision,
+    }
+
+
+def main() -> None:
+    params = read_params()
+    models = {name: load_model(Path(f"models/{name}.skops")) for name in ("model", *BASELINES)}
+    content = test_scores(params, read_table(Path("data/split/test.parquet")), models)
+    write_json(content, Path("release/test.json"))
+    metric = params.gate.metric
+    score = content["scores"]["model"][metric]
+    print(f"{metric} on test: {score['score']:.4g} ({score['low']:.4g} to {score['high']:.4g})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+"""A release: scored once on test, packed, described, tagged; and refused where it can't be vouched for."""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from retrace.files import read_table
+from retrace.package import conform, read_package
+from retrace.params import read_params
+from tests.conftest import IDENTITY, change_params, check, commit, retrace, run
+
+
+@pytest.fixture(scope="module")
+def released(wine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that released v1.0.0."""
+    project = Path(shutil.copytree(wine, tmp_path_factory.mktemp("released") / "wine", symlinks=True))
+    change_params(project, gate={"baselines": ["prior"]})
+    commit(project)
+    done = release(project, "1.0.0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+def release(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return run(sys.executable, "-m", "retrace", "release", *words, cwd=project, **IDENTITY)
+
+
+def tags(project: Path) -> list[str]:
+    return check("git", "tag", cwd=project).splitlines()
+
+
+def test_a_release_is_a_commit_with_a_tag_and_a_clean_tree(released: Path):
+    assert tags(released) == ["late-flights@v1.0.0"]
+    log = check("git", "log", "--format=%s", "-2", cwd=released).splitlines()
+    assert log == ["Release late-flights v1.0.0", "Open test for late-flights v1.0.0"]
+    assert check("git", "status", "--porcelain", cwd=released) == ""
+
+
+def test_it_is_scored_on_test_as_evaluate_scores_valid(released: Path):
+    params = read_params(released / "params.yaml")
+    test = json.loads((released / "release/test.json").read_text())
+    table = read_table(released / "data/split/test.parquet")
+    assert test["rows"] == len(table)
+    score = test["scores"]["model"]["log_loss"]
+    assert score["low"] < score["score"] < score["high"]
+    assert test["scores"].keys() == {"model", "linear", "prior"}
+    assert params.gate.metric in test["scores"]["model"]
+
+
+def test_the_cards_say_what_is_decided_how_good_it_is_and_how_often_test_was_opened(released: Path):
+    card = (released / "release/MODEL_CARD.md").read_text()
+    _, header, text = card.split("---\n", 2)
+    [model] = yaml.safe_load(header)["model-index"]
+    scores = json.loads((released / "release/test.json").read_text())["scores"]["model"]
+    assert {each["type"]: each["value"] for each in model["results"][0]["metrics"]} == {
+        name: score["score"] for name, score in scores.items()
+    }
+    assert "These rows have been opened once: for v1.0.0." in text
+    assert "| `log_loss` |" in text
+    data = (released / "release/DATA_CARD.md").read_text()
+    assert "| `alcohol` | number |" in data
+
+
+def test_a_second_run_writes_the_same_bytes(released: Path, tmp_path: Path):
+    project = Path(shutil.copytree(released, tmp_path / "again", symlinks=True))
+    before = {file.name: file.read_bytes() for file in (project / "release").iterdir()}
+    check(
+        "dvc", "repro", "--force", "--single-item", "release/dvc.yaml", cwd=project, TZ="Asia/Tokyo", PYTHONHASHSEED="5"
+    )
+    assert {file.name: file.read_bytes() for file in (project / "release").iterdir()} == before
+
+
+# NumPy's code for this processor may give other last digits. retrace sees to that, if it's imported before NumPy.
+PREDICT_HERE = """
+import retrace, sys
+from pathlib import Path
+import pandas as pd
+from retrace.examples import Target, features
+from retrace.files import read_table
+from retrace.models import load_model
+from retrace.params import read_params
+data, model = read_params().data, load_model(Path("models/model.skops"))
+valid, target = read_table(Path("data/split/valid.parquet")), Target.of(model.classes_.tolist(), data)
+predictions = target.predict(model, valid[features(valid, data)])
+pd.DataFrame(predictions, columns=target.classes).to_csv(sys.stdout, index=False)
+"""
+
+
+def test_the_package_predicts_without_git_dvc_and_the_repository(released: Path, tmp_path: Path):
+    shutil.copy(released / "release/model.zip", tmp_path)
+    valid = read_table(released / "data/split/valid.parquet")
+    valid.to_csv(tmp_path / "rows.csv", index=False)
+    hidden = "import sys; sys.modules['dvc'] = sys.modules['git'] = None; import runpy; sys.argv = sys.argv[1:]; "
+    hidden += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    printed = check(sys.executable, "-I", "-c", hidden, "model.zip", "rows.csv", cwd=tmp_path, PATH="")
+    assert printed == check(sys.executable, "-c", PREDICT_HERE, cwd=released), "the same to the last digit"
+
+
+def test_the_package_says_which_packages_it_needs(released: Path):
+    with zipfile.ZipFile(released / "release/model.zip") as archive:
+        needed = archive.read("requirements.txt").decode().splitlines()
+    names = {line.partition("==")[0] for line in needed}
+    assert {"scikit-learn", "pandas", "numpy", "skops"} <= names
+    assert not {"dvc", "gto", "pytest"} & names
+
+
+def changed(package: Path, **members: bytes) -> Path:
+    """A copy of a package with other members."""
+    target = package.with_name("changed.zip")
+    with zipfile.ZipFile(package) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, members.get(name, old.read(name)))
+    return target
+
+
+def test_another_version_of_scikit_learn_is_refused(released: Path, tmp_path: Path):
+    package = Path(shutil.copy(released / "release/model.zip", tmp_path))
+    with zipfile.ZipFile(package) as archive:
+        description = json.loads(archive.read("model.json"))
+    description["needs"]["scikit-learn"] = "1.0.0"
+    other = changed(package, **{"model.json": json.dumps(description).encode()})
+    with pytest.raises(SystemExit, match=r"changed.zip: needs scikit-learn 1\.0\.0, and \S+ is installed"):
+        read_package(other)
+
+
+def test_a_damaged_package_is_one_line(tmp_path: Path):
+    (tmp_path / "model.zip").write_bytes(b"PK")
+    with pytest.raises(SystemExit, match=r"model.zip: not a whole package; get the package again"):
+        read_package(tmp_path / "model.zip")
+    with pytest.raises(SystemExit, match=r"none.zip: no such file"):
+        read_package(tmp_path / "none.zip")
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        ("1.0.0", "VERSION v1.0.0: must be later than v1.0.0, the last version of late-flights"),
+        ("0.9.0", "VERSION v0.9.0: must be later than v1.0.0"),
+        ("one", "VERSION one: must be three numbers, such as 1.0.0"),
+    ],
+)
+def test_a_version_must_be_later_than_the_last(released: Path, version: str, told: str):
+    done = retrace("release", version, cwd=released)
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert tags(released) == ["late-flights@v1.0.0"]
+
+
+def test_changes_that_are_not_committed_are_refused(released: Path, tmp_path: Path):
+    project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
+    (project / "new.txt").touch()
+    done = retrace("release", "1.1.0", cwd=project)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "not committed: new.txt; commit or stash it first" in done.stderr
+
+
+def test_a_gate_that_fails_is_refused_before_test_is_opened(released: Path, tmp_path: Path):
+    project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
+    change_params(project, gate={"floor": 0.0001})
+    commit(project)
+    done = release(project, "1.1.0")
+    assert done.returncode == 1
+    assert done.stderr == "late-flights v1.1.0 is not released: the gate fails\n"
+    assert len(json.loads((project / "release/openings.json").read_text())["openings"]) == 1
+    assert tags(project) == ["late-flights@v1.0.0"]
+
+
+def test_a_release_that_fails_leaves_no_tag_says_how_to_go_back_and_keeps_the_look_at_test(
+    released: Path, tmp_path: Path
+):
+    project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
+    (project / "retrace/release/cards.py").write_text("raise SystemExit('no card')\n")
+    commit(project)
+    done = release(project, "1.1.0")
+    assert done.returncode == 1
+    assert "v1.1.0 is not released: release/dvc.yaml fails; `git restore --staged --worktree release`" in done.stderr
+    assert tags(project) == ["late-flights@v1.0.0"]
+    check("sh", "-c", "git restore --staged --worktree release && git clean -fdq release", cwd=project)
+    assert check("git", "status", "--porcelain", cwd=project) == ""
+    openings = json.loads((project / "release/openings.json").read_text())["openings"]
+    assert [each["version"] for each in openings] == ["v1.0.0", "v1.1.0"]
+    assert openings[0]["fingerprint"] == openings[1]["fingerprint"]
+
+
+def test_a_stale_release_stops_no_pull_request(released: Path, tmp_path: Path):
+    project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
+    change_params(project, problem={"question": "Another one?"})
+    commit(project)
+    assert retrace("verify-lock", cwd=project).returncode == 0
+    assert retrace("gate", cwd=project).returncode == 0
+
+
+def test_what_is_in_production_and_who_put_it_there_is_in_the_history(released: Path, tmp_path: Path):
+    project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
+    check("git", "commit", "--quiet", "--allow-empty", "--message", "x", cwd=project, **IDENTITY)
+    check("git", "tag", "-a", "late-flights@v1.1.0", "-m", "x", cwd=project, **IDENTITY)  # as make release leaves it
+    deploy = [sys.executable, "-m", "retrace", "deploy"]
+    said = check(*deploy, "1.0.0", cwd=project, **IDENTITY)
+    assert said == "late-flights v1.0.0 is in prod; `git push origin late-flights#prod#1` tells the others\n"
+    check(*deploy, "1.1.0", "--message", "better", cwd=project, **IDENTITY)
+    said = check(sys.executable, "-m", "retrace", "rollback", cwd=project, **IDENTITY)
+    assert said.startswith("late-flights v1.0.0 is in prod again, not v1.1.0;")
+    lines = check(sys.executable, "-m", "retrace", "history", cwd=project).splitlines()
+    assert lines[0] == "in prod: late-flights v1.0.0"
+    assert sum("deployed to prod" in line for line in lines) == 3
+    assert any("better" in line for line in lines)
+    done = run(*deploy, "9.0.0", cwd=project, **IDENTITY)
+    assert "VERSION v9.0.0: late-flights has no such version; it has v1.1.0, v1.0.0" in done.stderr
+    done = run(sys.executable, "-m", "retrace", "rollback", "--stage", "dev", cwd=project, **IDENTITY)
+    assert done.stderr == "dev: there is no version of late-flights to go back to\n"
+
+
+def test_predictions_outside_of_the_training_types_are_one_line(released: Path):
+    with contextlib.chdir(released):
+        package = read_package(Path("release/model.zip"))
+    rows = read_table(released / "data/split/valid.parquet").head(3)
+    name = next(iter(package.columns))
+    with pytest.raises(SystemExit, match=f"rows: has no column {name}; the model needs it"):
+        conform(rows.drop(columns=name), package.columns, "rows")
+    with pytest.raises(SystemExit, match=f"rows: column {name}: must hold a number in each row, or nothing"):
+        conform(rows.assign(**{name: "much"}), package.columns, "rows")
+    with pytest.raises(SystemExit, match=f"rows: column {name}: must hold a number"):
+        conform(rows.assign(**{name: np.inf}), package.columns, "rows")
+
+
+def test_results_that_are_not_reproduced_are_refused_before_test_is_opened(released: Path, tmp_path: Path):
+    project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
+    scores = project / "metrics/scores.json"
+    scores.write_text(scores.read_text().replace('"log_loss": 0.', '"log_loss": 0.9'))
+    check("dvc", "commit", "--force", "dvc.yaml", cwd=project)
+    commit(project)
+    done = release(project, "1.1.0")
+    assert done.returncode == 1
+    assert done.stderr.endswith("late-flights v1.1.0 is not released: the results are not reproduced\n")
+    assert len(json.loads((project / "release/openings.json").read_text())["openings"]) == 1
+
+
+def test_a_release_is_pushed_only_if_that_is_asked_for(released: Path, tmp_path: Path):
+    project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
+    origin, storage = tmp_path / "origin", tmp_path / "storage"
+    check("git", "init", "--quiet", "--bare", str(origin), cwd=tmp_path)
+    check("git", "remote", "add", "origin", str(origin), cwd=project)
+    push = [sys.executable, "-c", "from retrace.release.commands import push; push('late-flights@v1.0.0')"]
+    done = run(*push, cwd=project)
+    assert done.returncode == 1
+    assert "late-flights@v1.0.0 is released here, but not pushed; `dvc push dvc.yaml release/dvc.yaml`" in done.stderr
+    assert check("git", "tag", cwd=origin) == ""
+    check("dvc", "remote", "add", "--default", "storage", str(storage), cwd=project)
+    commit(project)
+    assert check(*push, cwd=project).endswith("pushed late-flights@v1.0.0\n")
+    assert check("git", "tag", cwd=origin) == "late-flights@v1.0.0\n"
+    clone = tmp_path / "clone"
+    check("git", "clone", "--quiet", "--branch", "late-flights@v1.0.0", str(origin), str(clone), cwd=tmp_path)
+    check("dvc", "remote", "add", "--default", "storage", str(storage), cwd=clone)
+    check("dvc", "pull", "release/model.zip", cwd=clone)
+    assert (clone / "release/model.zip").read_bytes() == (project / "release/model.zip").read_bytes()
+
+
+@pytest.mark.parametrize("changed", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_card_that_its_commit_does_not_give_is_found(released: Path, tmp_path: Path, changed: bool):
+    project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
+    if changed:
+        (project / "release/MODEL_CARD.md").open("a").write("It never fails.\n")
+        commit(project)
+        check("git", "tag", "--force", "late-flights@v1.0.0", cwd=project)
+    done = run(sys.executable, "-m", "retrace", "verify-release", "1.0.0", cwd=project)
+    last = done.stdout.splitlines()[-1]
+    if changed:
+        assert (last, done.returncode) == (
+            "FAIL  release/MODEL_CARD.md differs from what late-flights@v1.0.0 gives",
+            1,
+        )
+    else:
+        assert (last, done.returncode) == (
+            "PASS  late-flights@v1.0.0 gives its results, cards and package, byte by byte",
+            0,
+        )
+
+
+def test_models_with_other_names_in_the_same_repository_do_not_count(released: Path, tmp_path: Path):
+    project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
+    check("git", "commit", "--quiet", "--allow-empty", "--message", "x", cwd=project, **IDENTITY)
+    check("git", "tag", "--annotate", "other@v7.0.0", "--message", "x", cwd=project, **IDENTITY)
+    assert "must be later than v1.0.0" in retrace("release", "1.0.0", cwd=project).stderr
+    assert "other" not in retrace("history", cwd=project).stdout
