@@ -105,7 +105,7 @@ def conform(table: pd.DataFrame, columns: Mapping[str, str], name: str) -> pd.Da
         try:
             found[column] = _conform_column(table[column], kind)
         except (ValueError, TypeError):
-            raise UserError(f"{name}: column {column}: must hold a {kind} in each row, or nothing") from None
+            raise UserError(f"{name}: column {column}: each value must be a {kind}, or empty") from None
     return pd.DataFrame(found)
 
 
@@ -127,8 +127,8 @@ def read_package(path: Path) -> Package:
     """Read a package, and check that the installed packages are those that it needs.
 
     Raises:
-        UserError: the file is missing or damaged, another version of a package is installed, or the model can't be
-            checked and the file isn't recorded in release/dvc.lock.
+        UserError: the file is missing or damaged, or another version of a package is installed; or release/dvc.lock
+            doesn't record the file, and its model has types that can't be checked.
     """
     try:
         content = path.read_bytes()

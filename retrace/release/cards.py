@@ -23,7 +23,7 @@ from retrace.scores import higher_is_better
 
 MODEL_CARD, DATA_CARD = Path("release/MODEL_CARD.md"), Path("release/DATA_CARD.md")
 EPOCH = date(1970, 1, 1)
-ON_TEST = "The rows of test were held out: no choice was made by them before this release."
+ON_TEST = "The rows of test were held out: nothing was chosen with them before this release."
 
 
 def number(value: float | None) -> str:
@@ -109,8 +109,8 @@ def openings_section(test: Mapping[str, Any]) -> list[str]:
         return ["These rows were not recorded as opened: the release wasn't made by `make release`."]
     again = "once" if times == 1 else f"{times} times"
     return [
-        f"These rows have been opened {again}: for {', '.join(versions)}. The more often models are chosen by the same "
-        "rows, the more the scores on them flatter the model."
+        f"These rows have been opened {again}: for {', '.join(versions)}. The more often models are chosen with the "
+        "same rows, the more the scores on them flatter the model."
     ]
 
 
@@ -170,7 +170,7 @@ def moment(value: object) -> str:
 
 
 def range_of(column: Mapping[str, Any]) -> str:
-    """The range of the middle nine tenths of a column's values, or the number of its distinct values."""
+    """The 5 % and 95 % quantiles of a column, or the number of its distinct values."""
     if "values" in column:
         return f"{column['distinct']} values"
     if not column.get("quantiles"):
@@ -198,7 +198,7 @@ def data_card(params: Params, test: Mapping[str, Any], data: Mapping[str, Any], 
             "\n".join(["Dropped before the split:", "", *dropped]) if dropped else "No row was dropped.",
         ],
         "## Columns": [
-            "In train and valid. The last column has the range of the middle nine tenths of the values.",
+            "In train and valid. The range is from the 5 % quantile to the 95 % quantile.",
             table(["column", "kind", "missing:", "range"], columns),
         ],
     }

@@ -43,7 +43,7 @@ def require_clean_tree() -> None:
 
 
 def release(words: list[str]) -> None:
-    """Release the commit: test it once on test, write its cards, pack the model, and tag it NAME@vVERSION.
+    """Release the commit: score it once on the rows of test, write its cards, pack the model, tag it NAME@vVERSION.
 
     The tree must be clean, the results reproduced, the gate passed, and VERSION later than the last. Nothing is pushed
     without --push.
@@ -56,29 +56,33 @@ def release(words: list[str]) -> None:
     name, data = read_params().problem.name, read_params().data
     version = registry.parse_version(arguments.version)
     require_clean_tree()
+    registry.identity()
     registry.require_later(name, version)
+    rows = fingerprint(read_table(TEST), data)
     if not run("retrace", "gate"):
         raise UserError(f"{name} {version} is not released: the gate fails")
     if not run("retrace", "reproduce"):
         raise UserError(f"{name} {version} is not released: the results are not reproduced")
 
-    rows = fingerprint(read_table(TEST), data)
-    print(f"opening test, for the {times_opened(rows) + 1}. time", flush=True)
+    print(f"looking at test; these rows were looked at {times_opened(rows)} times before", flush=True)
     record_opening(version, rows)
-    # Before the first release there is no such file: `dvc checkout` would miss the outputs of a pipeline that never
-    # ran.
+    # The file is made only now. If it was there before the first release, `dvc checkout` would fail, because there are
+    # no outputs yet.
     with replacing(PIPELINE) as part:
         part.write_bytes(PIPELINE_OF_THE_TOOL.read_bytes())
     git("add", "--", str(OPENINGS))
     git("commit", "--quiet", "--message", f"Open test for {name} {version}", "--", str(OPENINGS))
     if not run("dvc", "repro", str(PIPELINE)):
-        raise UserError(f"{name} {version} is not released: {PIPELINE} fails; {GO_BACK}, but for the look at test")
+        failed = f"{name} {version} is not released: {PIPELINE} fails"
+        raise UserError(f"{failed}; {GO_BACK}; the look at test stays recorded")
     git("add", "--", "release")
     git("commit", "--quiet", "--message", f"Release {name} {version}", "--", "release")
     tag = registry.register(name, version, f"Release {name} {version}")
     print(f"released {tag}; `make deploy VERSION={version}` puts it into production")
     if arguments.push:
         push(tag)
+    else:
+        print(f"nothing is pushed yet: `dvc push dvc.yaml {PIPELINE}`, then `git push --atomic origin HEAD {tag}`")
 
 
 def push(tag: str) -> None:
@@ -89,7 +93,8 @@ def push(tag: str) -> None:
     """
     stays = f"{tag} is released here, but not pushed"
     if not run("dvc", "push", "dvc.yaml", str(PIPELINE)):
-        raise UserError(f"{stays}; `dvc push dvc.yaml {PIPELINE}` tries again")
+        again = f"`dvc push dvc.yaml {PIPELINE}`, then `git push --atomic origin HEAD {tag}`"
+        raise UserError(f"{stays}; once that is fixed: {again}")
     try:
         git("push", "--quiet", "--atomic", "origin", "HEAD", f"refs/tags/{tag}")
     except UserError as error:
@@ -134,11 +139,11 @@ def rollback(words: list[str]) -> None:
     require_own_repository()
     name, stage = read_params().problem.name, arguments.stage
     deployed = registry.in_stage(name, stage)
-    earlier = [version for version in deployed if version != deployed[0]]
-    if not earlier:
+    if len(deployed) < 2:
         raise UserError(f"{stage}: there is no version of {name} to go back to")
-    tag = registry.assign(name, earlier[0], stage, arguments.message or f"Roll back from {deployed[0]}")
-    print(f"{name} {earlier[0]} is in {stage} again, not {deployed[0]}; `git push origin {tag}` tells the others")
+    earlier, present = deployed[-2:]
+    tag = registry.assign(name, earlier, stage, arguments.message or f"Roll back from {present}")
+    print(f"{name} {earlier} is in {stage} again, not {present}; `git push origin {tag}` tells the others")
 
 
 def history(words: list[str]) -> None:
@@ -151,6 +156,6 @@ def history(words: list[str]) -> None:
         print(f"{name} has no release yet; `make release VERSION=1.0.0` makes one")
         return
     deployed = registry.in_stage(name, registry.PROD)
-    print(f"in {registry.PROD}: {name} {deployed[0]}" if deployed else f"{name} is not in {registry.PROD} yet")
+    print(f"in {registry.PROD}: {name} {deployed[-1]}" if deployed else f"{name} is not in {registry.PROD} yet")
     for event in events:
         print(one_line(f"{event.time}  {event.version:<12} {event.what:<18} {event.author}: {event.message}"))

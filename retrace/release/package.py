@@ -29,6 +29,7 @@ from retrace.privacy import histogram
 from src.model import promises_same_bytes
 
 MODEL = Path("models/model.skops")
+ROOMS = ("adopt", "monitoring", "release", "review", "serving")  # parts of the tool that no prediction needs
 MAIN = b'''"""Predict for the rows of a CSV file: python model.zip ROWS.csv"""
 
 from retrace.package import main
@@ -47,7 +48,7 @@ table = pd.read_parquet(sys.argv[2])
 package.predictions(conform(table, package.columns, "rows")).to_parquet(sys.argv[3])
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
-FEWEST_PREDICTED = 100  # rows of train for which the package must predict the same
+ROWS_COMPARED = 100  # the rows of train for which the package must predict the same
 
 
 def columns_of(train: pd.DataFrame, names: list[str]) -> dict[str, str]:
@@ -66,7 +67,7 @@ def hash_of(file: Path) -> str:
 
 
 def own_package(import_path: str) -> str:
-    """The name, on the package index, of the package that an estimator comes from; empty if it's the project's."""
+    """The name, on the package index, of the package that an estimator comes from; empty if the project defines it."""
     return next(iter(packages_distributions().get(import_path.partition(".")[0], [])), "")
 
 
@@ -93,16 +94,13 @@ def describe(params: Params, train: pd.DataFrame, test: Mapping[str, Any]) -> di
 
 
 def code() -> dict[str, bytes]:
-    """The modules of the project and those of the tool that its stages share, by their path."""
+    """All modules of src/, and those of retrace/ outside of the folders in ROOMS, by their path."""
     members = {"__main__.py": MAIN}
     for file in sorted([*Path("src").rglob("*.py"), *Path("retrace").rglob("*.py")]):
         is_room = file.parts[0] == "retrace" and len(file.parts) > 2 and file.parts[1] in ROOMS
         if not is_room:
             members[file.as_posix()] = file.read_bytes()
     return members
-
-
-ROOMS = ("adopt", "monitoring", "release", "review", "serving")
 
 
 def run_elsewhere(members: Mapping[str, bytes], rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -148,7 +146,7 @@ def main() -> None:
         "requirements.txt": b"",
         **code(),
     }
-    rows = train[list(columns)].head(FEWEST_PREDICTED)
+    rows = train[list(columns)].head(ROWS_COMPARED)
     elsewhere, modules = run_elsewhere(members, rows)
     here = target.predict(model, rows)
     if not (elsewhere.to_numpy().reshape(here.shape) == here).all():

@@ -34,7 +34,7 @@ def parse_version(text: str) -> str:
     """A version in GTO's form, such as v1.2.0.
 
     Raises:
-        UserError: it isn't three numbers, with an ending such as -rc.1 where it's a prerelease.
+        UserError: it isn't three numbers, which an ending such as -rc.1 may follow.
     """
     from semver import Version  # noqa: PLC0415  # it comes with GTO, and only a release needs it
 
@@ -102,8 +102,18 @@ def assign(name: str, version: str, stage: str, message: str) -> str:
 
 
 def in_stage(name: str, stage: str) -> list[str]:
-    """The versions that have been in a stage, the present one first; a version that came back is there again."""
-    return [event.version for event in history(name) if event.what == f"deployed to {stage}"]
+    """The versions that a stage had, the present one last, without those that were rolled back."""
+    from gto import api  # noqa: PLC0415
+
+    deployments = [found for found in api.history(".", name) if found["stage"] == stage]
+    deployments.sort(key=lambda found: int(found["ref"].rpartition("#")[2]))  # NAME#STAGE#NUMBER
+    versions: list[str] = []
+    for found in deployments:
+        if found["version"] in versions:  # back to it
+            del versions[versions.index(found["version"]) + 1 :]
+        else:
+            versions.append(found["version"])
+    return versions
 
 
 def history(name: str) -> list[Event]:
@@ -119,15 +129,15 @@ def history(name: str) -> list[Event]:
 
 
 def _author() -> str:
-    """The user's name for Git, also where it's only in an environment variable, which GTO doesn't read."""
-    return _identity().rpartition(" <")[0]
+    """The user's name. Git is asked, because GTO doesn't read Git's environment variables."""
+    return identity().rpartition(" <")[0]
 
 
 def _email() -> str:
-    return _identity().rpartition(" <")[2].partition(">")[0]
+    return identity().rpartition(" <")[2].partition(">")[0]
 
 
-def _identity() -> str:
+def identity() -> str:
     """The user's name and address for Git.
 
     Raises:

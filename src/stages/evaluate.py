@@ -55,8 +55,8 @@ def evaluate(params: Params, valid: pd.DataFrame, models: dict[str, Any], refits
     evaluation = score_models(params, valid, models)
     metrics, whole = evaluation.metrics, evaluation.whole
 
-    # In bootstrap.csv and refits.csv, each line has the name of a model, and a column and its value that name a slice.
-    # Where the scores are those of all rows, these two are empty.
+    # Each line of bootstrap.csv and refits.csv is about a model and a slice. A column and a value name the slice; both
+    # are empty for the scores of all rows.
     resampled = {(name, "", ""): found.resampled for name, found in evaluation.scored.items()}
     resampled |= {("model", *name): found.resampled for name, found in evaluation.slices.items()}
     refit_predictions = predictions_of_refits(refits, data.id_column)

@@ -225,9 +225,9 @@ def test_predictions_outside_of_the_training_types_are_one_line(released: Path):
     name = next(iter(package.columns))
     with pytest.raises(SystemExit, match=f"rows: has no column {name}; the model needs it"):
         conform(rows.drop(columns=name), package.columns, "rows")
-    with pytest.raises(SystemExit, match=f"rows: column {name}: must hold a number in each row, or nothing"):
+    with pytest.raises(SystemExit, match=f"rows: column {name}: each value must be a number, or empty"):
         conform(rows.assign(**{name: "much"}), package.columns, "rows")
-    with pytest.raises(SystemExit, match=f"rows: column {name}: must hold a number"):
+    with pytest.raises(SystemExit, match=f"rows: column {name}: each value must be a number"):
         conform(rows.assign(**{name: np.inf}), package.columns, "rows")
 
 
@@ -291,3 +291,14 @@ def test_models_with_other_names_in_the_same_repository_do_not_count(released: P
     check("git", "tag", "--annotate", "other@v7.0.0", "--message", "x", cwd=project, **IDENTITY)
     assert "must be later than v1.0.0" in retrace("release", "1.0.0", cwd=project).stderr
     assert "other" not in retrace("history", cwd=project).stdout
+
+
+def test_what_a_release_needs_is_checked_before_the_pipeline_runs(released: Path, tmp_path: Path):
+    project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
+    nobody = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null", "HOME": "/nowhere", "EMAIL": ""}
+    check("git", "config", "user.useConfigOnly", "true", cwd=project)
+    done = run(sys.executable, "-m", "retrace", "release", "1.1.0", cwd=project, **nobody)
+    assert done.stderr.startswith("Git doesn't know your name; `git config user.name NAME`")
+    (project / "data/split/test.parquet").unlink()
+    done = release(project, "1.1.0")
+    assert done.stderr == "data/split/test.parquet: no such file; `dvc repro` makes it\n"
