@@ -677,6 +677,7 @@ def report_of(project: Path) -> str:
     return (project / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_table_without_signal_fails_at_the_gate_only(adopt: Adopt):
     table = pd.DataFrame({"a": RNG.normal(size=200), "b": RNG.choice(list("xyz"), 200), "y": RNG.choice([0, 1], 200)})
     project = adopt(table, "--target", "y")

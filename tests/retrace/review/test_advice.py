@@ -217,6 +217,18 @@ ELSEWHERE = {
     "make install": "tests/test_makefile.py",
     "make reproduce": "tests/retrace/review/test_reproduce.py",
     "python -m retrace check": "says what is wrong",
+    "python -m zipfile -e {} package": "unpacks a file",
+    "dvc push dvc.yaml {}": "tests/retrace/release/test_release.py",
+    "dvc repro {}": "names the command that failed",
+    "git clean -fdq release": "tests/retrace/release/test_release.py",
+    "git config user.email ADDRESS": "says who somebody is",
+    "git config user.name NAME": "says who somebody is",
+    "git push --atomic origin HEAD {}": "tests/retrace/release/test_release.py",
+    "git push origin {}": "pushes one tag",
+    "git restore --staged --worktree release": "tests/retrace/release/test_release.py",
+    "make deploy VERSION={}": "tests/retrace/release/test_release.py",
+    "make release": "tests/retrace/release/test_release.py",
+    "make release VERSION=1.0.0": "tests/retrace/release/test_release.py",
     "python -m retrace freeze": "tests/test_pipeline.py",
 }
 FOLLOWED = {"dvc repro", "dvc checkout", "git add --all", "git commit", "make undo", "dvc repro --dry dvc.yaml"}

@@ -182,7 +182,7 @@ def test_a_small_number_is_the_same_however_it_is_written(copy_of, wine: Path):
     ],
 )
 @pytest.mark.parametrize("name", ["dvc.lock", "dvc.yaml", "params.yaml"])
-@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize("committed", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_broken_file_is_one_line(copy_of, wine: Path, name: str, content: str, committed: bool):
     project = copy_of(wine)
     (project / name).write_text(content)

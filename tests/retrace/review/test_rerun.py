@@ -289,7 +289,8 @@ SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    "command", ["verify-lock", "repro", pytest.param("rerun", marks=SLOW), pytest.param("gate", marks=SLOW)]
+    "command",
+    ["repro", *(pytest.param(command, marks=SLOW) for command in ("verify-lock", "rerun", "gate"))],
 )
 @pytest.mark.parametrize(
     ("name", "said"),
