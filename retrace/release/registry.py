@@ -7,7 +7,7 @@ production is in the repository, with who changed it and why.
 from typing import Any, NamedTuple
 
 from retrace.errors import UserError
-from retrace.git import git_or_none
+from retrace.git import git
 
 PROD = "prod"
 
@@ -143,7 +143,8 @@ def identity() -> str:
     Raises:
         UserError: Git knows none.
     """
-    found = git_or_none("var", "GIT_COMMITTER_IDENT")
-    if not found:
-        raise UserError("Git doesn't know your name; `git config user.name NAME` and `git config user.email ADDRESS`")
-    return found
+    try:
+        return git("var", "GIT_COMMITTER_IDENT")
+    except UserError:
+        advice = "`git config user.name NAME` and `git config user.email ADDRESS`"
+        raise UserError(f"Git doesn't know your name; {advice}") from None

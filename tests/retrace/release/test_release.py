@@ -251,7 +251,10 @@ def test_a_release_is_pushed_only_if_that_is_asked_for(released: Path, tmp_path:
     push = [sys.executable, "-c", "from retrace.release.commands import push; push('late-flights@v1.0.0')"]
     done = run(*push, cwd=project)
     assert done.returncode == 1
-    assert "late-flights@v1.0.0 is released here, but not pushed; `dvc push dvc.yaml release/dvc.yaml`" in done.stderr
+    assert (
+        "late-flights@v1.0.0 is released here, but not pushed; once that is fixed: `dvc push dvc.yaml release/dvc.yaml`"
+        in done.stderr
+    )
     assert check("git", "tag", cwd=origin) == ""
     check("dvc", "remote", "add", "--default", "storage", str(storage), cwd=project)
     commit(project)
