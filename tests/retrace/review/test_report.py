@@ -326,6 +326,7 @@ def test_another_module_for_the_same_rows_is_the_same_question(copy_of, wine: Pa
     assert "compared resample by resample" in text
 
 
+@pytest.mark.slow
 def test_another_definition_of_the_target_is_not_comparable(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     file = project / "retrace/tables/preparing.py"

@@ -90,6 +90,7 @@ def test_the_multiple_for_all_slices_is_that_of_the_largest_t():
     assert largest_t([]) == 0
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_truth():
     base, regularized = Way(linear("regression")), Way(linear("regression", strength=0.003))
     case = Case("regression", base, {"strong regularization": regularized}, ("r2", "rmse"), SIZES, resamples=100)
