@@ -45,7 +45,7 @@ test: .venv/installed  ## check format and types, run the quick tests (10 minute
 test-template: .venv/installed  ## test projects made from this one (20 minutes)
 	$(PYTEST) tests/template
 
-test-all: .venv/installed  ## run all checks and tests (35 minutes)
+test-all: .venv/installed  ## run all checks and tests (45 minutes)
 	ruff check && ruff format --check && mypy && $(PYTEST)
 
 bench: .venv/installed  ## measure what the pipeline costs

@@ -42,9 +42,13 @@ IDENTITY = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for wh
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files, so that at the end no process waits for another one."""
-    longest = [ROOT / "tests" / name for name in ("template/test_template.py", "test_pipeline.py")]
-    items.sort(key=lambda item: item.path not in longest)
+    """Begin with the longest files, so that at the end no process waits for another one.
+
+    test_pipeline.py runs the demo, which test_template.py needs, too.
+    """
+    names = ("test_pipeline.py", "workflows/test_workflows.py", "template/test_template.py")
+    longest = [ROOT / "tests" / name for name in names]
+    items.sort(key=lambda item: longest.index(item.path) if item.path in longest else len(longest))
 
 
 def run(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:

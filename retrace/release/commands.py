@@ -56,8 +56,8 @@ def release(words: list[str]) -> None:
     name, data = read_params().problem.name, read_params().data
     version = registry.parse_version(arguments.version)
     require_clean_tree()
-    registry.identity()
     registry.require_later(name, version)
+    registry.identity()
     rows = fingerprint(read_table(TEST), data)
     if not run("retrace", "gate"):
         raise UserError(f"{name} {version} is not released: the gate fails")
