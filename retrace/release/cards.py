@@ -18,7 +18,7 @@ import yaml
 from retrace.files import replacing, short_moment
 from retrace.markdown import code, table
 from retrace.params import Params, SplitByTime, read_params
-from retrace.release.openings import read_openings, times_opened
+from retrace.release.openings import versions_opened_for
 from retrace.scores import higher_is_better
 
 MODEL_CARD, DATA_CARD = Path("release/MODEL_CARD.md"), Path("release/DATA_CARD.md")
@@ -103,11 +103,10 @@ def slices_section(metric: str, test: Mapping[str, Any]) -> list[str]:
 
 def openings_section(test: Mapping[str, Any]) -> list[str]:
     """How often the rows of test have been looked at."""
-    times = times_opened(test["fingerprint"])
-    versions = [each["version"] for each in read_openings() if each["fingerprint"] == test["fingerprint"]]
-    if times == 0:
+    versions = versions_opened_for(test["fingerprint"])
+    if not versions:
         return ["These rows were not recorded as opened: the release wasn't made by `make release`."]
-    again = "once" if times == 1 else f"{times} times"
+    again = "once" if len(versions) == 1 else f"{len(versions)} times"
     return [
         f"These rows have been opened {again}: for {', '.join(versions)}. The more often models are chosen with the "
         "same rows, the more the scores on them flatter the model."

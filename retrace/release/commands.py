@@ -12,7 +12,7 @@ from retrace.git import git, git_status, require_own_repository
 from retrace.params import read_params
 from retrace.release import registry
 from retrace.release.openings import FILE as OPENINGS
-from retrace.release.openings import record_opening, times_opened
+from retrace.release.openings import record_opening, versions_opened_for
 from retrace.release.rerun import rerun_release
 from retrace.resamples import fingerprint
 
@@ -53,18 +53,19 @@ def release(words: list[str]) -> None:
     parser.add_argument("--push", action="store_true", help="push the data, the commit and the tag")
     arguments = parser.parse_args(words)
     require_own_repository()
-    name, data = read_params().problem.name, read_params().data
+    params = read_params()
+    name = params.problem.name
     version = registry.parse_version(arguments.version)
     require_clean_tree()
     registry.require_later(name, version)
     registry.identity()
-    rows = fingerprint(read_table(TEST), data)
+    rows = fingerprint(read_table(TEST), params.data)
     if not run("retrace", "gate"):
         raise UserError(f"{name} {version} is not released: the gate fails")
     if not run("retrace", "reproduce"):
         raise UserError(f"{name} {version} is not released: the results are not reproduced")
 
-    print(f"looking at test; these rows were looked at {times_opened(rows)} times before", flush=True)
+    print(f"looking at test; these rows were looked at {len(versions_opened_for(rows))} times before", flush=True)
     record_opening(version, rows)
     # The file is made only now. If it was there before the first release, `dvc checkout` would fail, because there are
     # no outputs yet.
@@ -82,7 +83,12 @@ def release(words: list[str]) -> None:
     if arguments.push:
         push(tag)
     else:
-        print(f"nothing is pushed yet: `dvc push dvc.yaml {PIPELINE}`, then `git push --atomic origin HEAD {tag}`")
+        print(f"nothing is pushed yet: {how_to_push(tag)}")
+
+
+def how_to_push(tag: str) -> str:
+    """The two commands that push a release."""
+    return f"`dvc push dvc.yaml {PIPELINE}`, then `git push --atomic origin HEAD {tag}`"
 
 
 def push(tag: str) -> None:
@@ -93,8 +99,7 @@ def push(tag: str) -> None:
     """
     stays = f"{tag} is released here, but not pushed"
     if not run("dvc", "push", "dvc.yaml", str(PIPELINE)):
-        again = f"`dvc push dvc.yaml {PIPELINE}`, then `git push --atomic origin HEAD {tag}`"
-        raise UserError(f"{stays}; once that is fixed: {again}")
+        raise UserError(f"{stays}; once that is fixed: {how_to_push(tag)}")
     try:
         git("push", "--quiet", "--atomic", "origin", "HEAD", f"refs/tags/{tag}")
     except UserError as error:

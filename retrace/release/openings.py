@@ -34,6 +34,6 @@ def record_opening(version: str, fingerprint: str) -> None:
     write_json({"openings": [*read_openings(), opening]}, FILE)
 
 
-def times_opened(fingerprint: str) -> int:
-    """How often the rows with this fingerprint have been looked at."""
-    return sum(opening["fingerprint"] == fingerprint for opening in read_openings())
+def versions_opened_for(fingerprint: str) -> list[str]:
+    """The versions for which the rows with this fingerprint have been looked at, one for each look."""
+    return [opening["version"] for opening in read_openings() if opening["fingerprint"] == fingerprint]

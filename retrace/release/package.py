@@ -40,9 +40,9 @@ main()
 LIST_IMPORTS = """
 import sys
 sys.argv[0] = sys.path[0] = sys.argv[1]
+from retrace.package import conform, read_package  # before NumPy, which retrace sets up
 from pathlib import Path
 import pandas as pd
-from retrace.package import conform, read_package
 package = read_package(Path(sys.argv[1]))
 table = pd.read_parquet(sys.argv[2])
 package.predictions(conform(table, package.columns, "rows")).to_parquet(sys.argv[3])

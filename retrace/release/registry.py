@@ -30,6 +30,13 @@ class Event(NamedTuple):
     message: str
 
 
+class Identity(NamedTuple):
+    """The name and the e-mail address of the user."""
+
+    name: str
+    address: str
+
+
 def parse_version(text: str) -> str:
     """A version in GTO's form, such as v1.2.0.
 
@@ -72,7 +79,8 @@ def register(name: str, version: str, message: str) -> str:
     """Tag the commit as a version of a model; returns the tag."""
     from gto import api  # noqa: PLC0415
 
-    api.register(".", name, "HEAD", version=version, message=message, author=_author(), author_email=_email())
+    who = identity()
+    api.register(".", name, "HEAD", version=version, message=message, author=who.name, author_email=who.address)
     return f"{name}@{version}"
 
 
@@ -84,7 +92,7 @@ def assign(name: str, version: str, stage: str, message: str) -> str:
     """
     from gto import api  # noqa: PLC0415
 
-    present = versions(name)
+    who, present = identity(), versions(name)
     if version not in present:
         raise UserError(f"VERSION {version}: {name} has no such version; it has {', '.join(present) or 'none'}")
     event = api.assign(
@@ -95,8 +103,8 @@ def assign(name: str, version: str, stage: str, message: str) -> str:
         message=message,
         force=True,  # a version may come back
         skip_registration=True,
-        author=_author(),
-        author_email=_email(),
+        author=who.name,
+        author_email=who.address,
     )
     return str(event.ref)
 
@@ -128,23 +136,15 @@ def history(name: str) -> list[Event]:
     return events
 
 
-def _author() -> str:
-    """The user's name. Git is asked, because GTO doesn't read Git's environment variables."""
-    return identity().rpartition(" <")[0]
-
-
-def _email() -> str:
-    return identity().rpartition(" <")[2].partition(">")[0]
-
-
-def identity() -> str:
-    """The user's name and address for Git.
+def identity() -> Identity:
+    """The user, by Git: GTO doesn't read Git's environment variables.
 
     Raises:
-        UserError: Git knows none.
+        UserError: Git doesn't know the name or the address.
     """
     try:
-        return git("var", "GIT_COMMITTER_IDENT")
+        name, _, rest = git("var", "GIT_COMMITTER_IDENT").rpartition(" <")
     except UserError:
         advice = "`git config user.name NAME` and `git config user.email ADDRESS`"
         raise UserError(f"Git doesn't know your name; {advice}") from None
+    return Identity(name, rest.partition(">")[0])
