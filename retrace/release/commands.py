@@ -110,11 +110,16 @@ def push(tag: str) -> None:
 def verify_release(words: list[str]) -> None:
     """Check that the commit of a release gives its cards, its scores on test and its package, byte by byte."""
     parser = _parser("verify-release", str(verify_release.__doc__))
-    parser.add_argument("version", metavar="VERSION", help="a released version")
+    parser.add_argument("version", metavar="VERSION", help="a released version, or its tag")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy the verified files to this folder")
     arguments = parser.parse_args(words)
     require_own_repository()
-    tag = f"{read_params().problem.name}@{registry.parse_version(arguments.version)}"
-    differences = rerun_release(tag)
+    model = read_params().problem.name
+    name, _, version = arguments.version.rpartition("@")
+    if name not in ("", model):
+        raise UserError(f"{arguments.version}: not a release of this project; its model is {model}")
+    tag = f"{model}@{registry.parse_version(version)}"
+    differences = rerun_release(tag, arguments.keep)
     for name in differences:
         print(one_line(f"FAIL  {name} differs from what {tag} gives"))
     if differences:

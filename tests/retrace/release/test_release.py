@@ -273,9 +273,12 @@ def test_a_card_that_its_commit_does_not_give_is_found(released: Path, tmp_path:
         (project / "release/MODEL_CARD.md").open("a").write("It never fails.\n")
         commit(project)
         check("git", "tag", "--force", "late-flights@v1.0.0", cwd=project)
-    done = run(sys.executable, "-m", "retrace", "verify-release", "1.0.0", cwd=project)
+    kept = tmp_path / "kept"
+    version = "late-flights@v1.0.0" if changed else "1.0.0"
+    done = run(sys.executable, "-m", "retrace", "verify-release", version, "--keep", str(kept), cwd=project)
     last = done.stdout.splitlines()[-1]
     if changed:
+        assert not kept.exists(), "only what is verified is kept"
         assert (last, done.returncode) == (
             "FAIL  release/MODEL_CARD.md differs from what late-flights@v1.0.0 gives",
             1,
@@ -285,6 +288,15 @@ def test_a_card_that_its_commit_does_not_give_is_found(released: Path, tmp_path:
             "PASS  late-flights@v1.0.0 gives its results, cards and package, byte by byte",
             0,
         )
+        assert sorted(file.name for file in kept.iterdir()) == ["DATA_CARD.md", "MODEL_CARD.md", "model.zip"]
+        for file in kept.iterdir():
+            assert file.read_bytes() == (released / "release" / file.name).read_bytes()
+
+
+def test_the_tag_of_another_model_is_not_taken_for_one_of_this_project(released: Path):
+    done = retrace("verify-release", "late-trains@v1.0.0", cwd=released)
+    assert done.returncode == 1
+    assert done.stderr == "late-trains@v1.0.0: not a release of this project; its model is late-flights\n"
 
 
 def test_models_with_other_names_in_the_same_repository_do_not_count(released: Path, tmp_path: Path):
