@@ -21,7 +21,7 @@ from retrace import storage
 from tests.conftest import ENVIRONMENT, IDENTITY, boosting, change_params, check, commit, run
 from tests.template.conftest import make
 from tests.workflows.github import GitHub
-from tests.workflows.project import Project, publish
+from tests.workflows.project import RELEASE, Project, publish
 from tests.workflows.test_workflows import needs_tools, report_in
 
 pytestmark = pytest.mark.slow
@@ -338,6 +338,37 @@ def test_a_pull_request_pulls_where_it_is_trusted_and_stages_see_no_credentials(
             assert comment.succeeded, comment.output
             assert not pipeline.succeeded
             assert report_in(project.github.bodies(8)[0]).startswith("## The data isn't here: `data/source/wine.csv`\n")
+
+
+@needs_tools
+@pytest.mark.slow
+def test_a_release_pulls_what_no_stage_makes_and_its_stages_see_no_credentials(
+    shared: tuple[Path, Remote], tmp_path: Path
+):
+    made, remote = shared
+    author = Path(shutil.copytree(made, tmp_path / "author", symlinks=True))
+    stage = author / "src/stages/evaluate.py"
+    before = "    params = read_params()\n"
+    assert before in stage.read_text()
+    stage.write_text(stage.read_text().replace(before, f"    {SEES.format(file=tmp_path / 'seen')}{before.strip()}\n"))
+    commit(author)
+    check("dvc", "repro", cwd=author, **path_of(author))
+    commit(author)
+    check("python", "-c", RELEASE, cwd=author, **path_of(author), **IDENTITY)
+    publish(tmp_path)
+    with remote.served(), GitHub(tmp_path / "git") as github:
+        assert run_make(made, "push", remote).returncode == 0
+        (tmp_path / "seen").unlink()
+        project = Project(tmp_path, github, prefix=str(made / ".venv"), given=remote.given)
+        [tag] = github.git("tag").splitlines()
+        ran = project.tagged(tag)
+    assert ran
+    assert ran.succeeded, ran.output
+    [release] = github.published()
+    assert release["assets"]["model.zip"] == (author / "release/model.zip").read_bytes()
+    seen = (tmp_path / "seen").read_text()
+    assert "GITHUB_SHA" in seen
+    assert not re.search("a-secret|PRIVATE KEY", seen)
 
 
 @needs_tools

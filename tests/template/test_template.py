@@ -364,10 +364,14 @@ def test_each_kind_of_project_has_valid_workflows_and_a_storage_that_is_verified
     listed = check("dvc", "config", "--list", cwd=project)
     assert ("remote.storage.verify=true" in listed) == (remote != "none")
     [job] = read_yaml(project / ".github/workflows/pipeline.yml")["jobs"].values()
-    assert ("storage" in job.get("environment", "")) == (remote in ("s3", "ssh"))
-    assert ("id-token" in job.get("permissions", {})) == (remote == "s3")
-    with_secrets = [step["name"] for step in job["steps"] if "secrets." in str(step)]
-    assert with_secrets == (["Pull data and models"] if remote in ("s3", "ssh") else [])
+    verify, publish = read_yaml(project / ".github/workflows/release.yml")["jobs"].values()
+    for pulls, name in ((job, "Pull data and models"), (verify, "Pull what no stage makes")):
+        assert ("storage" in pulls.get("environment", "")) == (remote in ("s3", "ssh"))
+        assert ("id-token" in pulls.get("permissions", {})) == (remote == "s3")
+        assert (name in [step["name"] for step in pulls["steps"]]) == (remote != "none")
+        with_secrets = [step["name"] for step in pulls["steps"] if "secrets." in str(step)]
+        assert with_secrets == ([name] if remote in ("s3", "ssh") else [])
+    assert "secrets." not in str(publish)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import boosting, change_params, check, commit, copy_project
+from tests.conftest import boosting, change_params, check, commit, copy_project, made_once
 from tests.workflows.github import GitHub
 from tests.workflows.project import Host, Project, publish
 
@@ -15,7 +15,11 @@ from tests.workflows.project import Host, Project, publish
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An author's clone, the origin, and what a run on main would have put in its cache."""
-    folder = tmp_path_factory.mktemp("published")
+    return made_once(tmp_path_factory, "published", make_published)
+
+
+def make_published(folder: Path) -> None:
+    folder.mkdir()
     author = copy_project(folder / "author")
     change_params(
         author,
@@ -33,7 +37,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     caches = folder / "caches/refs/heads/main"
     caches.mkdir(parents=True)
     check("tar", "-cf", str(caches / "dvc-Linux-main"), ".dvc/cache", cwd=author)
-    return folder
 
 
 @pytest.fixture(scope="module")

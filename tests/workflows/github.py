@@ -1,4 +1,4 @@
-"""A stand-in for GitHub: what CML and retrace/review/comment.py ask of it, and Git over HTTP, by TLS on this machine.
+"""A stand-in for GitHub: what CML, gh and retrace/review/comment.py ask of it, and Git over HTTP, all by TLS.
 
 Every request is kept. A token that may only read is answered 403 when it writes, as a fork's is.
 """
@@ -13,14 +13,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 REPOSITORY = "someone/project"
 WRITES, READS = "a-token-that-writes", "a-token-that-reads"
 LONGEST = 65_536  # characters of a comment
+LONGEST_NOTES = 125_000  # characters of a release's notes
 PAGE = 30
 BOT = "github-actions[bot]"
 Comment = dict[str, Any]
+Release = dict[str, Any]
 
 
 class Request(NamedTuple):
@@ -34,13 +36,18 @@ class Request(NamedTuple):
 
 
 class GitHub(ThreadingHTTPServer):
-    """Serves the bare repository `folder/someone/project.git`, and the comments of its pull requests."""
+    """Serves the bare repository `folder/someone/project.git`, the comments of its pull requests, and its releases.
+
+    An asset named like `refused_asset` can't be uploaded.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.requests: list[Request] = []
         self.comments: dict[str, list[Comment]] = {}
         self.pull_requests: list[dict[str, Any]] = []
+        self.releases: dict[int, Release] = {}
+        self.refused_asset = ""
         self.certificate = folder / "certificate.pem"
         super().__init__(("127.0.0.1", 0), Handler)
         self.host = f"127.0.0.1:{self.server_port}"
@@ -65,8 +72,11 @@ class GitHub(ThreadingHTTPServer):
         """The comments of a pull request, as they stand now."""
         return [comment["body"] for comment in self.comments.get(str(number), [])]
 
-    def answer(self, line: str, query: dict[str, list[str]], body: str) -> tuple[int, Any]:
+    def answer(self, line: str, query: dict[str, list[str]], sent: bytes) -> tuple[int, Any]:
         """The status and content that GitHub's REST interface answers with."""
+        if "/releases" in line or line.endswith(" /graphql"):
+            return self.answer_on_releases(line, query, sent)
+        body = json.loads(sent)["body"] if sent else ""
         routes = {
             r"GET /users/([\w-]+)": lambda name: {"login": name, "id": 1, "name": None},
             rf"GET /repos/{REPOSITORY}/(pulls)": lambda _: self.open_pull_requests(query),
@@ -80,6 +90,62 @@ class GitHub(ThreadingHTTPServer):
             if (found := re.fullmatch(route, line)) and (content := reply(found[1])) is not None:
                 return 201 if line.startswith("POST") else 200, content
         return 404, {"message": "Not Found"}
+
+    def answer_on_releases(self, line: str, query: dict[str, list[str]], sent: bytes) -> tuple[int, Any]:
+        """The status and content of an answer to `gh release create`."""
+        releases = f"/repos/{REPOSITORY}/releases"
+        routes = {
+            r"POST /(graphql)": lambda _: self.find_tag(json.loads(sent)["variables"]["tagName"]),
+            rf"(?:GET|HEAD) {releases}/tags/(.+)": self.find_release,
+            rf"POST ({releases})": lambda _: self.create_release(json.loads(sent)),
+            rf"POST {releases}/(\d+)/assets": lambda number: self.upload(int(number), query["name"][0], sent),
+            rf"PATCH {releases}/(\d+)": lambda number: self.change_release(int(number), json.loads(sent)),
+            rf"DELETE {releases}/(\d+)": lambda number: (204, self.releases.pop(int(number)) and None),
+        }
+        for route, reply in routes.items():
+            if found := re.fullmatch(route, line):
+                return reply(found[1])
+        return 404, {"message": "Not Found"}
+
+    def find_tag(self, name: str) -> tuple[int, Any]:
+        """Whether there is a tag, as GraphQL answers."""
+        identity = self.git("rev-parse", "--verify", "--quiet", name)
+        return 200, {"data": {"repository": {"ref": {"id": identity}}}}
+
+    def find_release(self, tag: str) -> tuple[int, Any]:
+        """The release of a tag, unless it's a draft."""
+        found = [each for each in self.published() if each["tag_name"] == tag]
+        return (200, shown(found[0])) if found else (404, {"message": "Not Found"})
+
+    def create_release(self, content: Release) -> tuple[int, Any]:
+        """A new release, if its notes aren't too long."""
+        if len(content["body"]) > LONGEST_NOTES:
+            return 422, {"message": "Validation Failed: body is too long (maximum is 125000 characters)"}
+        number = len(self.requests)
+        address = f"https://{self.host}/api/{{}}/repos/{REPOSITORY}/releases/{number}"
+        self.releases[number] = content | {
+            "url": address.format("v3"),
+            "upload_url": f"{address.format('uploads')}/assets{{?name,label}}",
+            "html_url": f"https://{self.host}/{REPOSITORY}/releases/tag/{content['tag_name']}",
+            "assets": {},
+        }
+        return 201, shown(self.releases[number])
+
+    def upload(self, number: int, name: str, content: bytes) -> tuple[int, Any]:
+        """A new asset of a release."""
+        if name == self.refused_asset:
+            return 422, {"message": "Validation Failed"}
+        self.releases[number]["assets"][name] = content
+        return 201, {"name": name, "state": "uploaded"}
+
+    def change_release(self, number: int, content: Release) -> tuple[int, Any]:
+        """A release with other content, such as one that is no draft any more."""
+        self.releases[number].update(content)
+        return 200, shown(self.releases[number])
+
+    def published(self) -> list[Release]:
+        """The releases that aren't drafts; `assets` holds the content of each file."""
+        return [each for each in self.releases.values() if not each["draft"]]
 
     def open_pull_request(self, number: int, branch: str, repository: str) -> None:
         """Open a pull request of a branch, which a fork may have; its commits are at refs/pull/NUMBER/head."""
@@ -126,6 +192,11 @@ class GitHub(ThreadingHTTPServer):
         return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
+def shown(release: Release) -> Release:
+    """A release as JSON, which lists the names of its assets."""
+    return release | {"assets": [{"name": name} for name in release["assets"]]}
+
+
 class Handler(BaseHTTPRequestHandler):
     """Reads a request, has it answered, and keeps it."""
 
@@ -137,17 +208,16 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urlsplit(self.path)
         kind, status = "application/json; charset=utf-8", 200
-        if url.path.startswith("/api/v3/"):
+        if url.path.startswith("/api/"):
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ").removeprefix("token ")
             if token not in (WRITES, READS):
                 status, content = 401, {"message": "Bad credentials"}
             elif token == READS and self.command != "GET":
                 status, content = 403, {"message": "Resource not accessible by integration"}
             else:
-                line = f"{self.command} {url.path.removeprefix('/api/v3')}"
-                sent = json.loads(body)["body"] if body else ""
-                status, content = self.server.answer(line, parse_qs(url.query), sent)
-            answer = json.dumps(content).encode()
+                path = unquote(re.sub("^/api(/v3|/uploads)?(?=/)", "", url.path))
+                status, content = self.server.answer(f"{self.command} {path}", parse_qs(url.query), body)
+            answer = b"" if content is None else json.dumps(content).encode()
         else:
             status, kind, answer = self.git(body)
         self.server.requests.append(Request(self.command, self.path, dict(self.headers), body, status))
@@ -155,9 +225,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
-        self.wfile.write(answer)
+        if self.command != "HEAD":
+            self.wfile.write(answer)
 
-    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_request  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = handle_request  # noqa: N815
 
     def git(self, body: bytes) -> tuple[int, str, bytes]:
         """Git's own server, which reads and answers as a CGI program."""

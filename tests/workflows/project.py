@@ -1,7 +1,7 @@
 """A copy of the project on the stand-in for GitHub, whose workflow files run as they are.
 
 act runs them on this machine, without containers. What it doesn't do stands here and in actions/: what a token may, the
-scope of caches, and that comment.yml follows pipeline.yml.
+scope of caches, that comment.yml follows pipeline.yml, which tags start release.yml, and re-running a job.
 """
 
 import json
@@ -16,6 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+from dvc.utils.serialize import modify_yaml
+
 from tests.conftest import check, commit
 from tests.workflows.github import READS, REPOSITORY, WRITES, GitHub, Request
 
@@ -23,9 +26,27 @@ HERE = Path(__file__).parent
 USES = re.compile(r"uses: ([\w-]+)/([\w-]+)[\w/-]*@([0-9a-f]{40})")
 FORK = "a/fork"
 BIN = Path(sys.executable).parent
+# Programs on GitHub's runners. With a real gh, the stand-in for GitHub is the server of an enterprise.
+GH = """#!/bin/sh
+"$STAND_IN_PREFIX/bin/python" "$STAND_IN_ACTIONS/../permissions.py" contents=write || exit
+if [ "$STAND_IN_GH" ]; then
+  GH_HOST=${GITHUB_SERVER_URL#https://} GH_ENTERPRISE_TOKEN=$GH_TOKEN exec "$STAND_IN_GH" "$@"
+fi
+exec python3 "$STAND_IN_ACTIONS/../gh.py" "$@"
+"""
+# Installing the environment takes a minute, so `make install` takes that of the tests.
+MAKE = '#!/bin/sh\n[ "$*" = install ] && ln -s "$STAND_IN_PREFIX" .venv\n'
 # A runner's PATH doesn't have the environment of the tests, but some Python.
 FOLDERS = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder) != BIN]
 PATH = os.pathsep.join([*FOLDERS, f"{sys.base_prefix}/bin"])
+
+# `make release` without its gate and its reproduction, which take as long as the pipeline and have tests of their own.
+RELEASE = """
+from retrace.release import commands
+run = commands.run
+commands.run = lambda *command: command[0] == "retrace" or run(*command)
+commands.release(["1.0.0"])
+"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +65,13 @@ class Run:
         found = [result for name, result in self.steps.items() if words in name]
         assert len(found) <= 1, f"{words} in {list(self.steps)}"
         return found[0] if found else ""
+
+
+def matches(tag: str, pattern: str) -> bool:
+    """Whether a tag matches a pattern of `on.push.tags`: act starts a workflow on each tag."""
+    parts = {"**": ".*", "*": "[^/]*"}
+    regular = re.sub(r"\*\*|\*|[^]\w?+[-]", lambda found: parts.get(found[0]) or re.escape(found[0]), pattern)
+    return re.fullmatch(regular, tag) is not None
 
 
 def publish(folder: Path) -> None:
@@ -90,6 +118,20 @@ class Project:
         """A run of pipeline.yml on main, which a push has moved on from `before`."""
         return self._act("push", "pipeline", {"ref": "refs/heads/main", "before": before}, ref="main", token=READS)
 
+    def tagged(self, tag: str) -> Run | None:
+        """The run of release.yml that the push of a tag starts; None if it starts none."""
+        events = yaml.safe_load(self.github.git("show", f"{tag}:.github/workflows/release.yml"))[True]  # the key `on`
+        if not any(matches(tag, pattern) for pattern in events["push"]["tags"]):
+            return None
+        ref = f"refs/tags/{tag}"
+        return self._act("push", "release", {"ref": ref}, ref=ref, token=WRITES)
+
+    def rerun(self, job: str, of: Run, tag: str) -> Run:
+        """Another attempt of one job of a run of release.yml, as `Re-run failed jobs` starts it."""
+        self.runs = of.identity - 1
+        ref = f"refs/tags/{tag}"
+        return self._act("push", "release", {"ref": ref}, ref=ref, token=WRITES, only=job)
+
     def caches(self, ref: str) -> dict[str, set[str]]:
         """The hashes in each cache that runs on a ref have saved, by its key, the newest last."""
         saved = sorted((self.folder / "caches" / ref).glob("*"), key=lambda file: file.stat().st_mtime)
@@ -135,30 +177,43 @@ class Project:
         sha = self.github.git("rev-parse", f"refs/pull/{number}/head")
         return {"sha": sha, "ref": branch, "repo": {"full_name": repository}}
 
-    def _act(self, event: str, workflow: str, content: dict[str, Any], *, ref: str, token: str) -> Run:
+    def _act(
+        self, event: str, workflow: str, content: dict[str, Any], *, ref: str, token: str, only: str | None = None
+    ) -> Run:
         self.runs += 1
         room = self.folder / f"run-{self.runs}"
         checkout = room / "checkout"
         checkout.mkdir(parents=True)
-        repository = {"full_name": REPOSITORY, "default_branch": "main"}
+        repository = {"full_name": REPOSITORY, "default_branch": "main", "private": False}
         (room / "event.json").write_text(json.dumps(content | {"repository": repository}))
         trusts = {name: str(self.github.certificate) for name in ("CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "SSL_CERT_FILE")}
         environment = trusts | {
             "NODE_EXTRA_CA_CERTS": str(self.github.certificate),
             "HOME": str(room),
             "LANG": "C.UTF-8",
-            "PATH": PATH,
+            "PATH": f"{room / 'bin'}{os.pathsep}{PATH}",
             "STAND_IN_ARTIFACTS": str(self.folder / "artifacts"),
+            "STAND_IN_ATTESTATIONS": str(self.folder / "attestations"),
             "STAND_IN_CACHES": str(self.folder / "caches"),
             "STAND_IN_ACTIONS": str(HERE / "actions"),
             "STAND_IN_CML": os.environ.get("CML", ""),  # the real one, with its packages
+            "STAND_IN_GH": os.environ.get("GH", ""),  # the real one
             "STAND_IN_PREFIX": self.prefix,
+            "STAND_IN_WORKFLOW": str(checkout / ".github/workflows" / f"{workflow}.yml"),
         }
+        (room / "bin").mkdir()
+        for name, program in (("gh", GH), ("make", MAKE)):
+            (room / "bin" / name).write_text(program)
+            (room / "bin" / name).chmod(0o755)
         check("git", "init", "--quiet", cwd=checkout)
         check("git", "remote", "add", "origin", f"https://{self.github.host}/{REPOSITORY}", cwd=checkout)
         check("git", "fetch", "--quiet", "origin", ref, cwd=checkout, **environment)
         check("git", "checkout", "--quiet", "--detach", "FETCH_HEAD", cwd=checkout)
         file = checkout / ".github/workflows" / f"{workflow}.yml"
+        if only:
+            with modify_yaml(file) as text:
+                text["jobs"] = {only: text["jobs"][only]}
+                text["jobs"][only].pop("needs", None)
         uses = set(USES.findall(file.read_text()))
         actions = [f"{owner}/{name}@{commit}={HERE / 'actions' / name}" for owner, name, commit in uses]
         before = len(self.github.requests)
@@ -179,7 +234,7 @@ class Project:
         return Run(
             self.runs,
             {},
-            results == ["success"],
+            set(results) == {"success"},
             {
                 line["step"]: line["stepResult"]
                 for line in lines
