@@ -7,6 +7,7 @@ The file is a zip archive that Python can run. It holds
 - `model.skops`: the fitted model;
 - `model.json`: its name, task and classes, its input columns, the packages that it needs, its scores on test, and the
   hashes of dvc.lock and of the data that it was made from;
+- `MODEL_CARD.md`: what the model is for, its scores and its limits;
 - `reference.json`: what the columns and the predictions looked like, for monitoring;
 - `requirements.txt`: the packages with their versions, for `pip install -r`;
 - `retrace/` and `src/`: the modules that read the model.
@@ -16,7 +17,6 @@ estimator comes from, is refused.
 """
 
 import argparse
-import hashlib
 import io
 import json
 import sys
@@ -33,7 +33,9 @@ from numpy.typing import NDArray
 
 from retrace.errors import UserError
 from retrace.examples import Target
+from retrace.files import as_text
 from retrace.models import is_in_lock, read_model
+from retrace.tables.options import MISSING
 
 FILE = Path("release/model.zip")
 LOCK = Path("release/dvc.lock")
@@ -47,14 +49,14 @@ class Package:
     Attributes:
         description: the content of model.json.
         reference: the content of reference.json.
+        card: the content of MODEL_CARD.md.
         model: the fitted pipeline.
-        sha256: the hash of the file.
     """
 
     description: dict[str, Any]
     reference: dict[str, Any]
+    card: str
     model: Any
-    sha256: str
 
     @property
     def target(self) -> Target:
@@ -64,7 +66,13 @@ class Package:
     @property
     def columns(self) -> dict[str, str]:
         """The kind of each input column: number, boolean or text."""
-        return dict(self.description["columns"])
+        return {column["name"]: column["kind"] for column in self.description["columns"]}
+
+    @property
+    def categories(self) -> dict[str, frozenset[str]]:
+        """The categories that at least ten rows of train have, for the columns whose categories may be shown."""
+        columns = self.description["columns"]
+        return {column["name"]: frozenset(column["categories"]) for column in columns if "categories" in column}
 
     def predict(self, table: pd.DataFrame) -> NDArray[np.float64]:
         """What the model predicts for each row.
@@ -109,9 +117,9 @@ def conform(table: pd.DataFrame, columns: Mapping[str, str], name: str) -> pd.Da
     return pd.DataFrame(found)
 
 
-def _conform_column(values: pd.Series, kind: str) -> pd.Series:
+def _conform_column(values: pd.Series, kind: str) -> pd.Series | NDArray[np.float64]:
     if kind == "number":
-        numbers = pd.to_numeric(values).astype(float)
+        numbers: NDArray[np.float64] = values.to_numpy(float, na_value=np.nan)  # from text, too, to the last digit
         if np.isinf(numbers).any():
             raise ValueError("infinite")
         return numbers
@@ -120,15 +128,20 @@ def _conform_column(values: pd.Series, kind: str) -> pd.Series:
         if not words.isin(["true", "false"]).all():
             raise ValueError("neither true nor false")
         return values.astype(str).str.lower().map({"true": 1.0, "false": 0.0})
-    return values.astype("str")
+    return as_text(values)  # an integer is the same text whether or not other rows have missing values
 
 
-def read_package(path: Path) -> Package:
+def read_package(path: Path, *, trusted: bool = False) -> Package:
     """Read a package, and check that the installed packages are those that it needs.
+
+    Args:
+        path: the file.
+        trusted: whether to load types that can't be checked, such as LightGBM's, from a file that release/dvc.lock
+            doesn't record. That's no further risk where the code of the package is what runs.
 
     Raises:
         UserError: the file is missing or damaged, or another version of a package is installed; or release/dvc.lock
-            doesn't record the file, and its model has types that can't be checked.
+            doesn't record the file, its model has types that can't be checked, and it isn't trusted.
     """
     try:
         content = path.read_bytes()
@@ -136,15 +149,25 @@ def read_package(path: Path) -> Package:
             description = json.loads(archive.read("model.json"))
             reference = json.loads(archive.read("reference.json"))
             model = archive.read("model.skops")
+            card = archive.read("MODEL_CARD.md").decode()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `make release` makes it") from None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         raise UserError(f"{path}: not a whole package; {REMEDY}") from None
     check_versions(description["needs"], path)
-    is_running = Path(sys.argv[0]).suffix == ".zip" and path.samefile(sys.argv[0])  # then its code is trusted already
-    recorded = is_running or is_in_lock(path, content, LOCK)
+    recorded = trusted or is_in_lock(path, content, LOCK)
     loaded = read_model(model, f"{path}: model.skops", recorded=recorded, remedy=REMEDY)
-    return Package(description, reference, loaded, hashlib.sha256(content).hexdigest())
+    return Package(description, reference, card, loaded)
+
+
+def read_cells(file: Path) -> pd.DataFrame:
+    """A CSV file with all cells as text; those that mean no value in training are missing here, too.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it isn't CSV.
+    """
+    return pd.read_csv(file, dtype="str", keep_default_na=False, na_values=MISSING, index_col=False)
 
 
 def check_versions(needed: Mapping[str, str], path: Path) -> None:
@@ -168,10 +191,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python model.zip", description="Predict for each row of a CSV file.")
     parser.add_argument("rows", metavar="ROWS.csv", type=Path, help="rows with the model's input columns")
     rows = parser.parse_args().rows
-    package = read_package(Path(sys.argv[0]))
-    texts = [name for name, kind in package.columns.items() if kind != "number"]
+    package = read_package(Path(sys.argv[0]), trusted=True)  # it's the file that runs
     try:
-        table = pd.read_csv(rows, dtype=dict.fromkeys(texts, "str"))
+        table = read_cells(rows)
     except (OSError, ValueError) as error:
         raise UserError(f"{rows}: can't be read: {str(error).partition(chr(10))[0]}") from None
     package.predictions(conform(table, package.columns, str(rows))).to_csv(sys.stdout, index=False)

@@ -5,12 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from retrace import registry
 from retrace.clones import with_this_python
 from retrace.errors import UserError, one_line
 from retrace.files import read_table, replacing
 from retrace.git import git, git_status, require_own_repository
 from retrace.params import read_params
-from retrace.release import registry
 from retrace.release.openings import FILE as OPENINGS
 from retrace.release.openings import record_opening, versions_opened_for
 from retrace.release.rerun import rerun_release

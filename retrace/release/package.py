@@ -21,11 +21,12 @@ import pandas as pd
 
 from retrace.errors import UserError
 from retrace.examples import Target, features, is_number
-from retrace.files import json_bytes, read_table, write_zip
+from retrace.files import FEWEST_ROWS_SHOWN, json_bytes, read_table, write_zip
 from retrace.models import load_model
 from retrace.package import FILE
 from retrace.params import Params, read_params
 from retrace.privacy import histogram
+from retrace.release.cards import MODEL_CARD
 from src.model import promises_same_bytes
 
 MODEL = Path("models/model.skops")
@@ -43,23 +44,41 @@ sys.argv[0] = sys.path[0] = sys.argv[1]
 from retrace.package import conform, read_package  # before NumPy, which retrace sets up
 from pathlib import Path
 import pandas as pd
-package = read_package(Path(sys.argv[1]))
+from retrace.answers import Answers
+package = read_package(Path(sys.argv[1]), trusted=True)
+Answers(package)
 table = pd.read_parquet(sys.argv[2])
 package.predictions(conform(table, package.columns, "rows")).to_parquet(sys.argv[3])
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
+MOST_CATEGORIES = 1000  # of a column; with more, it's rather free text, or names
 ROWS_COMPARED = 100  # the rows of train for which the package must predict the same
 
 
-def columns_of(train: pd.DataFrame, names: list[str]) -> dict[str, str]:
-    """The kind of each input column: number, boolean or text."""
-    kinds = {}
-    for name in names:
-        if pd.api.types.is_bool_dtype(train[name]):
-            kinds[name] = "boolean"
-        else:
-            kinds[name] = "number" if is_number(train[name]) else "text"
-    return kinds
+def describe_column(values: pd.Series, *, private: bool) -> dict[str, Any]:
+    """An input column: its kind, and unless it's private, its categories or the range of its numbers.
+
+    Args:
+        values: the column in train.
+        private: whether none of its values may be shown.
+
+    Returns:
+        `kind`: number, boolean or text. Text that has at most MOST_CATEGORIES categories has `categories`, those that
+        at least 10 rows have. Numbers have `low` and `high`, rounded, between which 98 % of the rows are.
+    """
+    if pd.api.types.is_bool_dtype(values):
+        return {"kind": "boolean"}
+    if is_number(values):
+        shown = None if private else histogram(values.to_numpy(float))
+        if shown is None:
+            return {"kind": "number"}
+        high = shown["first"] + len(shown["counts"]) * shown["step"]
+        return {"kind": "number", "low": shown["first"], "high": high}
+    counts = values.value_counts()
+    common = sorted(counts.index[counts >= FEWEST_ROWS_SHOWN])
+    if private or not common or len(counts) > MOST_CATEGORIES:
+        return {"kind": "text"}
+    return {"kind": "text", "categories": common}
 
 
 def hash_of(file: Path) -> str:
@@ -83,7 +102,12 @@ def describe(params: Params, train: pd.DataFrame, test: Mapping[str, Any]) -> di
         "task": data.task,
         "classes": list(target.classes),
         "threshold": params.problem.costs.threshold if params.problem.costs else None,
-        "columns": columns_of(train, features(train, data)),
+        "data_set": data.set,
+        "columns": [
+            {"name": name, **describe_column(train[name], private=data.hides(name))} for name in features(train, data)
+        ],
+        "private": [name for name in features(train, data) if data.hides(name)],
+        "private_raw": bool(data.private),  # whether a row may have private columns that aren't features
         "estimator": params.train.model,
         "same_bytes": promises_same_bytes(params.train),
         "needs": {name: version(name) for name in sorted(needs)},
@@ -99,6 +123,7 @@ def code() -> dict[str, bytes]:
     for file in sorted([*Path("src").rglob("*.py"), *Path("retrace").rglob("*.py")]):
         is_room = file.parts[0] == "retrace" and len(file.parts) > 2 and file.parts[1] in ROOMS
         if not is_room:
+            members[f"{file.parent.as_posix()}/"] = b""  # Python imports from a folder without __init__.py only with it
             members[file.as_posix()] = file.read_bytes()
     return members
 
@@ -135,18 +160,19 @@ def main() -> None:
     test = json.loads(Path("release/test.json").read_text(encoding="utf-8"))
     description = describe(params, train, test)
     target = Target(tuple(description["classes"]))
-    columns = description["columns"]
-    predicted = target.predict(model, valid[list(columns)])
+    columns = [column["name"] for column in description["columns"]]
+    predicted = target.predict(model, valid[columns])
     reference = json.loads(Path("metrics/data.json").read_text(encoding="utf-8"))
     reference["predictions"] = histogram(predicted.reshape(len(valid), -1)[:, -1])
     members = {
         "model.json": json_bytes(description),
+        "MODEL_CARD.md": MODEL_CARD.read_bytes(),
         "reference.json": json_bytes(reference),
         "model.skops": MODEL.read_bytes(),
         "requirements.txt": b"",
         **code(),
     }
-    rows = train[list(columns)].head(ROWS_COMPARED)
+    rows = train[columns].head(ROWS_COMPARED)
     elsewhere, modules = run_elsewhere(members, rows)
     here = target.predict(model, rows)
     if not (elsewhere.to_numpy().reshape(here.shape) == here).all():

@@ -66,6 +66,26 @@ WEATHER = {
 }
 OBSERVED = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 
+# The columns that `prepare_request` takes: what a caller knows of a flight an hour before its scheduled departure.
+# `airport_flights` is the number of the airport's flights that were scheduled in the last RECENT minutes, and
+# `airport_minutes` the sum of their delays that are known by now. `carrier_flights` and `carrier_minutes` are the same
+# for those of the carrier. The weather is that of the last hour that has ended.
+REQUEST = {
+    "date": "text",  # such as 2013-11-03
+    "sched_dep_time": "number",  # such as 1745
+    "sched_arr_time": "number",
+    "carrier": "text",
+    "origin": "text",
+    "dest": "text",
+    "distance": "number",
+    "departures_that_hour": "number",  # from the same airport
+    "airport_flights": "number",
+    "airport_minutes": "number",
+    "carrier_flights": "number",
+    "carrier_minutes": "number",
+    **dict.fromkeys(OBSERVED, "number"),
+}
+
 Month = Annotated[int, Field(ge=1, le=12)]
 
 
@@ -130,9 +150,7 @@ def prepare(tables: dict[str, pd.DataFrame], _data: Data) -> pd.DataFrame:
             "origin": flights["origin"],
             "dest": flights["dest"],
             "distance": flights["distance"],
-            "weekday": scheduled.dt.day_of_week.astype("int64"),
-            "departure_minute": departure,
-            "arrival_minute": _minutes(flights["sched_arr_time"]),
+            **schedule_features(scheduled, flights["sched_dep_time"], flights["sched_arr_time"]),
             "departures_that_hour": flights.groupby(["origin", "time_hour"])["flight"].transform("size"),
             "airport_delay": mean_delays(totals, ["origin"], flights, question),
             "carrier_delay": mean_delays(totals, ["origin", "carrier"], flights, question),
@@ -152,10 +170,10 @@ def add_weather(table: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         table: a row for each flight, with its `origin` and its `weather_hour`, which is dropped.
-        weather: what `read` returns. A wind speed that no storm has is taken as missing.
+        weather: what `read` returns. A wind speed that no storm has is missing.
     """
     observed = weather[["origin", "time_hour", *OBSERVED]].sort_values("time_hour", kind="stable")
-    observed["wind_speed"] = observed["wind_speed"].where(observed["wind_speed"] <= FASTEST_WIND)
+    observed["wind_speed"] = plausible_wind(observed["wind_speed"])
     joined = pd.merge_asof(
         table.sort_values("weather_hour", kind="stable"),
         observed,
@@ -217,8 +235,50 @@ def mean_delays(totals: pd.DataFrame, by: list[str], flights: pd.DataFrame, ques
     asked = flights[by].assign(minute=_minutes_since_1970(question)).reset_index()
     asked, sums = (table.sort_values("minute", kind="stable") for table in (asked, sums))
     known = pd.merge_asof(asked, sums, on="minute", by=by).set_index("index").reindex(flights.index)
-    delays = known["waiting"] * known["minute"] + known["minutes"]
-    return delays / known["counted"].where(known["counted"] > 0)
+    return mean_delay(known["waiting"] * known["minute"] + known["minutes"], known["counted"])
+
+
+def prepare_request(rows: pd.DataFrame) -> pd.DataFrame:
+    """The features of flights that a prediction is asked for, from what is known at that moment.
+
+    Args:
+        rows: the columns in REQUEST, numbers as float; missing values are allowed but for the date.
+
+    Raises:
+        UserError: with a line for each date that isn't one.
+    """
+    day = pd.to_datetime(rows["date"], format="%Y-%m-%d", errors="coerce")
+    if day.isna().any():
+        wrong = [number for number, missing in enumerate(day.isna(), start=1) if missing]
+        raise UserError(*(f"row {number}: column date: must be a date such as 2013-11-03" for number in wrong))
+    return rows.assign(
+        **schedule_features(day, rows["sched_dep_time"], rows["sched_arr_time"]),
+        airport_delay=mean_delay(rows["airport_minutes"], rows["airport_flights"]),
+        carrier_delay=mean_delay(rows["carrier_minutes"], rows["carrier_flights"]),
+        wind_speed=plausible_wind(rows["wind_speed"]),
+    )
+
+
+def schedule_features(day: pd.Series, departure: pd.Series, arrival: pd.Series) -> dict[str, pd.Series]:
+    """The weekday of flights, 0 on Monday, and when they are scheduled, in minutes since midnight.
+
+    Args:
+        day: the dates of departure.
+        departure: the scheduled time, such as 1745.
+        arrival: the scheduled time, such as 2010.
+    """
+    weekday = day.dt.day_of_week.astype("int64")
+    return {"weekday": weekday, "departure_minute": _minutes(departure), "arrival_minute": _minutes(arrival)}
+
+
+def plausible_wind(speed: pd.Series) -> pd.Series:
+    """Wind speeds in mph; one that no storm has is missing."""
+    return speed.where(speed <= FASTEST_WIND)
+
+
+def mean_delay(minutes: pd.Series, flights: pd.Series) -> pd.Series:
+    """The mean of the known delays in minutes, from their sum and the number of flights; NaN if there is no flight."""
+    return minutes / flights.where(flights > 0)
 
 
 def _minutes_since_1970(moments: pd.Series) -> pd.Series:

@@ -1,0 +1,88 @@
+"""What a package answers to requests for predictions: retrace/model_process.py describes requests and answers."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic_core import from_json
+
+from retrace.errors import UserError
+from retrace.input_rows import InvalidRowsError, RowReader, as_table, shortened, unseen_categories
+from retrace.package import Package, conform
+
+PROTOCOL = 1  # of requests and answers; a server refuses a package that has another one
+
+
+class Answers:
+    """A package that answers requests.
+
+    Attributes:
+        package: the released model.
+        readers: read the rows of a request, by its kind.
+    """
+
+    def __init__(self, package: Package) -> None:
+        self.package = package
+        self.readers = {"rows": RowReader(package.columns)}
+        self._prepare_request: Callable[[pd.DataFrame], pd.DataFrame] | None = None
+        data_set = import_module(f"src.datasets.{package.description['data_set']}")
+        if hasattr(data_set, "prepare_request"):
+            self.readers["raw"] = RowReader(data_set.REQUEST)
+            self._prepare_request = data_set.prepare_request
+        self._categories = package.categories
+
+    def greeting(self) -> dict[str, Any]:
+        """What the other side is told first: the package, the histogram of its predictions, the schemas of its rows."""
+        return {
+            "protocol": PROTOCOL,
+            "description": self.package.description,
+            "card": self.package.card,
+            "predictions": self.package.reference["predictions"],
+            "schemas": {kind: reader.schema for kind, reader in self.readers.items()},
+        }
+
+    def answer(self, kind: str, body: bytes) -> dict[str, Any]:
+        """The answer to a request. Messages about mistakes contain no value of a row."""
+        try:
+            return self._answer_file(body) if kind == "file" else self._answer_rows(kind, body)
+        except InvalidRowsError as error:
+            return {"mistakes": error.messages}
+        except UserError as error:
+            return {"mistakes": shortened(str(error).split("\n"), "mistakes")}
+        except Exception as error:  # the model's own code can fail in any way, and its message can hold values
+            return {"mistakes": [f"the model can't predict for these rows ({type(error).__name__})"]}
+
+    def _answer_rows(self, kind: str, body: bytes) -> dict[str, Any]:
+        reader = self.readers[kind]
+        table = as_table(reader.read(body), reader.columns)
+        if kind == "raw" and self._prepare_request is not None:
+            table = conform(self._prepare_request(table), self.package.columns, "the prepared rows")
+        predictions = require_finite(self.package.predict(table))
+        return {"predictions": predictions.tolist(), "warnings": unseen_categories(table, self._categories)}
+
+    def _answer_file(self, body: bytes) -> dict[str, Any]:
+        source, target = map(Path, from_json(body))
+        table = conform(pd.read_parquet(source), self.package.columns, "the rows")
+        predictions = require_finite(self.package.predict(table))
+        columns: Mapping[str, NDArray[np.float64]] = {"prediction": predictions}
+        if predictions.ndim == 2:
+            classes = self.package.target.classes
+            columns = {f"prediction_{name}": predictions[:, number] for number, name in enumerate(classes)}
+        pd.DataFrame(columns).to_parquet(target, index=False)
+        return {"predictions": len(table), "warnings": unseen_categories(table, self._categories)}
+
+
+def require_finite(predictions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Predictions, each of which is a number.
+
+    Raises:
+        UserError: one is infinite, or not a number.
+    """
+    wrong = ~np.isfinite(predictions.reshape(len(predictions), -1)).all(axis=1)
+    if wrong.any():
+        raise UserError(f"row {int(wrong.argmax()) + 1}: the model predicts no finite number")
+    return predictions
