@@ -35,6 +35,9 @@ rollback: .venv/installed  ## put the version before into production [STAGE= MES
 history: .venv/installed  ## show what was released and deployed when
 	@python -m retrace history
 
+serve: .venv/installed  ## answer requests for predictions [MODEL=prod|1.0.0|FILE]
+	@python -m retrace serve $(if $(MODEL),"$(MODEL)")
+
 undo: .venv/installed  ## bring back the committed results; code and parameters stay
 	@git reset --quiet -- dvc.lock metrics && git ls-files -z dvc.lock metrics | git checkout-index --force -z --stdin
 	@git clean -dfxq -- dvc.lock metrics && dvc checkout --quiet --force --allow-missing dvc.yaml
@@ -48,14 +51,15 @@ test-template: .venv/installed  ## test projects made from this one (20 minutes)
 test-all: .venv/installed  ## run all checks and tests (45 minutes)
 	ruff check && ruff format --check && mypy && $(PYTEST)
 
-bench: .venv/installed  ## measure what the pipeline costs
-	python -m tests.bench
+bench: .venv/installed  ## measure what the pipeline and the server cost
+	python -m tests.bench && python -m tests.bench_serving
 
 calibrate: .venv/installed  ## simulate whether the report's verdicts are right
 	python -m tests.calibrate
 
 lock: .venv/installed  ## pin the packages of the .in files; keep other versions
 	uv pip compile $(COMPILE) requirements.in -o requirements.txt
+	uv pip compile $(COMPILE) requirements-serve.in -o requirements-serve.txt
 	uv pip compile $(COMPILE) requirements-dev.in -o requirements-dev.txt
 	python -m tests.template.locks
 
@@ -92,4 +96,4 @@ endif
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce release deploy rollback history undo test test-template test-all bench calibrate lock upgrade clean
+.PHONY: help install repro plots gate report reproduce release deploy rollback history serve undo test test-template test-all bench calibrate lock upgrade clean
