@@ -27,6 +27,12 @@ COMMANDS = {  # the module and function of each command, and its line in the lis
     "deploy": ("retrace.release.commands:deploy", "put a version into production"),
     "rollback": ("retrace.release.commands:rollback", "put the version before into production again"),
     "history": ("retrace.release.commands:history", "show what was released and deployed when"),
+    "serve": ("retrace.serving.serve:serve", "answer requests for predictions over HTTP, and store each prediction"),
+    "predict": ("retrace.serving.batch:predict", "predict for the rows of files"),
+    "label": ("retrace.serving.commands:label", "store what turned out to be true"),
+    "recompute": ("retrace.serving.recompute:recompute", "compute served predictions again, and compare"),
+    "forget": ("retrace.serving.commands:forget", "delete predictions from the log"),
+    "export": ("retrace.serving.commands:export", "write the log's predictions to a Parquet file"),
 }
 
 

@@ -249,3 +249,25 @@ def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
         return Path(shutil.copytree(project, tmp_path / project.name, symlinks=True))
 
     return copy
+
+
+def run_release(project: Path, folder: Path) -> None:
+    """A copy of a project that released v1.0.0. Only the second pipeline runs: what precedes it has its own tests."""
+    shutil.copytree(project, folder, symlinks=True)
+    (folder / "release").mkdir(exist_ok=True)
+    shutil.copy(folder / "retrace/release/pipeline.yaml", folder / "release/dvc.yaml")
+    (folder / "release/openings.json").write_text('{"openings": []}\n')
+    check("dvc", "repro", "--quiet", "release/dvc.yaml", cwd=folder)
+    commit(folder)
+    for name, target in (("late-flights@v1.0.0", "HEAD"), ("late-flights#prod#1", "HEAD")):
+        check("git", "tag", "--annotate", name, "--message", "x", target, cwd=folder, **IDENTITY)
+
+
+@pytest.fixture(scope="session")
+def released_demo(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "released demo", lambda folder: run_release(demo, folder))
+
+
+@pytest.fixture(scope="session")
+def released_wine(wine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "released wine", lambda folder: run_release(wine, folder))

@@ -27,7 +27,7 @@ STEP = re.compile(
 )
 SILENT = re.compile(
     r"git (clone|add|commit --q)|cd |copier|make (repro|start|update)|python3 -m venv|\. |pip |dvc repro|dvc exp run"
-    r"|python -m retrace adopt|python -m retrace rep|\.venv/bin/python|make (release|deploy|history)"
+    r"|python -m retrace adopt|python -m retrace rep|\.venv/bin/python|make (release|deploy|history|serve)|curl"
 )
 CHANGING = re.compile(r"\b[0-9a-f]{7,40}\b")  # commits
 MARK = "-- the next command --"
@@ -92,6 +92,10 @@ def _shell(step: Step, folder: Path) -> list[str]:
         return [command.replace(ADDRESS, f"'{folder}/origin'")]
     if command.startswith("make start"):
         return [f"{command} > ../start.txt"]
+    if command == "make serve":
+        ready = "curl --silent --fail --output ../ready localhost:8000/ready"
+        ended = "trap 'pkill -P $SERVER' EXIT"  # make's child
+        return [f"{command} > ../serve.txt 2>&1 &", "SERVER=$!", ended, f"until {ready}; do sleep 0.2; done"]
     if command.startswith("python3 -m venv"):
         return ["rm -rf .venv", command]
     return [command] if step.typed else [f"(. .venv/bin/activate; {command})"]

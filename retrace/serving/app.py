@@ -1,0 +1,161 @@
+"""The HTTP interface of a released model.
+
+| path | what it does |
+|---|---|
+| POST /predict | predict for rows with the model's input columns |
+| POST /predict/raw | the same for rows as the data set's `prepare_request` takes them, if it has this function |
+| POST /labels | what turned out to be true, by the ids of predictions |
+| GET /model | the version, its commit, hashes, scores and card |
+| GET /live, /ready | whether the process runs; whether it can predict and store |
+| GET /metrics | figures for Prometheus |
+| POST /reload | look again for the model, from this machine only |
+| GET /docs | the documentation of all of these |
+
+A reply with predictions is sent only after they are stored. Values of a request are never printed.
+"""
+
+import asyncio
+import sys
+import time
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic_core import to_json
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from retrace.errors import UserError
+from retrace.serving.bodies import Rejected
+from retrace.serving.log import LogError
+from retrace.serving.metrics import Metrics
+from retrace.serving.openapi import describe_interface
+from retrace.serving.server import Server
+
+LOOPBACK = ("127.0.0.1", "::1")
+
+
+class RequestMetrics:
+    """Counts requests, and answers 500 where the code fails; an error's message isn't printed, as it can hold values.
+
+    It isn't FastAPI's kind of middleware, because that takes a tenth of a millisecond.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            print(f"{type(error).__name__} in {place.filename}, line {place.lineno}", file=sys.stderr, flush=True)
+            await reply({"mistakes": ["the server has failed; its console says where"]}, 500)(scope, receive, send)
+        path = getattr(scope.get("route"), "path", "other")
+        self.metrics.requests.labels(path, status).inc()
+        self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
+
+
+def reply(content: Any, status: int = 200, **headers: str) -> Response:
+    """JSON; numbers are written in the fewest digits that are read back as the same number."""
+    return Response(to_json(content), status, headers, "application/json")
+
+
+def make_app(server: Server) -> FastAPI:
+    """The application."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(server.restart_when_gone())
+        yield
+        watching.cancel()
+        await server.model.stop()
+        server.group_commit.close()
+        server.log.close()
+
+    app: FastAPI = FastAPIOffline(redoc_url=None, lifespan=lifespan)
+    app.openapi = lambda: describe_interface(app, server.model)  # type: ignore[method-assign]  # FastAPI's way
+    app.add_middleware(RequestMetrics, metrics=server.metrics)
+
+    @app.exception_handler(Rejected)
+    async def reject(_request: Request, error: Rejected) -> Response:
+        headers = {"Retry-After": "1"} if error.status == 503 else {}
+        return reply({"mistakes": error.messages}, error.status, **headers)
+
+    @app.exception_handler(HTTPException)
+    async def refuse(_request: Request, error: HTTPException) -> Response:
+        return reply({"mistakes": [error.detail]}, error.status_code, **(error.headers or {}))
+
+    async def predict(kind: str, request: Request) -> Response:
+        answered = await server.predict(kind, request)
+        response = reply(answered.reply)
+        response.background = BackgroundTask(server.count, answered)
+        return response
+
+    @app.post("/predict")
+    async def predict_features(request: Request) -> Response:
+        return await predict("rows", request)
+
+    @app.post("/predict/raw")
+    async def predict_raw(request: Request) -> Response:
+        if "raw" not in server.model.greeting["schemas"]:
+            raise Rejected(404, "the data set has no function prepare_request; send the features to /predict")
+        return await predict("raw", request)
+
+    @app.post("/labels")
+    async def labels(request: Request) -> Response:
+        return reply(await server.add_labels(request))
+
+    @app.get("/model")
+    async def model() -> Response:
+        package = server.model.package
+        found = {"version": package.version, "commit": package.commit, "package_sha256": package.sha256}
+        return reply(found | server.model.greeting["description"] | {"card": server.model.greeting["card"]})
+
+    @app.api_route("/live", methods=["GET", "HEAD"])
+    async def live() -> Response:
+        return reply({"live": True})
+
+    @app.api_route("/ready", methods=["GET", "HEAD"])
+    async def ready() -> Response:
+        if not server.model.running:
+            raise Rejected(503, "the model has stopped and is started again")
+        try:
+            await asyncio.to_thread(server.log.check)
+        except LogError:
+            raise Rejected(503, "the log can't be written") from None
+        return reply({"ready": True})
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(server.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    @app.post("/reload")
+    async def reload(request: Request) -> Response:
+        is_local = request.client is not None and request.client.host in LOOPBACK
+        # A proxy that says for whom it asks, or a page in a browser.
+        if not is_local or {"forwarded", "x-forwarded-for", "x-real-ip", "origin"} & set(request.headers):
+            raise Rejected(403, "/reload is for programs on this machine only")
+        try:
+            return reply({"message": await server.reload()})
+        except UserError as error:
+            raise Rejected(409, f"{error}; {server.model.package.title} stays") from None
+
+    return app

@@ -1,0 +1,115 @@
+"""The commands for the log of predictions: label, forget and export."""
+
+import argparse
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retrace.errors import UserError, one_line
+from retrace.files import replacing
+from retrace.input_rows import MOST_MESSAGES
+from retrace.serving.log import Log, LogError, utc_now
+from retrace.serving.recompute import moment
+
+
+def label(words: list[str]) -> None:
+    """Store what turned out to be true, by the ids of predictions; later labels of an id replace earlier ones."""
+    parser = _parser("label", str(label.__doc__))
+    parser.add_argument("file", metavar="FILE", type=Path, help="CSV or Parquet with the columns id and label")
+    file = parser.parse_args(words).file
+    labels = read_labels(file)
+    log = Log()
+    try:
+        messages = log.add_labels(labels, from_text=file.suffix != ".parquet")
+    except LogError as error:
+        raise UserError(f"{log.place}: {error}") from None
+    if messages:
+        more = f"and {len(messages) - MOST_MESSAGES:,} more" if len(messages) > MOST_MESSAGES else ""
+        lines = [f"{file}: {message}" for message in messages[:MOST_MESSAGES]]
+        raise UserError(*lines, f"{file}: nothing is stored, because of these mistakes{more and f' {more}'}")
+    print(f"{len(labels):,} labels stored")
+
+
+def read_labels(file: Path) -> dict[str, Any]:
+    """The labels in a file by the id of their prediction; those in CSV are text.
+
+    Raises:
+        UserError: the file can't be read, or an id is missing, has no label or is a duplicate.
+    """
+    try:
+        table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, **CELLS)
+    except (OSError, ValueError):
+        raise UserError(f"{file}: can't be read as CSV or Parquet") from None
+    if not {"id", "label"} <= set(table):
+        raise UserError(f"{file}: needs the columns id and label")
+    labels: dict[str, Any] = {}
+    for row, (name, value) in enumerate(zip(table["id"].tolist(), table["label"].tolist(), strict=True), start=1):
+        if pd.isna(name) or pd.isna(value):
+            raise UserError(f"{file}: row {row} has no {'id' if pd.isna(name) else 'label'}")
+        if str(name) in labels:
+            raise UserError(f"{file}: row {row} has an id that an earlier row has")
+        labels[str(name)] = value
+    return labels
+
+
+def forget(words: list[str]) -> None:
+    """Delete a prediction and its labels from the log, or all that are older than some days."""
+    parser = _parser("forget", str(forget.__doc__))
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="?", metavar="ID", help="of the prediction")
+    which.add_argument("--older-than", metavar="DAYS", type=float, help="all that were served longer ago")
+    arguments = parser.parse_args(words)
+    log = Log()
+    try:
+        if arguments.id is None:
+            print(f"{log.forget_before(utc_now() - timedelta(days=arguments.older_than)):,} predictions deleted")
+        elif log.forget(arguments.id):
+            print(one_line(f"{arguments.id}: deleted, with its labels"))
+        else:
+            raise UserError(f"{arguments.id}: the log {log.place} has no prediction with this id")
+    except LogError as error:
+        raise UserError(f"{log.place}: {error}") from None
+
+
+CELLS: dict[str, Any] = {"dtype": "str", "keep_default_na": False, "na_values": [""], "index_col": False}
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("time", pa.timestamp("us", "UTC")),
+        ("model", pa.string()),
+        ("version", pa.string()),
+        ("package", pa.string()),
+        ("kind", pa.string()),
+        ("input", pa.string()),
+        ("output", pa.string()),
+        ("seconds", pa.float64()),
+        ("label", pa.string()),
+    ]
+)
+
+
+def export(words: list[str]) -> None:
+    """Write the predictions of the log, with the labels that hold, to a Parquet file; private columns are left out."""
+    parser = _parser("export", str(export.__doc__))
+    parser.add_argument("--since", metavar="TIME", type=moment, default="1970-01-01", help="in UTC; all by default")
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="such as predictions.parquet")
+    arguments = parser.parse_args(words)
+    log, rows = Log(), 0
+    try:
+        with replacing(arguments.out) as part, pq.ParquetWriter(part, SCHEMA) as writer:
+            for predictions in log.since(arguments.since):
+                labels = log.latest_labels([each.id for each in predictions])
+                table = [each._asdict() | {"label": labels.get(each.id)} for each in predictions]
+                writer.write_table(pa.Table.from_pylist(table, SCHEMA))
+                rows += len(predictions)
+    except LogError as error:
+        raise UserError(f"{log.place}: {error}") from None
+    print(f"{arguments.out}: {rows:,} predictions")
+
+
+def _parser(command: str, description: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(prog=f"python -m retrace {command}", description=description, allow_abbrev=False)

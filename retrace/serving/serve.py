@@ -1,0 +1,86 @@
+"""Serve a released model over HTTP: `python -m retrace serve`."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+
+from retrace.errors import UserError
+from retrace.registry import PROD
+from retrace.serving.model_process import ModelProcess
+from retrace.serving.packages import find_package
+
+SECONDS_TO_END = 30  # that requests have when the server is stopped
+
+
+def serve(words: list[str]) -> None:
+    """Serve a released model over HTTP, and store each prediction.
+
+    SIGHUP, or POST /reload on this machine, looks for the model again: after `make deploy`, say.
+    """
+    parser = argparse.ArgumentParser(prog="python -m retrace serve", description=serve.__doc__, allow_abbrev=False)
+    parser.add_argument("model", nargs="?", default=PROD, help="a stage (prod by default), a version, or a model.zip")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; only this machine by default")
+    parser.add_argument("--port", type=int, default=8000, help="8000 by default")
+    arguments = parser.parse_args(words)
+    family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
+    try:
+        listening = socket.create_server((arguments.host, arguments.port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno and error.errno > 0 else error
+        raise UserError(f"{arguments.host}:{arguments.port}: {reason}; --port names another one") from None
+    # Otherwise a reply of two packets waits for the client to acknowledge the first, which takes 40 ms.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    asyncio.run(run(arguments.model, listening))
+
+
+async def run(source: str, listening: socket.socket) -> None:
+    """Start the model, and answer requests until a signal ends the server."""
+    reload_asked = asyncio.Event()
+    with contextlib.suppress(NotImplementedError):  # Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload_asked.set)
+    package = find_package(source)
+    model = await ModelProcess.start(package)
+    # These take as long as the model's process needs to load the model, and the process is already running.
+    import uvicorn  # noqa: PLC0415
+
+    from retrace.serving.app import make_app  # noqa: PLC0415
+    from retrace.serving.log import Log, read_key  # noqa: PLC0415
+    from retrace.serving.server import Server  # noqa: PLC0415
+
+    try:
+        server = Server(source, Log(hurry=True), read_key(), model)
+        await model.ready()
+        await server.accept(model)
+    except BaseException:
+        await model.stop(kill=True)
+        raise
+
+    async def reload_when_asked() -> None:
+        while True:
+            await reload_asked.wait()
+            reload_asked.clear()
+            try:
+                print(await server.reload(), flush=True)
+            except UserError as error:
+                print(f"{error}; {server.model.package.title} stays", file=sys.stderr, flush=True)
+            except Exception as error:  # the server goes on
+                print(f"{type(error).__name__}; {server.model.package.title} stays", file=sys.stderr, flush=True)
+
+    reloading = asyncio.create_task(reload_when_asked())
+    config = uvicorn.Config(
+        make_app(server),
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=SECONDS_TO_END,
+        server_header=False,
+        date_header=False,
+    )
+    host, port = listening.getsockname()[:2]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    print(f"{package.title} at {address}; {address}/docs explains it; the log is {server.log.place}", flush=True)
+    await uvicorn.Server(config).serve(sockets=[listening])
+    reloading.cancel()

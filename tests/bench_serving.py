@@ -1,0 +1,196 @@
+"""What it costs to serve the demo's model, as ratios within one run: a part of `make bench`.
+
+    python -m tests.bench_serving [--minutes 10]
+
+- one row and a thousand rows over HTTP, recorded, against the same preparation and prediction in this process;
+- four times the rate that the server sustains: which requests are refused, how long the others take, and whether each
+  answered prediction is in the log;
+- the start of the server against the time that its imports take.
+"""
+
+import retrace  # isort: skip  # noqa: F401  # before NumPy, so that the predictions are the same
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+
+from retrace.input_rows import as_table
+from retrace.package import read_package
+from retrace.serving.log import Log, utc_now
+from tests.conftest import ENVIRONMENT, check, copy_project, run_release
+from tests.retrace.serving.conftest import Served, rows_of, serving
+
+HEADERS = {"Content-Type": "application/json"}
+CLIENTS = 16
+IMPORTS = {
+    "the server": "retrace.serving.app, uvicorn",
+    "the model": "retrace.model_process, sklearn.ensemble, sklearn.pipeline, skops.io",
+}
+
+
+def timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def percentile(times: list[float], share: float) -> float:
+    return float(np.quantile(times, share))
+
+
+def latency(project: Path, server: Served, size: int, rounds: int) -> None:
+    """Print how long requests of some rows take over HTTP, and in this process; the two alternate."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with chdir(project):
+        package = read_package(Path("release/model.zip"))
+    rows = rows_of(project, 3000)
+    connection = server.connect()
+
+    def ask(body: bytes) -> None:
+        connection.request("POST", "/predict", body, HEADERS)
+        assert connection.getresponse().read().startswith(b'{"version"')
+
+    here, there = [], []
+    for number in range(rounds + 20):
+        some = [rows[(number * size + row) % len(rows)] for row in range(size)]
+        body = json.dumps({"rows": some}).encode()
+        one = timed(lambda some=some: package.predict(as_table(some, package.columns)))  # type: ignore[misc]
+        other = timed(lambda body=body: ask(body))  # type: ignore[misc]
+        if number >= 20:
+            here.append(one)
+            there.append(other)
+    for name, share in (("median", 0.5), ("99th percentile", 0.99)):
+        served, plain = percentile(there, share) * 1e3, percentile(here, share) * 1e3
+        print(f"| {size:,} rows, {name} | {served:.1f} ms | {plain:.1f} ms | {served / plain:.2f} |", flush=True)
+
+
+async def load(port: int, bodies: list[bytes], rate: float, seconds: float) -> list[tuple[int, float]]:
+    """Send requests at a rate, each when its time has come, whatever became of the others: status and duration."""
+    found: list[tuple[int, float]] = []
+    free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def ask(number: int) -> None:
+        start = time.perf_counter()
+        try:
+            reader, writer = free.pop() if free else await asyncio.open_connection("127.0.0.1", port)
+            body = bodies[number % len(bodies)]
+            head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+            writer.write(head.encode() + b"\r\n\r\n" + body)
+            lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = int(lines.partition("content-length: ")[2].partition("\r\n")[0])
+            await reader.readexactly(length)
+            free.append((reader, writer))
+            found.append((int(lines.split()[1]), time.perf_counter() - start))
+        except (OSError, asyncio.IncompleteReadError):
+            found.append((0, time.perf_counter() - start))
+
+    begin, tasks = time.perf_counter(), set()
+    number = 0
+    while (now := time.perf_counter() - begin) < seconds:
+        while number < now * rate:
+            task = asyncio.create_task(ask(number))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            number += 1
+        await asyncio.sleep(0.001)
+    await asyncio.gather(*tasks)
+    return found
+
+
+def sustained(server: Served, bodies: list[bytes]) -> float:
+    """How many requests a second the server answers to a few clients that wait for each answer."""
+    rate = 50.0
+    while True:
+        found = asyncio.run(load(server.port, bodies, rate, 5))
+        if any(status != 200 for status, _ in found):
+            return rate / 1.15
+        rate *= 1.15
+
+
+def memory(server: Served) -> int:
+    """The resident memory of the server and of the model's process, in MiB."""
+    children = check("pgrep", "-P", str(server.process.pid), cwd=Path("/")).split()
+    sizes = check("ps", "-o", "rss=", "-p", ",".join([str(server.process.pid), *children]), cwd=Path("/")).split()
+    return sum(map(int, sizes)) // 1024
+
+
+def overload(server: Served, bodies: list[bytes], minutes: float, log: Path) -> None:
+    """Print what becomes of four times the rate that the server sustains."""
+    rate = sustained(server, bodies)
+    usual = [took for status, took in asyncio.run(load(server.port, bodies, rate / 2, 10)) if status == 200]
+    median = percentile(usual, 0.5) * 1e3
+    print(f"\nSustained: {rate:.0f} requests of one row a second. At half of that rate the median is {median:.1f} ms.")
+    print("\n| minute | accepted | refused (503) | failed | median | 99th percentile | memory |")
+    print("|---|---|---|---|---|---|---|")
+    before = Log(f"sqlite:///{log}")
+    first = sum(len(part) for part in before.since(utc_now().replace(year=2000)))
+    accepted = 0
+    for minute in range(round(minutes)):
+        found = asyncio.run(load(server.port, bodies, 4 * rate, 60))
+        times = [took for status, took in found if status == 200]
+        refused = sum(status == 503 for status, _ in found)
+        accepted += len(times)
+        print(
+            f"| {minute + 1} | {len(times):,} | {refused:,} | {len(found) - len(times) - refused} "
+            f"| {percentile(times, 0.5) * 1e3:.0f} ms | {percentile(times, 0.99) * 1e3:.0f} ms "
+            f"| {memory(server)} MiB |",
+            flush=True,
+        )
+    last = sum(len(part) for part in before.since(utc_now().replace(year=2000)))
+    print(f"\nAnswered: {accepted:,}. New in the log: {last - first:,}.")
+
+
+def start(project: Path) -> None:
+    """Print how long the server takes until it answers, against the imports of its two processes."""
+    served, imported = [], []
+    for _ in range(5):
+        begin = time.perf_counter()
+        server = Served(project, "release/model.zip")
+        assert server.port
+        served.append(time.perf_counter() - begin)
+        server.stop()
+        begin = time.perf_counter()
+        both = [
+            subprocess.Popen([sys.executable, "-c", f"import {names}"], cwd=project, env=ENVIRONMENT)
+            for names in IMPORTS.values()
+        ]
+        assert not any(process.wait() for process in both)
+        imported.append(time.perf_counter() - begin)
+    ratio = statistics.median(one / other for one, other in zip(served, imported, strict=True))
+    one, other = statistics.median(served), statistics.median(imported)
+    print(f"| start, against the imports of both processes | {one:.2f} s | {other:.2f} s | {ratio:.2f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=10, help="of overload")
+    minutes = parser.parse_args().minutes
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        demo, project = Path(name) / "demo", Path(name) / "released"
+        demo.mkdir()
+        copy_project(demo)
+        check("dvc", "repro", "--force", cwd=demo)
+        run_release(demo, project)
+        print("| | served | in one process | ratio |\n|---|---|---|---|")
+        start(project)
+        log = Path(name) / "log.db"
+        with serving(project, RETRACE_LOG=f"sqlite:///{log}") as server:
+            latency(project, server, 1, 2000)
+            latency(project, server, 1000, 200)
+            bodies = [json.dumps({"rows": [row]}).encode() for row in rows_of(project, 500)]
+            overload(server, bodies, minutes, log)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Predictions for files: the same numbers as anywhere, in parts, and once more after a kill."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from retrace.files import read_table
+from tests.conftest import ENVIRONMENT, run
+from tests.retrace.serving.test_serve import evaluated
+
+
+@pytest.fixture(scope="module")
+def rows(released_wine: Path) -> pd.DataFrame:
+    return read_table(released_wine / "data/split/valid.parquet")
+
+
+def predict(project: Path, source: Path, out: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return run(sys.executable, "-m", "retrace", "predict", str(source), "--out", str(out), *words, cwd=project)
+
+
+def read(file: Path) -> pd.DataFrame:
+    if file.suffix == ".csv":
+        return pd.read_csv(file)
+    return pd.DataFrame(map(json.loads, file.open())) if file.suffix == ".jsonl" else pd.read_parquet(file)
+
+
+def write(rows: pd.DataFrame, file: Path) -> None:
+    if file.suffix == ".csv":
+        rows.to_csv(file, index=False)
+    elif file.suffix == ".parquet":
+        rows.to_parquet(file)
+    else:
+        file.write_text("".join(json.dumps(row, default=str) + "\n" for row in rows.to_dict("records")))
+
+
+@pytest.mark.parametrize("kind", [".csv", ".parquet", ".jsonl"])
+def test_each_kind_of_file_gives_the_numbers_of_evaluate(
+    released_wine: Path, rows: pd.DataFrame, tmp_path: Path, kind: str, expected: list[dict[str, float]]
+):
+    file, result = tmp_path / f"rows{kind}", tmp_path / f"result{kind}"
+    write(rows, file)
+    done = predict(released_wine, file, result)
+    assert done.stdout == f"{result}: {len(rows)} predictions by late-flights v1.0.0\n", done.stderr
+    found = read(result)
+    assert found[["prediction_0", "prediction_1", "prediction_2"]].to_numpy().tolist() == [
+        list(each.values()) for each in expected
+    ]
+    assert list(found)[: len(rows.columns)] == list(rows)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, result.name])
+
+
+@pytest.fixture(scope="module")
+def expected(released_wine: Path) -> list[dict[str, float]]:
+    return evaluated(released_wine)
+
+
+def test_numbers_and_texts_mean_the_same_in_each_kind_of_file(released_demo: Path, tmp_path: Path):
+    """17 digits, a category that pandas would take for a missing value, and codes beside missing ones."""
+    random = np.random.default_rng(1)
+    rows = read_table(released_demo / "data/split/valid.parquet").head(400).drop(columns=["departure", "late"])
+    for name in ("temp", "airport_delay", "pressure"):
+        rows[name] = random.normal(size=len(rows)) * 1e3
+    rows.loc[::7, "dest"] = "None"
+    rows.loc[::11, "carrier"] = None
+    found = {}
+    for kind in (".csv", ".parquet", ".jsonl"):
+        write(rows.astype(object).where(rows.notna(), None) if kind == ".jsonl" else rows, tmp_path / f"rows{kind}")
+        done = predict(released_demo, tmp_path / f"rows{kind}", tmp_path / f"out{kind}")
+        assert done.returncode == 0, done.stderr
+        found[kind] = read(tmp_path / f"out{kind}")["prediction"].tolist()
+    assert found[".csv"] == found[".parquet"] == found[".jsonl"]
+
+
+def test_a_folder_is_one_table_in_the_order_of_its_names(
+    released_wine: Path, rows: pd.DataFrame, tmp_path: Path, expected: list[dict[str, float]]
+):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    rows[20:].to_csv(folder / "2.csv", index=False)
+    rows[:20].to_csv(folder / "1.csv", index=False)
+    (folder / "notes.txt").touch()
+    out = folder / "out.csv"
+    for _ in range(2):  # the result of the first run is no input of the second
+        done = predict(released_wine, folder, out, "--model", "release/model.zip")
+        assert done.returncode == 0, done.stderr
+    assert read(out)["prediction_0"].tolist() == [each["0"] for each in expected]
+    rows[20:][list(rows)[::-1]].to_csv(folder / "2.csv", index=False)
+    done = predict(released_wine, folder, out)
+    assert done.stderr == f"{folder}/2.csv: has other columns than {folder}/1.csv, or in another order\n"
+    rows.to_parquet(folder / "3.parquet")
+    done = predict(released_wine, folder, out)
+    assert done.stderr == f"{folder}/3.parquet: ends with .parquet, and --out with .csv; use one kind\n"
+
+
+def test_it_goes_on_after_a_kill(released_wine: Path, rows: pd.DataFrame, tmp_path: Path):
+    source, out = tmp_path / "rows.csv", tmp_path / "out.csv"
+    pd.concat([rows] * 4000).to_csv(source, index=False)
+    command = [sys.executable, "-m", "retrace", "predict", str(source), "--out", str(out)]
+    process = subprocess.Popen(command, cwd=released_wine, env=ENVIRONMENT)
+    first = tmp_path / "out.csv.parts/00000000.csv"
+    while not first.exists():
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not out.exists()
+    lines = first.read_text().splitlines(keepends=True)
+    first.write_text("".join([*lines[:1], "marked\n", *lines[2:]]))
+    assert predict(released_wine, source, out).returncode == 0
+    assert out.read_text().splitlines()[1] == "marked", "the first part is not made again"
+    source.touch()  # other rows, as far as can be seen
+    assert predict(released_wine, source, out).returncode == 0
+    found = read(out)
+    assert len(found) == len(rows) * 4000
+    assert (
+        found["prediction_0"].to_numpy().reshape(4000, -1) == found["prediction_0"].head(len(rows)).to_numpy()
+    ).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda rows: rows.drop(columns="alcohol"), "has no column alcohol; the model needs it"),
+        (lambda rows: rows.assign(alcohol="strong"), "the rows: column alcohol: each value must be a number, or empty"),
+        (lambda rows: rows.assign(prediction_0=1), "has a column prediction_0, as the result; rename it"),
+        (lambda _rows: b"PAR1", "can't be read as parquet"),
+    ],
+)
+def test_wrong_rows_are_one_line(released_wine: Path, rows: pd.DataFrame, tmp_path: Path, change, told: str):
+    file = tmp_path / "rows.parquet"
+    wrong = change(rows)
+    file.write_bytes(wrong) if isinstance(wrong, bytes) else wrong.to_parquet(file)
+    done = predict(released_wine, file, tmp_path / "out.parquet")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith(f"{file}: {told}")
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_wrong_ending_is_one_line(released_wine: Path, tmp_path: Path):
+    done = predict(released_wine, tmp_path / "rows.xlsx", tmp_path / "out.csv")
+    assert done.stderr == f"{tmp_path}/rows.xlsx: no file that ends with .csv or .parquet or .jsonl\n"
+    (tmp_path / "rows.csv").touch()
+    done = predict(released_wine, tmp_path / "rows.csv", tmp_path / "out.txt")
+    assert done.stderr == f"{tmp_path}/rows.csv: ends with .csv, and --out with .txt; use one kind\n"

@@ -1,0 +1,390 @@
+"""The log: what was answered is stored, in SQLite and in PostgreSQL, and what can't be stored isn't answered."""
+
+import json
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from datetime import timedelta
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sql
+from cryptography.fernet import Fernet
+
+from retrace.errors import UserError
+from retrace.serving import log as log_module
+from retrace.serving.log import DuplicateIdError, Log, LogError, Prediction, text_of, utc_now
+from tests.conftest import change_params, check, run
+from tests.retrace.serving.conftest import Served, postgres, reply, rows_of, serving
+
+
+def prediction(number: int, **values: Any) -> dict[str, Any]:
+    row = {
+        "id": f"p{number}",
+        "time": text_of(utc_now()),
+        "model": "m",
+        "version": "v1.0.0",
+        "package": "abc",
+        "kind": "rows",
+    }
+    return row | {"input": '{"a":1}', "private": None, "output": "0.25", "seconds": 0.01} | values
+
+
+def test_what_is_stored_is_found(address: str):
+    log = Log(address)
+    log.store([prediction(1), prediction(2, version=None, private=b"x")])
+    assert log.find("p2") == Prediction(**prediction(2, version=None, private=b"x", time=log.find("p2").time))  # type: ignore[union-attr]
+    assert log.find("p3") is None
+    assert Log(address).find("p1") is not None, "another connection"
+
+
+def test_a_group_with_an_id_that_is_taken_is_stored_not_at_all(address: str):
+    log = Log(address)
+    log.store([prediction(1)])
+    with pytest.raises(DuplicateIdError):
+        log.store([prediction(2), prediction(1)])
+    assert log.find("p2") is None
+
+
+def test_the_last_label_holds_and_the_earlier_ones_are_kept(address: str):
+    log = Log(address)
+    log.register("abc", {"classes": [False, True]})
+    log.store([prediction(1), prediction(2)])
+    assert log.add_labels({"p1": True, "p9": True}) == ["p9: the log has no prediction with this id"]
+    assert log.labels_of("p1") == [], "all or nothing"
+    assert log.add_labels({"p1": True, "p2": True}) == []
+    assert log.add_labels({"p1": False}) == []
+    assert [value for _, value in log.labels_of("p1")] == [True, False]
+    assert log.latest_labels(["p1", "p2", "p3"]) == {"p1": "false", "p2": "true"}
+
+
+@pytest.mark.parametrize(
+    ("classes", "label", "stored"),
+    [
+        ([False, True], True, True),
+        ([False, True], 1, None),
+        ([0, 1], True, None),
+        (["a", "b"], "b", "b"),
+        (["a", "b"], "c", None),
+        ([], 3, 3),
+        ([], 3.5, 3.5),
+        ([], float("inf"), None),
+        ([], True, None),
+        ([], "3", None),
+    ],
+)
+def test_a_label_must_be_one_that_the_model_can_have_predicted(
+    address: str, classes: list[Any], label: Any, stored: Any
+):
+    log = Log(address)
+    log.register("abc", {"classes": classes})
+    log.store([prediction(1)])
+    messages = log.add_labels({"p1": label})
+    assert len(messages) == (stored is None)
+    assert [value for _, value in log.labels_of("p1")] == ([] if stored is None else [stored])
+
+
+@pytest.mark.parametrize(
+    ("classes", "text", "stored"),
+    [([False, True], "TRUE", True), ([0, 1], "1", 1), (["01", "1"], "01", "01"), ([], "1e3", 1000.0), ([], "x", None)],
+)
+def test_a_label_in_csv_means_the_class_or_the_number(address: str, classes: list[Any], text: str, stored: Any):
+    log = Log(address)
+    log.register("abc", {"classes": classes})
+    log.store([prediction(1)])
+    assert bool(log.add_labels({"p1": text}, from_text=True)) == (stored is None)
+    assert [value for _, value in log.labels_of("p1")] == ([] if stored is None else [stored])
+
+
+def test_servers_that_start_at_once_share_a_new_log(address: str):
+    logs: list[Log] = []
+    starts = [threading.Thread(target=lambda: logs.append(Log(address))) for _ in range(6)]
+    for start in starts:
+        start.start()
+    for start in starts:
+        start.join()
+    assert len(logs) == 6
+    with logs[0].engine.begin() as connection:
+        assert connection.scalar(sql.text("SELECT count(*) FROM retrace_schema")) == 1
+
+
+def test_a_migration_that_fails_changes_nothing(address: str, monkeypatch: pytest.MonkeyPatch):
+    Log(address).store([prediction(1)])
+    monkeypatch.setattr(log_module, "VERSION", 2)
+    statements = ["ALTER TABLE predictions ADD COLUMN place TEXT", "ALTER TABLE nothing ADD COLUMN place TEXT"]
+    monkeypatch.setattr(log_module, "MIGRATIONS", {2: statements})
+    with pytest.raises(UserError, match="nothing"):
+        Log(address)
+    monkeypatch.setattr(log_module, "MIGRATIONS", {2: statements[:1]})
+    assert Log(address).find("p1") is not None
+
+
+def test_what_another_program_still_reads_is_told(tmp_path: Path):
+    log = Log(f"sqlite:///{tmp_path}/log.db")
+    log.store([prediction(1), prediction(2)])
+    reader = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM predictions").fetchone()
+    with pytest.raises(LogError, match=r"deleted, but the file log\.db-wal still has it"):
+        log.forget("p1")
+
+
+def test_predictions_come_in_parts_in_their_order(address: str):
+    log, now = Log(address), utc_now()
+    log.store([prediction(number, time=text_of(now - timedelta(days=10 - number))) for number in range(10)])
+    parts = list(log.since(now - timedelta(days=8), size=3))
+    assert [[each.id for each in part] for part in parts] == [["p2", "p3", "p4"], ["p5", "p6", "p7"], ["p8", "p9"]]
+
+
+def test_what_is_forgotten_is_gone_with_its_labels(address: str, tmp_path: Path):
+    log, now = Log(address), utc_now()
+    log.store(
+        [
+            prediction(number, time=text_of(now - timedelta(days=number)), input=f'"only-{number}-x"')
+            for number in range(5)
+        ]
+    )
+    log.register("abc", {"classes": [0, 1]})
+    log.add_labels({"p1": 1, "p4": 1})
+    assert (log.forget("p1"), log.forget("p1")) == (True, False)
+    assert log.forget_before(now - timedelta(days=2.5)) == 2
+    assert [each.id for part in log.since(now - timedelta(days=9)) for each in part] == ["p0", "p2"]
+    assert log.labels_of("p1") == log.labels_of("p4") == []
+    if address.startswith("sqlite"):
+        stored = b"".join(file.read_bytes() for file in tmp_path.glob("log.db*"))
+        assert b"only-0-x" in stored
+        assert b"only-1-x" not in stored
+        assert b"only-4-x" not in stored
+
+
+def test_a_log_of_an_earlier_version_is_brought_up_to_date(address: str, monkeypatch: pytest.MonkeyPatch):
+    Log(address).store([prediction(1)])
+    # As the next version will do it.
+    monkeypatch.setattr(log_module, "VERSION", 2)
+    monkeypatch.setattr(log_module, "MIGRATIONS", {2: ["ALTER TABLE predictions ADD COLUMN place TEXT"]})
+    log = Log(address)
+    assert log.find("p1") is not None
+    with log.engine.begin() as connection:
+        assert connection.scalar(sql.text("SELECT count(place) FROM predictions")) == 0
+        assert connection.scalar(sql.text("SELECT version FROM retrace_schema")) == 2
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="RETRACE_LOG: the log has version 2, and this code knows 1; `make update`"):
+        Log(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("mysql://a@b/c", "RETRACE_LOG: must be postgresql://USER@HOST/DATABASE or sqlite:///FILE"),
+        ("nonsense", "RETRACE_LOG: must be postgresql://USER@HOST/DATABASE or sqlite:///FILE"),
+        ("postgresql://me:secret@127.0.0.1:1/x", "RETRACE_LOG postgresql://me:***@127.0.0.1:1/x: connection failed"),
+        ("sqlite:////dev/null/log.db", "RETRACE_LOG: /dev/null: File exists; name another file"),
+    ],
+)
+def test_a_wrong_address_is_one_line(address: str, told: str):
+    with pytest.raises(UserError) as error:
+        Log(address)
+    assert str(error.value).startswith(told)
+    assert "secret" not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_every_answered_prediction_is_there_after_a_kill_under_load(
+    released_wine: Path, address: str, rounds: int, tmp_path: Path
+):
+    row = rows_of(released_wine, 1)[0]
+    answered: set[str] = set()
+
+    def ask(server: Served, client: str) -> None:
+        connection = server.connect()
+        for number in range(10_000):
+            name = f"{client}-{number}"
+            body = json.dumps({"rows": [row], "ids": [name]})
+            try:
+                connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+                replied = reply(connection.getresponse())
+            except (OSError, ValueError, HTTPException):
+                return
+            if replied.status == 200:
+                answered.add(name)
+
+    for round_ in range(rounds):
+        server = Served(released_wine, RETRACE_LOG=address)
+        clients = [threading.Thread(target=ask, args=(server, f"{round_}-{client}")) for client in range(8)]
+        for client in clients:
+            client.start()
+        before = len(answered)
+        while len(answered) < before + 200:
+            assert server.process.poll() is None
+        server.stop(signal.SIGKILL)
+        for client in clients:
+            client.join()
+    log = Log(address)
+    stored = {each.id for part in log.since(utc_now() - timedelta(days=1)) for each in part}
+    assert len(answered) >= 200 * rounds
+    assert answered <= stored
+
+
+def refused(server: Served, row: dict[str, Any]) -> str:
+    answered = server.post("/predict", {"rows": [row]})
+    assert answered.status == 503
+    assert "predictions" not in answered.content
+    [line] = answered.content["mistakes"]
+    return str(line)
+
+
+NOT_STORED = "the prediction can't be stored, so it isn't given; try again later"
+
+
+def test_no_prediction_without_storing_it_while_sqlite_is_locked(released_wine: Path, tmp_path: Path):
+    row = rows_of(released_wine, 1)[0]
+    with serving(released_wine, RETRACE_LOG=f"sqlite:///{tmp_path}/log.db") as server:
+        server.predict([row])
+        other = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        assert refused(server, row) == NOT_STORED
+        other.execute("ROLLBACK")
+        server.predict([row])
+    assert other.execute("SELECT count(*) FROM predictions").fetchone() == (2,)
+
+
+def test_no_prediction_without_storing_it_on_a_full_disk(released_wine: Path, tmp_path: Path):
+    row = rows_of(released_wine, 1)[0]
+    full = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000)); "
+    full += "sys.argv = ['retrace', *sys.argv[1:]]; runpy.run_module('retrace', run_name='__main__')"
+    server = Served(released_wine, program=["-c", full], RETRACE_LOG=f"sqlite:///{tmp_path}/log.db")
+    statuses = [server.post("/predict", {"rows": [row] * 100}).status for _ in range(30)]
+    assert server.get("/live").status == 200
+    server.stop()
+    assert set(statuses) == {200, 503}
+    stored = sqlite3.connect(tmp_path / "log.db").execute("SELECT count(*) FROM predictions").fetchone()[0]
+    assert stored == 100 * statuses.count(200)
+
+
+def test_no_prediction_without_storing_it_while_postgresql_is_away(released_wine: Path):
+    row = rows_of(released_wine, 1)[0]
+    with postgres() as database:
+        with serving(released_wine, RETRACE_LOG=database.address) as server:
+            server.predict([row])
+            database.control("stop", "--mode=immediate")
+            assert refused(server, row) == NOT_STORED
+            assert server.get("/ready").status == 503
+            assert server.get("/live").status == 200
+            database.control("start")
+            server.predict([row])
+            assert server.get("/ready").status == 200
+        with psycopg.connect(database.address) as connection:
+            found = connection.execute("SELECT count(*) FROM predictions").fetchone()
+    assert found == (2,)
+
+
+def test_an_id_that_is_taken_is_refused_and_the_others_are_not(released_wine: Path, address: str):
+    row = rows_of(released_wine, 1)[0]
+    with serving(released_wine, RETRACE_LOG=address) as server:
+        server.predict([row], ids=["taken"])
+        statuses: dict[str, int] = {}
+
+        def ask(name: str) -> None:
+            statuses[name] = server.post("/predict", {"rows": [row], "ids": [name]}).status
+
+        clients = [threading.Thread(target=ask, args=(name,)) for name in ("a", "b", "taken", "c", "d")]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+    assert statuses == {"a": 200, "b": 200, "taken": 409, "c": 200, "d": 200}
+
+
+def test_labels_arrive_over_http(released_wine: Path, address: str):
+    row = rows_of(released_wine, 1)[0]
+    with serving(released_wine, RETRACE_LOG=address) as server:
+        server.predict([row, row], ids=["a", "b"])
+        assert server.post("/labels", {"labels": [{"id": "a", "label": 2}]}).content == {"stored": 1}
+        answered = server.post("/labels", {"labels": [{"id": "a", "label": 7}, {"id": "b", "label": "2"}]})
+        assert answered.status == 422
+        told = "the label must be one of 0, 1, 2"
+        assert answered.content["mistakes"] == [f"labels: a: {told}", f"labels: b: {told}"]
+        answered = server.post("/labels", {"labels": [{"id": "z", "label": 1}]})
+        assert answered.content == {"mistakes": ["labels: z: the log has no prediction with this id"]}
+        answered = server.post("/labels", {"labels": [{"id": "a", "label": 1}, {"id": "a", "label": 1}]})
+        assert answered.content == {"mistakes": ["labels: ids must be unique"]}
+    assert [value for _, value in Log(address).labels_of("a")] == [2]
+
+
+@pytest.fixture(scope="module")
+def private_wine(released_wine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release with a private feature."""
+    project = Path(shutil.copytree(released_wine, tmp_path_factory.mktemp("private") / "wine", symlinks=True))
+    change_params(project, data={"private": ["alcohol"]})
+    check("dvc", "repro", "--quiet", "--force", "--single-item", "release/dvc.yaml:package", cwd=project)
+    return project
+
+
+def test_private_columns_are_encrypted(private_wine: Path, address: str, tmp_path: Path):
+    key = Fernet.generate_key().decode()
+    row = rows_of(private_wine, 1)[0] | {"alcohol": 12.34567}
+    with serving(private_wine, "release/model.zip", RETRACE_LOG=address, RETRACE_LOG_KEY=key) as server:
+        [predicted] = server.predict([row], ids=["a"])
+    stored = Log(address).find("a")
+    assert stored is not None
+    assert "alcohol" not in stored.input
+    assert b"12.34567" not in bytes(stored.private or b"")
+    if address.startswith("sqlite"):
+        assert b"12.34567" not in b"".join(file.read_bytes() for file in tmp_path.glob("log.db*"))
+    again = [sys.executable, "-m", "retrace", "recompute", "a"]
+    said = check(*again, cwd=private_wine, RETRACE_LOG=address, RETRACE_LOG_KEY=key)
+    assert said.startswith(f"PASS  {json.dumps(predicted, separators=(',', ':'))}, the same to the last digit")
+    done = run(*again, cwd=private_wine, RETRACE_LOG=address)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (
+        1,
+        "FAIL  a: its private columns are encrypted; set RETRACE_LOG_KEY",
+    )
+    another = Fernet.generate_key().decode()
+    done = run(*again, cwd=private_wine, RETRACE_LOG=address, RETRACE_LOG_KEY=another)
+    assert "FAIL  a: its private columns are encrypted with another key than RETRACE_LOG_KEY" in done.stdout
+
+
+def test_without_a_key_no_private_column_is_served(private_wine: Path):
+    serve = [sys.executable, "-m", "retrace", "serve", "--port", "0", "release/model.zip"]
+    done = run(*serve, cwd=private_wine)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("RETRACE_LOG_KEY: not set, and alcohol is private (data.private); this makes one: ")
+    done = run(*serve, cwd=private_wine, RETRACE_LOG_KEY="short")
+    assert done.stderr.startswith("RETRACE_LOG_KEY: not a key; this makes one: ")
+
+
+def test_the_commands_for_the_log(released_wine: Path, address: str, tmp_path: Path):
+    rows = rows_of(released_wine, 3)
+    with serving(released_wine, RETRACE_LOG=address) as server:
+        server.predict(rows, ids=["a", "b", "c"])
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        return run(sys.executable, "-m", "retrace", *words, cwd=released_wine, RETRACE_LOG=address)
+
+    (tmp_path / "labels.csv").write_text("id,label\na,1\nb,2\n")
+    assert command("label", f"{tmp_path}/labels.csv").stdout == "2 labels stored\n"
+    (tmp_path / "wrong.csv").write_text("id,label\na,0\nz,2\n")
+    done = command("label", f"{tmp_path}/wrong.csv")
+    assert done.stderr.splitlines() == [
+        f"{tmp_path}/wrong.csv: z: the log has no prediction with this id",
+        f"{tmp_path}/wrong.csv: nothing is stored, because of these mistakes",
+    ]
+    assert command("forget", "c").stdout == "c: deleted, with its labels\n"
+    assert "has no prediction with this id" in command("forget", "c").stderr
+    assert command("export", "--out", f"{tmp_path}/log.parquet").stdout == f"{tmp_path}/log.parquet: 2 predictions\n"
+    exported = pq.read_table(tmp_path / "log.parquet").to_pylist()
+    assert [(each["id"], each["label"], each["version"]) for each in exported] == [
+        ("a", "1", "v1.0.0"),
+        ("b", "2", "v1.0.0"),
+    ]
+    assert json.loads(exported[0]["input"]) == rows[0]
+    assert command("forget", "--older-than", "1").stdout == "0 predictions deleted\n"
+    assert command("forget", "--older-than", "0").stdout == "2 predictions deleted\n"
