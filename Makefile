@@ -52,7 +52,7 @@ test-all: .venv/installed  ## run all checks and tests (45 minutes)
 	ruff check && ruff format --check && mypy && $(PYTEST)
 
 bench: .venv/installed  ## measure what the pipeline and the server cost
-	python -m tests.bench && python -m tests.bench_serving
+	python -m tests.bench && OMP_NUM_THREADS=1 python -m tests.bench_serving
 
 calibrate: .venv/installed  ## simulate whether the report's verdicts are right
 	python -m tests.calibrate

@@ -1,6 +1,6 @@
 """What it costs to serve the demo's model, as ratios within one run: a part of `make bench`.
 
-    python -m tests.bench_serving [--minutes 10]
+    OMP_NUM_THREADS=1 python -m tests.bench_serving [--minutes 10]
 
 - one row and a thousand rows over HTTP, recorded, against the same preparation and prediction in this process;
 - four times the rate that the server sustains: which requests are refused, how long the others take, and whether each
@@ -13,36 +13,29 @@ import retrace  # isort: skip  # noqa: F401  # before NumPy, so that the predict
 import argparse
 import asyncio
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
+from pydantic_core import to_json
 
+from retrace.answers import Answers
 from retrace.input_rows import as_table
 from retrace.package import read_package
 from retrace.serving.log import Log, utc_now
 from tests.conftest import ENVIRONMENT, check, copy_project, run_release
 from tests.retrace.serving.conftest import Served, rows_of, serving
 
-HEADERS = {"Content-Type": "application/json"}
-CLIENTS = 16
+WARM_UP = 20
 IMPORTS = {
     "the server": "retrace.serving.app, uvicorn",
-    "the model": "retrace.model_process, sklearn.ensemble, sklearn.pipeline, skops.io",
+    "the model": "retrace.answers, sklearn.ensemble, sklearn.compose",
 }
-
-
-def timed(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def percentile(times: list[float], share: float) -> float:
@@ -50,29 +43,36 @@ def percentile(times: list[float], share: float) -> float:
 
 
 def latency(project: Path, server: Served, size: int, rounds: int) -> None:
-    """Print how long requests of some rows take over HTTP, and in this process; the two alternate."""
-    os.environ["OMP_NUM_THREADS"] = "1"
+    """Print how long requests of some rows take over HTTP, and in this process; they alternate.
+
+    In this process, once from rows to predictions, and once from the JSON of a request to that of its answer.
+    """
     with chdir(project):
-        package = read_package(Path("release/model.zip"))
+        answers = Answers(read_package(Path("release/model.zip")))
     rows = rows_of(project, 3000)
     connection = server.connect()
-
-    def ask(body: bytes) -> None:
-        connection.request("POST", "/predict", body, HEADERS)
-        assert connection.getresponse().read().startswith(b'{"version"')
-
-    here, there = [], []
-    for number in range(rounds + 20):
+    times: dict[str, list[float]] = {"served": [], "predicted": [], "answered": []}
+    for number in range(rounds + WARM_UP):
         some = [rows[(number * size + row) % len(rows)] for row in range(size)]
         body = json.dumps({"rows": some}).encode()
-        one = timed(lambda some=some: package.predict(as_table(some, package.columns)))  # type: ignore[misc]
-        other = timed(lambda body=body: ask(body))  # type: ignore[misc]
-        if number >= 20:
-            here.append(one)
-            there.append(other)
+        start = time.perf_counter()
+        answers.package.predict(as_table(some, answers.package.columns))
+        predicted = time.perf_counter()
+        to_json(answers.answer("rows", body))
+        answered = time.perf_counter()
+        connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+        assert connection.getresponse().read().startswith(b'{"version"')
+        if number >= WARM_UP:
+            times["served"].append(time.perf_counter() - answered)
+            times["answered"].append(answered - predicted)
+            times["predicted"].append(predicted - start)
     for name, share in (("median", 0.5), ("99th percentile", 0.99)):
-        served, plain = percentile(there, share) * 1e3, percentile(here, share) * 1e3
-        print(f"| {size:,} rows, {name} | {served:.1f} ms | {plain:.1f} ms | {served / plain:.2f} |", flush=True)
+        served, predicted, answered = (percentile(times[which], share) * 1e3 for which in times)
+        print(
+            f"| {size:,} rows, {name} | {served:.1f} ms | {predicted:.1f} ms | {served / predicted:.2f} "
+            f"| {answered:.1f} ms | {served / answered:.2f} |",
+            flush=True,
+        )
 
 
 async def load(port: int, bodies: list[bytes], rate: float, seconds: float) -> list[tuple[int, float]]:
@@ -169,7 +169,7 @@ def start(project: Path) -> None:
         imported.append(time.perf_counter() - begin)
     ratio = statistics.median(one / other for one, other in zip(served, imported, strict=True))
     one, other = statistics.median(served), statistics.median(imported)
-    print(f"| start, against the imports of both processes | {one:.2f} s | {other:.2f} s | {ratio:.2f} |", flush=True)
+    print(f"Start: {one:.2f} s. The imports of both processes, side by side: {other:.2f} s. Ratio {ratio:.2f}.\n")
 
 
 def main() -> None:
@@ -182,10 +182,12 @@ def main() -> None:
         copy_project(demo)
         check("dvc", "repro", "--force", cwd=demo)
         run_release(demo, project)
-        print("| | served | in one process | ratio |\n|---|---|---|---|")
         start(project)
+        print(
+            "| | served | rows to predictions | ratio | JSON to JSON | ratio |\n|---|---|---|---|---|---|", flush=True
+        )
         log = Path(name) / "log.db"
-        with serving(project, RETRACE_LOG=f"sqlite:///{log}") as server:
+        with serving(project, "release/model.zip", RETRACE_LOG=f"sqlite:///{log}") as server:
             latency(project, server, 1, 2000)
             latency(project, server, 1000, 200)
             bodies = [json.dumps({"rows": [row]}).encode() for row in rows_of(project, 500)]

@@ -1,12 +1,12 @@
 """The commands of `python -m retrace` after the merge: release, deploy, rollback and history."""
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 from retrace import registry
 from retrace.clones import with_this_python
+from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
 from retrace.files import read_table, replacing
 from retrace.git import git, git_status, require_own_repository
@@ -20,10 +20,6 @@ PIPELINE = Path("release/dvc.yaml")
 PIPELINE_OF_THE_TOOL = Path("retrace/release/pipeline.yaml")
 TEST = Path("data/split/test.parquet")
 GO_BACK = "`git restore --staged --worktree release` and `git clean -fdq release` bring release/ back"
-
-
-def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=f"python -m retrace {command}", description=description, allow_abbrev=False)
 
 
 def run(*command: str) -> bool:
@@ -48,7 +44,7 @@ def release(words: list[str]) -> None:
     The tree must be clean, the results reproduced, the gate passed, and VERSION later than the last. Nothing is pushed
     without --push.
     """
-    parser = _parser("release", str(release.__doc__).partition("\n")[0])
+    parser = make_parser("release", str(release.__doc__).partition("\n")[0])
     parser.add_argument("version", metavar="VERSION", help="three numbers, such as 1.0.0")
     parser.add_argument("--push", action="store_true", help="push the data, the commit and the tag")
     arguments = parser.parse_args(words)
@@ -109,7 +105,7 @@ def push(tag: str) -> None:
 
 def verify_release(words: list[str]) -> None:
     """Check that the commit of a release gives its cards, its scores on test and its package, byte by byte."""
-    parser = _parser("verify-release", str(verify_release.__doc__))
+    parser = make_parser("verify-release", str(verify_release.__doc__))
     parser.add_argument("version", metavar="VERSION", help="a released version, or its tag")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy the verified files to this folder")
     arguments = parser.parse_args(words)
@@ -129,7 +125,7 @@ def verify_release(words: list[str]) -> None:
 
 def deploy(words: list[str]) -> None:
     """Say that a version is in production, or in another stage, from now on."""
-    parser = _parser("deploy", str(deploy.__doc__))
+    parser = make_parser("deploy", str(deploy.__doc__))
     parser.add_argument("version", metavar="VERSION", help="a released version")
     parser.add_argument("--stage", default=registry.PROD, help="where; prod by default")
     parser.add_argument("--message", default="", help="why")
@@ -142,7 +138,7 @@ def deploy(words: list[str]) -> None:
 
 def rollback(words: list[str]) -> None:
     """Say that the version before the present one is in production again."""
-    parser = _parser("rollback", str(rollback.__doc__))
+    parser = make_parser("rollback", str(rollback.__doc__))
     parser.add_argument("--stage", default=registry.PROD, help="where; prod by default")
     parser.add_argument("--message", default="", help="why")
     arguments = parser.parse_args(words)
@@ -158,7 +154,7 @@ def rollback(words: list[str]) -> None:
 
 def history(words: list[str]) -> None:
     """Show what was released and deployed when, by whom and why; the last comes first."""
-    _parser("history", str(history.__doc__)).parse_args(words)
+    make_parser("history", str(history.__doc__)).parse_args(words)
     require_own_repository()
     name = read_params().problem.name
     events = registry.history(name)

@@ -6,6 +6,7 @@ Exit codes: 0 if all is well; 1 if it isn't (for report: only if there is an err
 import argparse
 import sys
 
+from retrace.command_line import make_parser
 from retrace.errors import one_line
 from retrace.git import require_own_repository
 from retrace.review.comparable import read_sides
@@ -109,16 +110,6 @@ def print_verdict(verdict: Verdict, advice: str = COMMIT_ADVICE) -> bool:
     return verdict.passes
 
 
-def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    """The parser of a command's arguments."""
-    return argparse.ArgumentParser(
-        prog=f"python -m retrace {command}",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-
-
 def _add_revision_option(parser: argparse.ArgumentParser, option: str, description: str) -> None:
     """Add an option that takes a revision."""
     parser.add_argument(option, metavar="REV", action="append", help=description)
@@ -133,7 +124,7 @@ def _single_value(parser: argparse.ArgumentParser, option: str, values: list[str
 
 def scores(words: list[str]) -> None:
     """Show each score with its 95 % interval, the baselines and constant actions beside it, and the gate."""
-    _parser("scores", str(scores.__doc__)).parse_args(words)
+    make_parser("scores", str(scores.__doc__)).parse_args(words)
     print_scores(read_sides(FOLDER, None).results)
     print()
     print_gate(None)
@@ -141,7 +132,7 @@ def scores(words: list[str]) -> None:
 
 def repro(words: list[str]) -> None:
     """Run `dvc repro`, show the scores, and say which inputs changed while it ran, if any."""
-    _parser("repro", str(repro.__doc__)).parse_args(words)
+    make_parser("repro", str(repro.__doc__)).parse_args(words)
     if not run_pipeline():
         sys.exit(1)
     print()
@@ -150,7 +141,7 @@ def repro(words: list[str]) -> None:
 
 def gate(words: list[str]) -> None:
     """Check the merge rules, and show by how much each holds or fails."""
-    parser = _parser("gate", f"{gate.__doc__}\n\n{REVISION}")
+    parser = make_parser("gate", f"{gate.__doc__}\n\n{REVISION}")
     _add_revision_option(parser, "--base", "judge by this revision's gate, and compare with its results")
     base, no_base = _find_base(parser, parser.parse_args(words).base)
     sys.exit(0 if print_gate(base, no_base) else 1)
@@ -158,7 +149,7 @@ def gate(words: list[str]) -> None:
 
 def report(words: list[str]) -> None:
     """Write the pull request report to report.md."""
-    parser = _parser("report", f"{report.__doc__}\n\n{REVISION}")
+    parser = make_parser("report", f"{report.__doc__}\n\n{REVISION}")
     _add_revision_option(parser, "--base", "what the change is to be merged into")
     _add_revision_option(parser, "--head", "the change; without it, the working tree")
     arguments = parser.parse_args(words)
@@ -178,20 +169,20 @@ def _find_base(parser: argparse.ArgumentParser, values: list[str] | None) -> tup
 
 def verify_lock(words: list[str]) -> None:
     """Check that the commit gives the committed results: reproduced, stale, or where they differ."""
-    _parser("verify-lock", str(verify_lock.__doc__)).parse_args(words)
+    make_parser("verify-lock", str(verify_lock.__doc__)).parse_args(words)
     require_own_repository()
     sys.exit(0 if print_lock() else 1)
 
 
 def rerun_pipeline(words: list[str]) -> None:
     """Run the pipeline as CI does, ignoring dvc.lock: results come from this run or from DVC's run cache."""
-    _parser("rerun", str(rerun_pipeline.__doc__)).parse_args(words)
+    make_parser("rerun", str(rerun_pipeline.__doc__)).parse_args(words)
     require_own_repository()
     sys.exit(0 if rerun() else 1)
 
 
 def reproduce_commit(words: list[str]) -> None:
     """Rerun the commit in a clean folder, and compare every file byte by byte."""
-    _parser("reproduce", str(reproduce_commit.__doc__)).parse_args(words)
+    make_parser("reproduce", str(reproduce_commit.__doc__)).parse_args(words)
     require_own_repository()
     sys.exit(0 if print_verdict(reproduce(), REPRODUCE_ADVICE) else 1)

@@ -4,7 +4,6 @@ The rows are predicted in parts, each of which is written to a folder beside the
 same command goes on after the last part. At the end the parts are joined.
 """
 
-import argparse
 import asyncio
 import json
 import shutil
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 from pydantic_core import from_json, to_json
 from tqdm import tqdm
 
+from retrace.command_line import make_parser
 from retrace.errors import UserError
 from retrace.files import replacing
 from retrace.registry import PROD
@@ -37,8 +37,7 @@ def predict(words: list[str]) -> None:
     The result is of the same kind. It has the columns of the rows, and after them the prediction. Nothing is stored in
     the log.
     """
-    description = str(predict.__doc__)
-    parser = argparse.ArgumentParser(prog="python -m retrace predict", description=description, allow_abbrev=False)
+    parser = make_parser("predict", str(predict.__doc__))
     parser.add_argument("source", metavar="FILE", type=Path, help="rows with the model's input columns")
     parser.add_argument("--model", default=PROD, help="a stage (prod by default), a version, or a model.zip")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="with the same ending")

@@ -1,6 +1,5 @@
 """The commands for the log of predictions: label, forget and export."""
 
-import argparse
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
 from retrace.files import replacing
 from retrace.input_rows import MOST_MESSAGES
@@ -18,7 +18,7 @@ from retrace.serving.recompute import moment
 
 def label(words: list[str]) -> None:
     """Store what turned out to be true, by the ids of predictions; later labels of an id replace earlier ones."""
-    parser = _parser("label", str(label.__doc__))
+    parser = make_parser("label", str(label.__doc__))
     parser.add_argument("file", metavar="FILE", type=Path, help="CSV or Parquet with the columns id and label")
     file = parser.parse_args(words).file
     labels = read_labels(file)
@@ -58,7 +58,7 @@ def read_labels(file: Path) -> dict[str, Any]:
 
 def forget(words: list[str]) -> None:
     """Delete a prediction and its labels from the log, or all that are older than some days."""
-    parser = _parser("forget", str(forget.__doc__))
+    parser = make_parser("forget", str(forget.__doc__))
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("id", nargs="?", metavar="ID", help="of the prediction")
     which.add_argument("--older-than", metavar="DAYS", type=float, help="all that were served longer ago")
@@ -94,7 +94,7 @@ SCHEMA = pa.schema(
 
 def export(words: list[str]) -> None:
     """Write the predictions of the log, with the labels that hold, to a Parquet file; private columns are left out."""
-    parser = _parser("export", str(export.__doc__))
+    parser = make_parser("export", str(export.__doc__))
     parser.add_argument("--since", metavar="TIME", type=moment, default="1970-01-01", help="in UTC; all by default")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="such as predictions.parquet")
     arguments = parser.parse_args(words)
@@ -109,7 +109,3 @@ def export(words: list[str]) -> None:
     except LogError as error:
         raise UserError(f"{log.place}: {error}") from None
     print(f"{arguments.out}: {rows:,} predictions")
-
-
-def _parser(command: str, description: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(prog=f"python -m retrace {command}", description=description, allow_abbrev=False)

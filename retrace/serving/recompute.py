@@ -1,6 +1,5 @@
 """Compute stored predictions again, and compare them with what was served: `python -m retrace recompute`."""
 
-import argparse
 import asyncio
 import hashlib
 import re
@@ -19,6 +18,7 @@ from pydantic_core import to_json
 from tqdm import tqdm
 
 from retrace import registry
+from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
 from retrace.serving.log import Log, LogError, Prediction, read_key, whole_row
 from retrace.serving.model_process import ModelGoneError, ModelProcess
@@ -30,9 +30,7 @@ ROWS_AT_A_TIME = 1000
 
 def recompute(words: list[str]) -> None:
     """Compute served predictions again from the log and their releases, and compare them to the last digit."""
-    parser = argparse.ArgumentParser(
-        prog="python -m retrace recompute", description=recompute.__doc__, allow_abbrev=False
-    )
+    parser = make_parser("recompute", str(recompute.__doc__))
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("id", nargs="?", metavar="ID", help="of the prediction")
     which.add_argument("--since", metavar="TIME", type=moment, help="all since then, in UTC, such as 2026-01-31T12:00")

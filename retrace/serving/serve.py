@@ -1,6 +1,5 @@
 """Serve a released model over HTTP: `python -m retrace serve`."""
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -8,6 +7,7 @@ import signal
 import socket
 import sys
 
+from retrace.command_line import make_parser
 from retrace.errors import UserError
 from retrace.registry import PROD
 from retrace.serving.model_process import ModelProcess
@@ -21,7 +21,7 @@ def serve(words: list[str]) -> None:
 
     SIGHUP, or POST /reload on this machine, looks for the model again: after `make deploy`, say.
     """
-    parser = argparse.ArgumentParser(prog="python -m retrace serve", description=serve.__doc__, allow_abbrev=False)
+    parser = make_parser("serve", str(serve.__doc__))
     parser.add_argument("model", nargs="?", default=PROD, help="a stage (prod by default), a version, or a model.zip")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; only this machine by default")
     parser.add_argument("--port", type=int, default=8000, help="8000 by default")

@@ -9,12 +9,14 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from retrace.files import read_table
 from retrace.package import conform, read_package
 from retrace.params import read_params
+from retrace.release.package import describe
 from tests.conftest import IDENTITY, change_params, check, commit, retrace, run
 
 
@@ -87,6 +89,7 @@ from retrace.examples import Target, features
 from retrace.files import read_table
 from retrace.models import load_model
 from retrace.params import read_params
+from retrace.release.package import describe
 data, model = read_params().data, load_model(Path("models/model.skops"))
 valid, target = read_table(Path("data/split/valid.parquet")), Target.of(model.classes_.tolist(), data)
 predictions = target.predict(model, valid[features(valid, data)])
@@ -316,3 +319,16 @@ def test_what_a_release_needs_is_checked_before_the_pipeline_runs(released: Path
     (project / "data/split/test.parquet").unlink()
     done = release(project, "1.1.0")
     assert done.stderr == "data/split/test.parquet: no such file; `dvc repro` makes it\n"
+
+
+def test_features_made_from_a_private_column_are_private_too(released: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(released)
+    params = read_params()
+    params = params.model_copy(update={"data": params.data.model_copy(update={"private": ["born"]})})
+    train = pd.DataFrame({"born (month)": [1.0, 2.0] * 50, "size": [1.0, 2.0] * 50, "target": [0, 1] * 50})
+    described = describe(params, train, {})
+    assert (described["private"], described["private_raw"]) == (["born (month)"], True)
+    assert described["columns"] == [
+        {"name": "born (month)", "kind": "number"},
+        {"name": "size", "kind": "number", "low": 1.0, "high": 2.25},
+    ]
