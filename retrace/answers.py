@@ -1,4 +1,4 @@
-"""What a package answers to requests for predictions: retrace/model_process.py describes requests and answers."""
+"""What a package answers to requests for predictions: retrace/worker.py describes requests and answers."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -31,7 +31,7 @@ class Answers:
         self._prepare_request: Callable[[pd.DataFrame], pd.DataFrame] | None = None
         data_set = import_module(f"src.datasets.{package.description['data_set']}")
         if hasattr(data_set, "prepare_request"):
-            self.readers["raw"] = RowReader(data_set.REQUEST)
+            self.readers["raw"] = RowReader(data_set.REQUEST_COLUMNS)
             self._prepare_request = data_set.prepare_request
         self._categories = package.categories
 
@@ -46,15 +46,15 @@ class Answers:
         }
 
     def answer(self, kind: str, body: bytes) -> dict[str, Any]:
-        """The answer to a request. Messages about mistakes contain no value of a row."""
+        """The answer to a request. Its messages contain no value of a row, unless `prepare_request` puts one there."""
         try:
             return self._answer_file(body) if kind == "file" else self._answer_rows(kind, body)
         except InvalidRowsError as error:
-            return {"mistakes": error.messages}
+            return {"errors": error.messages}
         except UserError as error:
-            return {"mistakes": shortened(str(error).split("\n"), "mistakes")}
+            return {"errors": shortened(str(error).split("\n"), "errors")}
         except Exception as error:  # the model's own code can fail in any way, and its message can hold values
-            return {"mistakes": [f"the model can't predict for these rows ({type(error).__name__})"]}
+            return {"errors": [f"the model can't predict for these rows ({type(error).__name__})"]}
 
     def _answer_rows(self, kind: str, body: bytes) -> dict[str, Any]:
         reader = self.readers[kind]
@@ -73,7 +73,7 @@ class Answers:
             classes = self.package.target.classes
             columns = {f"prediction_{name}": predictions[:, number] for number, name in enumerate(classes)}
         pd.DataFrame(columns).to_parquet(target, index=False)
-        return {"predictions": len(table), "warnings": unseen_categories(table, self._categories)}
+        return {"rows": len(table), "warnings": unseen_categories(table, self._categories)}
 
 
 def require_finite(predictions: NDArray[np.float64]) -> NDArray[np.float64]:

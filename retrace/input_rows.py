@@ -18,8 +18,8 @@ from retrace.errors import one_line
 
 Row = dict[str, Any]
 
-MOST_ROWS = 10_000  # in a request
-MOST_MESSAGES = 20  # about mistakes, and as many warnings, in one reply
+MAX_ROWS = 10_000  # in a request
+MAX_MESSAGES = 20  # about mistakes, and as many warnings, in one reply
 TYPES = {"number": float | None, "boolean": bool | None, "text": str | None}
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 WRONG_TYPE = {
@@ -58,7 +58,7 @@ class RowReader:
         fields: dict[str, Any] = {name: TYPES[kind] for name, kind in columns.items()}
         row = with_config(STRICT)(TypedDict("Row", fields))  # type: ignore[operator]  # mypy wants its fields here
         # It stops at the first wrong row, because a list of all mistakes could be long.
-        rows = Annotated[list[row], MaxLen(MOST_ROWS), FailFast()]  # type: ignore[valid-type]
+        rows = Annotated[list[row], MaxLen(MAX_ROWS), FailFast()]  # type: ignore[valid-type]
         self._row: TypeAdapter[Row] = TypeAdapter(row)
         fields = {"rows": rows}
         self._body: TypeAdapter[dict[str, Any]] = TypeAdapter(TypedDict("Body", fields))  # type: ignore[operator]
@@ -83,14 +83,14 @@ class RowReader:
         """A message for each of the first mistakes."""
         messages: list[str] = []
         for number, row in enumerate(rows, start=1):
-            if len(messages) > MOST_MESSAGES:
+            if len(messages) > MAX_MESSAGES:
                 break
             try:
                 self._row.validate_json(to_json(row))
             except ValidationError as error:
-                mistakes = error.errors(include_url=False)[: MOST_MESSAGES + 1]
+                mistakes = error.errors(include_url=False)[: MAX_MESSAGES + 1]
                 messages += [f"row {number}: {self._message(mistake)}" for mistake in mistakes]
-        return shortened(messages, "mistakes")
+        return shortened(messages, "errors")
 
     def _message(self, mistake: ErrorDetails) -> str:
         problem = WRONG_TYPE.get(mistake["type"], "has a wrong value")
@@ -118,7 +118,7 @@ def as_table(rows: Sequence[Row], columns: Mapping[str, str]) -> pd.DataFrame:
 
 
 def unseen_categories(table: pd.DataFrame, categories: Mapping[str, frozenset[str]]) -> list[str]:
-    """A warning for each value that isn't among the categories of its column.
+    """A warning for each category that fewer than ten rows of train have; at most 20 warnings.
 
     Args:
         table: the rows with the model's input columns.
@@ -127,7 +127,7 @@ def unseen_categories(table: pd.DataFrame, categories: Mapping[str, frozenset[st
     warnings: list[str] = []
     for column, known in categories.items():
         for number, value in enumerate(table[column].tolist(), start=1):
-            if len(warnings) > MOST_MESSAGES:
+            if len(warnings) > MAX_MESSAGES:
                 break
             if isinstance(value, str) and value not in known:  # a missing value is no category
                 warnings.append(f"row {number}: column {column}: fewer than 10 rows of train have this category")
@@ -136,6 +136,6 @@ def unseen_categories(table: pd.DataFrame, categories: Mapping[str, frozenset[st
 
 def shortened(messages: Sequence[str], what: str) -> list[str]:
     """At most the first 20 messages, and that there are more."""
-    if len(messages) <= MOST_MESSAGES:
+    if len(messages) <= MAX_MESSAGES:
         return list(messages)
-    return [*messages[:MOST_MESSAGES], f"and more {what}"]
+    return [*messages[:MAX_MESSAGES], f"and more {what}"]

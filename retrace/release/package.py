@@ -51,7 +51,7 @@ table = pd.read_parquet(sys.argv[2])
 package.predictions(conform(table, package.columns, "rows")).to_parquet(sys.argv[3])
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
-MOST_CATEGORIES = 1000  # of a column; with more, it's rather free text, or names
+MAX_CATEGORIES = 1000  # of a column; with more, it's rather free text, or names
 ROWS_COMPARED = 100  # the rows of train for which the package must predict the same
 
 
@@ -63,7 +63,7 @@ def describe_column(values: pd.Series, *, private: bool) -> dict[str, Any]:
         private: whether none of its values may be shown.
 
     Returns:
-        `kind`: number, boolean or text. Text that has at most MOST_CATEGORIES categories has `categories`, those that
+        `kind`: number, boolean or text. Text that has at most MAX_CATEGORIES categories has `categories`, those that
         at least 10 rows have. Numbers have `low` and `high`, rounded, between which 98 % of the rows are.
     """
     if pd.api.types.is_bool_dtype(values):
@@ -76,7 +76,7 @@ def describe_column(values: pd.Series, *, private: bool) -> dict[str, Any]:
         return {"kind": "number", "low": shown["first"], "high": high}
     counts = values.value_counts()
     common = sorted(counts.index[counts >= FEWEST_ROWS_SHOWN])
-    if private or not common or len(counts) > MOST_CATEGORIES:
+    if private or not common or len(counts) > MAX_CATEGORIES:
         return {"kind": "text"}
     return {"kind": "text", "categories": common}
 

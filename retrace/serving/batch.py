@@ -23,11 +23,11 @@ from retrace.command_line import make_parser
 from retrace.errors import UserError
 from retrace.files import replacing
 from retrace.registry import PROD
-from retrace.serving.model_process import ModelGoneError, ModelProcess
+from retrace.serving.model_process import ModelExitedError, ModelProcess
 from retrace.serving.packages import Released, find_package
 from retrace.tables.options import MISSING
 
-ROWS_AT_A_TIME = 50_000
+BATCH_SIZE = 50_000
 ENDINGS = (".csv", ".parquet", ".jsonl")
 
 
@@ -46,7 +46,7 @@ def predict(words: list[str]) -> None:
     files = files_of(arguments.source, out)
     package = find_package(arguments.model)
     folder = out.with_name(f"{out.name}.parts")
-    begin(folder, files, package)
+    prepare_parts_folder(folder, files, package)
     rows = asyncio.run(predict_parts(files, package, folder))
     join(sorted(folder.glob(f"*{out.suffix}")), out)
     shutil.rmtree(folder)
@@ -71,8 +71,11 @@ def files_of(source: Path, out: Path) -> list[Path]:
     return readable
 
 
-def begin(folder: Path, files: list[Path], package: Released) -> None:
-    """Make the folder of the parts; what another run left there is kept if it had the same rows and the same model."""
+def prepare_parts_folder(folder: Path, files: list[Path], package: Released) -> None:
+    """Make the folder of the parts.
+
+    Parts of an interrupted run are kept if the model is the same, and each file's path, size and modification time.
+    """
     rows = [[str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     made_from = {"rows": rows, "model": package.sha256}
     kept = folder / "made-from.json"
@@ -137,13 +140,13 @@ async def predict_part(table: pd.DataFrame, file: Path, model: ModelProcess, tar
         table[names].to_parquet(rows, index=False)
         try:
             answer = await model.ask("file", to_json([str(rows.absolute()), str(predictions.absolute())]))
-        except ModelGoneError:
+        except ModelExitedError:
             raise UserError(f"{file}: the model's process has ended; call the command again to go on") from None
-        if "mistakes" in answer:
-            raise UserError(*(f"{file}: {message}" for message in answer["mistakes"]))
+        if "errors" in answer:
+            raise UserError(*(f"{file}: {message}" for message in answer["errors"]))
         predicted = pd.read_parquet(predictions)
     if taken := set(predicted) & set(table):
-        raise UserError(f"{file}: has a column {', '.join(sorted(map(str, taken)))}, as the result; rename it")
+        raise UserError(f"{file}: has a column {', '.join(sorted(map(str, taken)))}, as the predictions; rename it")
     with replacing(target) as part:
         write_part(table, predicted, part, target)
 
@@ -192,15 +195,15 @@ def read_parts(file: Path, kinds: Mapping[str, str]) -> Iterator[pd.DataFrame]:
 
 def _read(file: Path) -> Iterator[pd.DataFrame]:
     if file.suffix == ".parquet":
-        for batch in pq.ParquetFile(file).iter_batches(ROWS_AT_A_TIME):
+        for batch in pq.ParquetFile(file).iter_batches(BATCH_SIZE):
             yield batch.to_pandas()
     elif file.suffix == ".csv":
         cells: dict[str, Any] = {"dtype": "str", "keep_default_na": False, "na_values": MISSING, "index_col": False}
-        with pd.read_csv(file, chunksize=ROWS_AT_A_TIME, **cells) as parts:
+        with pd.read_csv(file, chunksize=BATCH_SIZE, **cells) as parts:
             yield from parts
     else:
         with file.open("rb") as lines:
-            while some := list(islice(lines, ROWS_AT_A_TIME)):
+            while some := list(islice(lines, BATCH_SIZE)):
                 rows = [from_json(line) for line in some if line.strip()]
                 table = pd.DataFrame(rows, dtype=object)
                 table.attrs["rows"] = rows

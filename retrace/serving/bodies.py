@@ -8,18 +8,18 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
 from starlette.requests import ClientDisconnect
 
-from retrace.input_rows import MOST_ROWS
+from retrace.input_rows import MAX_ROWS
 
-MOST_BYTES = 20_000_000  # in a request
-SECONDS_TO_SEND = 20  # in which a client must have sent its request
-LONGEST_ID = 200
+MAX_BYTES = 20_000_000  # in a request
+UPLOAD_TIMEOUT = 20  # in which a client must have sent its request
+MAX_ID_LENGTH = 200
 
 
-class Rejected(Exception):  # noqa: N818  # it's a reply, not an error of the server
-    """A request that isn't answered as it wants.
+class RequestError(Exception):
+    """Raised to reply with an error.
 
     Attributes:
-        status: of HTTP.
+        status: the HTTP status code.
         messages: one for each mistake.
     """
 
@@ -37,8 +37,8 @@ class PredictRequest(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    rows: Annotated[list[dict[str, Any]], MaxLen(MOST_ROWS), FailFast()]
-    ids: Annotated[list[str], MaxLen(MOST_ROWS), FailFast()] = []
+    rows: Annotated[list[dict[str, Any]], MaxLen(MAX_ROWS), FailFast()]
+    ids: Annotated[list[str], MaxLen(MAX_ROWS), FailFast()] = []
 
 
 class Label(BaseModel):
@@ -53,29 +53,29 @@ class LabelsRequest(BaseModel):
     """The body of a request that stores labels."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    labels: Annotated[list[Label], MaxLen(MOST_ROWS), FailFast()]
+    labels: Annotated[list[Label], MaxLen(MAX_ROWS), FailFast()]
 
 
 async def read_body(request: Request) -> bytes:
     """The body of a request.
 
     Raises:
-        Rejected: it isn't JSON by its type, it's too large, takes too long, or its client has gone.
+        RequestError: Content-Type isn't application/json, the body is too large or slow, or the client disconnected.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Rejected(415, "the header Content-Type must be application/json")
+        raise RequestError(415, "the header Content-Type must be application/json")
     parts, size = [], 0
     try:
-        async with asyncio.timeout(SECONDS_TO_SEND):
+        async with asyncio.timeout(UPLOAD_TIMEOUT):
             async for part in request.stream():
                 size += len(part)
-                if size > MOST_BYTES:
-                    raise Rejected(413, f"the request has more than {MOST_BYTES:,} bytes; send fewer rows at a time")
+                if size > MAX_BYTES:
+                    raise RequestError(413, f"the request has more than {MAX_BYTES:,} bytes; send fewer rows at a time")
                 parts.append(part)
     except TimeoutError:
-        raise Rejected(408, f"the request took more than {SECONDS_TO_SEND} seconds to arrive") from None
+        raise RequestError(408, f"the request took more than {UPLOAD_TIMEOUT} seconds to arrive") from None
     except ClientDisconnect:
-        raise Rejected(499, "the client has gone") from None  # nginx's number for it
+        raise RequestError(499, "the client closed the connection") from None  # nginx's number for it
     return b"".join(parts)
 
 
@@ -83,23 +83,23 @@ def read_rows_and_ids(body: bytes) -> PredictRequest:
     """What a request for predictions asks for.
 
     Raises:
-        Rejected: it isn't valid.
+        RequestError: it isn't valid.
     """
     try:
         asked = PredictRequest.model_validate_json(body)
     except ValidationError as error:
-        raise rejected(error) from None
+        raise error_from_validation(error) from None
     if not asked.rows:
-        raise Rejected(422, "rows: empty; there must be a row")
+        raise RequestError(422, "rows: empty; there must be a row")
     if not asked.ids:
         return asked
     if len(asked.ids) != len(asked.rows):
-        raise Rejected(422, "ids: there must be one for each row")
+        raise RequestError(422, "ids: there must be one for each row")
     if len(set(asked.ids)) < len(asked.ids):
-        raise Rejected(422, "ids: must be unique")
+        raise RequestError(422, "ids: must be unique")
     for number, name in enumerate(asked.ids, start=1):
-        if not 0 < len(name) <= LONGEST_ID or not name.isprintable():
-            raise Rejected(422, f"ids: row {number}: must have 1 to {LONGEST_ID} printable characters")
+        if not 0 < len(name) <= MAX_ID_LENGTH or not name.isprintable():
+            raise RequestError(422, f"ids: row {number}: must have 1 to {MAX_ID_LENGTH} printable characters")
     return asked
 
 
@@ -107,21 +107,21 @@ def read_labels(body: bytes) -> dict[str, Any]:
     """The labels in a request, by the id of their prediction.
 
     Raises:
-        Rejected: it isn't valid.
+        RequestError: it isn't valid.
     """
     try:
         labels = LabelsRequest.model_validate_json(body).labels
     except ValidationError as error:
-        raise rejected(error) from None
+        raise error_from_validation(error) from None
     found = {label.id: label.label for label in labels}
     if len(found) < len(labels):
-        raise Rejected(422, "labels: ids must be unique")
+        raise RequestError(422, "labels: ids must be unique")
     if not all(name.isprintable() for name in found):
-        raise Rejected(422, "labels: ids must be printable")
+        raise RequestError(422, "labels: ids must be printable")
     return found
 
 
-def rejected(error: ValidationError) -> Rejected:
+def error_from_validation(error: ValidationError) -> RequestError:
     """The reply to a body that isn't valid, without its values."""
     mistakes = error.errors(include_url=False, include_input=False, include_context=False)
     status, messages = 422, []
@@ -131,11 +131,11 @@ def rejected(error: ValidationError) -> Rejected:
             messages.append(f"the body is not JSON: {mistake['msg'].removeprefix('Invalid JSON: ')}")
         elif mistake["type"] == "too_long":
             status = 413
-            messages.append(f"{place[0]}: there are more than {MOST_ROWS:,}; send fewer at a time")
+            messages.append(f"{place[0]}: there are more than {MAX_ROWS:,}; send fewer at a time")
         elif mistake["type"] == "extra_forbidden":
             messages.append(f"{place[-1]}: unknown")
         elif len(place) < 2:
             messages.append(f"{place[0] if place else 'the body'}: {message}")
         else:
             messages.append(f"{place[0]}: row {int(place[1]) + 1}: {message}")
-    return Rejected(status, *dict.fromkeys(messages))
+    return RequestError(status, *dict.fromkeys(messages))

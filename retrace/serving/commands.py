@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
 from retrace.files import replacing
-from retrace.input_rows import MOST_MESSAGES
+from retrace.input_rows import MAX_MESSAGES
 from retrace.serving.log import Log, LogError, utc_now
-from retrace.serving.recompute import moment
+from retrace.serving.recompute import utc_time
 
 
 def label(words: list[str]) -> None:
-    """Store what turned out to be true, by the ids of predictions; later labels of an id replace earlier ones."""
+    """Store actual outcomes (labels) by the ids of predictions; of several labels of an id, the last one counts."""
     parser = make_parser("label", str(label.__doc__))
     parser.add_argument("file", metavar="FILE", type=Path, help="CSV or Parquet with the columns id and label")
     file = parser.parse_args(words).file
@@ -28,8 +28,8 @@ def label(words: list[str]) -> None:
     except LogError as error:
         raise UserError(f"{log.place}: {error}") from None
     if messages:
-        more = f"and {len(messages) - MOST_MESSAGES:,} more" if len(messages) > MOST_MESSAGES else ""
-        lines = [f"{file}: {message}" for message in messages[:MOST_MESSAGES]]
+        more = f"and {len(messages) - MAX_MESSAGES:,} more" if len(messages) > MAX_MESSAGES else ""
+        lines = [f"{file}: {message}" for message in messages[:MAX_MESSAGES]]
         raise UserError(*lines, f"{file}: nothing is stored, because of these mistakes{more and f' {more}'}")
     print(f"{len(labels):,} labels stored")
 
@@ -57,7 +57,7 @@ def read_labels(file: Path) -> dict[str, Any]:
 
 
 def forget(words: list[str]) -> None:
-    """Delete a prediction and its labels from the log, or all that are older than some days."""
+    """Delete one prediction from the log, or all that are older than some days, with their labels."""
     parser = make_parser("forget", str(forget.__doc__))
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("id", nargs="?", metavar="ID", help="of the prediction")
@@ -83,7 +83,7 @@ SCHEMA = pa.schema(
         ("model", pa.string()),
         ("version", pa.string()),
         ("package", pa.string()),
-        ("kind", pa.string()),
+        ("request_type", pa.string()),
         ("input", pa.string()),
         ("output", pa.string()),
         ("seconds", pa.float64()),
@@ -93,9 +93,9 @@ SCHEMA = pa.schema(
 
 
 def export(words: list[str]) -> None:
-    """Write the predictions of the log, with the labels that hold, to a Parquet file; private columns are left out."""
+    """Write the predictions of the log, each with its last label, to a Parquet file without the private columns."""
     parser = make_parser("export", str(export.__doc__))
-    parser.add_argument("--since", metavar="TIME", type=moment, default="1970-01-01", help="in UTC; all by default")
+    parser.add_argument("--since", metavar="TIME", type=utc_time, default="1970-01-01", help="in UTC; all by default")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="such as predictions.parquet")
     arguments = parser.parse_args(words)
     log, rows = Log(), 0

@@ -8,7 +8,7 @@ from typing import Any
 
 from retrace.serving.log import DuplicateIdError, Log, LogError
 
-MOST_ROWS = 10_000  # in one transaction, after which those that wait get one of their own
+MAX_ROWS = 10_000  # no further request joins a transaction that has this many rows
 
 Predictions = Sequence[dict[str, Any]]
 
@@ -16,8 +16,8 @@ Predictions = Sequence[dict[str, Any]]
 class GroupCommit:
     """A thread that stores predictions in a log.
 
-    Requests that come while a transaction is written share the next one. So under load a transaction has more rows,
-    and the disk is no bottleneck.
+    Requests that come while a transaction is written share the next one. So under load, fewer transactions wait for the
+    disk.
     """
 
     def __init__(self, log: Log) -> None:
@@ -30,7 +30,7 @@ class GroupCommit:
         """Store predictions together with those of other requests.
 
         Returns:
-            What is done when the predictions are on disk; its exception is a LogError.
+            A future that is done when the predictions are on disk, or raises a LogError.
         """
         done: Future[None] = Future()
         self._waiting.put((predictions, done))
@@ -45,8 +45,8 @@ class GroupCommit:
         is_open = True
         while is_open:
             group = [self._waiting.get()]
-            rows = 0
-            while not self._waiting.empty() and rows < MOST_ROWS and group[-1] is not None:
+            rows = len(group[0][0]) if group[0] else 0
+            while not self._waiting.empty() and rows < MAX_ROWS and group[-1] is not None:
                 group.append(self._waiting.get())
                 rows += len(group[-1][0]) if group[-1] else 0
             is_open = group[-1] is not None

@@ -24,9 +24,9 @@ HOW_TO_MAKE_A_KEY = (
     'this makes one: python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 )
 FILE = Path("predictions/log.db")
-SECONDS = 5  # that a statement or a connection may wait for a lock, or a server's for the database
-ROWS_AT_A_TIME = 1000
-LOCK = 7_383_738  # any number; it's that of the lock in PostgreSQL that lets only one process change the tables
+TIMEOUT_SECONDS = 5  # the longest wait for a connection or a lock; in a server, also for a statement of PostgreSQL
+BATCH_SIZE = 1000
+LOCK = 7_383_738  # an arbitrary key of the lock in PostgreSQL that lets one process at a time change the tables
 
 METADATA = sql.MetaData()
 NUMBER = sql.BigInteger().with_variant(sql.Integer, "sqlite")
@@ -39,7 +39,7 @@ PREDICTIONS = sql.Table(
     sql.Column("model", sql.Text, nullable=False),  # its name
     sql.Column("version", sql.Text),  # none if it was served from a file that no tag records
     sql.Column("package", sql.Text, nullable=False),  # the SHA-256 of model.zip
-    sql.Column("kind", sql.Text, nullable=False),  # rows or raw
+    sql.Column("request_type", sql.Text, nullable=False),  # rows or raw
     sql.Column("input", sql.Text, nullable=False),  # the row in JSON, without the private columns
     sql.Column("private", sql.LargeBinary),  # the private columns, encrypted
     sql.Column("output", sql.Text, nullable=False),  # in JSON
@@ -66,7 +66,7 @@ SCHEMA = sql.Table(
     sql.Column("version", sql.Integer, nullable=False),
 )
 VERSION = 1  # of the tables
-# What brings the tables to a version from the one before it, by version.
+# The SQL statements that migrate the tables to a version from the one before it, by version.
 MIGRATIONS: dict[int, list[str]] = {}
 
 
@@ -86,7 +86,7 @@ class Prediction(NamedTuple):
     model: str
     version: str | None
     package: str
-    kind: str
+    request_type: str
     input: str
     private: bytes | None
     output: str
@@ -104,17 +104,20 @@ class Log:
         place: its address, without a password.
     """
 
-    def __init__(self, address: str | None = None, *, hurry: bool = False) -> None:
+    def __init__(self, address: str | None = None, *, limit_statements: bool = False) -> None:
         """Connect to the log, and make its tables if they aren't there yet.
 
         Args:
             address: the log's; by default what RETRACE_LOG says, or predictions/log.db.
-            hurry: whether PostgreSQL ends a statement after 5 seconds, as clients of a server want it.
+            limit_statements: whether PostgreSQL cancels a statement after TIMEOUT_SECONDS, so that a server's clients
+                don't wait.
 
         Raises:
             UserError: the address is wrong, there is no connection, or a later version of this code made the tables.
         """
-        self.engine = make_engine(address or os.environ.get(ADDRESS) or f"sqlite:///{FILE}", hurry=hurry)
+        self.engine = make_engine(
+            address or os.environ.get(ADDRESS) or f"sqlite:///{FILE}", limit_statements=limit_statements
+        )
         # The statement in the driver's own form: SQLAlchemy's conversion of each cell takes longer than the driver.
         inserted = sql.insert(PREDICTIONS).inline().values({name: sql.bindparam(name) for name in Prediction._fields})
         self._insert = str(inserted.compile(dialect=self.engine.dialect))
@@ -155,22 +158,22 @@ class Log:
         with self._transaction() as connection:
             connection.execute(sql.update(SCHEMA).values(version=SCHEMA.c.version))
 
-    def register(self, package: str, description: Mapping[str, Any]) -> None:
+    def register(self, package_sha256: str, description: Mapping[str, Any]) -> None:
         """Store what a package says of itself, by which the labels of its predictions are checked.
 
         Args:
-            package: its SHA-256.
+            package_sha256: the hash of the package.
             description: the content of its model.json.
 
         Raises:
             LogError: it fails.
         """
         with self._transaction() as connection:
-            known = connection.scalar(sql.select(PACKAGES.c.package).where(PACKAGES.c.package == package))
+            known = connection.scalar(sql.select(PACKAGES.c.package).where(PACKAGES.c.package == package_sha256))
         if known is None:
             try:
                 with self._transaction() as connection:
-                    row = {"package": package, "description": to_json(description).decode()}
+                    row = {"package": package_sha256, "description": to_json(description).decode()}
                     connection.execute(sql.insert(PACKAGES).values(row))
             except DuplicateIdError:
                 pass  # another server was faster
@@ -186,14 +189,14 @@ class Log:
             connection.exec_driver_sql(self._insert, list(predictions))
 
     def add_labels(self, labels: Mapping[str, Any], *, from_text: bool = False) -> list[str]:
-        """Store labels, by the id of their prediction. If one is wrong, none is stored.
+        """Store labels, by the id of their prediction. If one is invalid, none is stored.
 
         Args:
-            labels: what turned out to be true, by the id of the prediction.
+            labels: the actual outcomes, by the id of the prediction.
             from_text: whether they are the cells of a CSV file, from which the classes or numbers must be read.
 
         Returns:
-            A message for each wrong label: there is no such prediction, or its model has no such class.
+            A message for each invalid label: there is no such prediction, or its model has no such class.
 
         Raises:
             LogError: it fails.
@@ -212,16 +215,16 @@ class Log:
                     continue
                 description = descriptions[package_of[prediction]]
                 value = label_from_text(label, description) if from_text else label
-                if wrong := wrong_label(value, description):
-                    messages.append(f"{one_line(prediction)}: {wrong}")
+                if problem := label_problem(value, description):
+                    messages.append(f"{one_line(prediction)}: {problem}")
                 rows.append({"id": prediction, "time": now, "label": to_json(value).decode()})
             if rows and not messages:
                 connection.execute(sql.insert(LABELS), rows)
         return messages
 
-    def labels_of(self, prediction: str) -> list[tuple[datetime, Any]]:
+    def labels_of(self, prediction_id: str) -> list[tuple[datetime, Any]]:
         """The labels of a prediction, in the order in which they were stored: the last one counts."""
-        query = sql.select(LABELS.c.time, LABELS.c.label).where(LABELS.c.id == prediction).order_by(LABELS.c.number)
+        query = sql.select(LABELS.c.time, LABELS.c.label).where(LABELS.c.id == prediction_id).order_by(LABELS.c.number)
         with self._transaction() as connection:
             return [(time, from_json(label)) for time, label in connection.execute(query)]
 
@@ -234,18 +237,18 @@ class Log:
                 found |= {prediction: label for prediction, label in connection.execute(query)}  # noqa: C416
         return found
 
-    def find(self, prediction: str) -> Prediction | None:
+    def find(self, prediction_id: str) -> Prediction | None:
         """The prediction with an id.
 
         Raises:
             LogError: the log can't be read.
         """
-        query = sql.select(*COLUMNS).where(PREDICTIONS.c.id == prediction)
+        query = sql.select(*COLUMNS).where(PREDICTIONS.c.id == prediction_id)
         with self._transaction() as connection:
             row = connection.execute(query).one_or_none()
         return Prediction(*row) if row else None
 
-    def since(self, moment: datetime, size: int = ROWS_AT_A_TIME) -> Iterator[list[Prediction]]:
+    def since(self, moment: datetime, size: int = BATCH_SIZE) -> Iterator[list[Prediction]]:
         """The predictions since a moment in UTC, in parts, in the order in which they were stored.
 
         Raises:
@@ -264,15 +267,15 @@ class Log:
                 yield [Prediction(*row[1:]) for row in rows]
             first = rows[-1][0] + 1 if rows else None
 
-    def forget(self, prediction: str) -> bool:
+    def forget(self, prediction_id: str) -> bool:
         """Delete a prediction and its labels; returns whether there was one.
 
         Raises:
             LogError: it fails, or SQLite's journal still has it.
         """
         with self._transaction() as connection:
-            connection.execute(sql.delete(LABELS).where(LABELS.c.id == prediction))
-            done = connection.execute(sql.delete(PREDICTIONS).where(PREDICTIONS.c.id == prediction))
+            connection.execute(sql.delete(LABELS).where(LABELS.c.id == prediction_id))
+            done = connection.execute(sql.delete(PREDICTIONS).where(PREDICTIONS.c.id == prediction_id))
         self._empty_journal()
         return bool(done.rowcount)
 
@@ -284,7 +287,7 @@ class Log:
         Raises:
             LogError: it fails, or SQLite's journal still has some.
         """
-        old = sql.select(PREDICTIONS.c.id).where(PREDICTIONS.c.time < moment).limit(ROWS_AT_A_TIME)
+        old = sql.select(PREDICTIONS.c.id).where(PREDICTIONS.c.time < moment).limit(BATCH_SIZE)
         deleted = 0
         while True:
             with self._transaction() as connection:
@@ -293,7 +296,7 @@ class Log:
                     connection.execute(sql.delete(LABELS).where(LABELS.c.id.in_(some)))
                     connection.execute(sql.delete(PREDICTIONS).where(PREDICTIONS.c.id.in_(some)))
             deleted += len(ids)
-            if len(ids) < ROWS_AT_A_TIME:
+            if len(ids) < BATCH_SIZE:
                 break
         self._empty_journal()
         return deleted
@@ -305,11 +308,13 @@ class Log:
         with self.engine.connect() as connection:
             busy, _, _ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
         if busy:
-            told = "deleted, but the file log.db-wal still has it, because another program is reading the log"
-            raise LogError(f"{told}; `python -m retrace forget --older-than 36500` empties it later")
+            problem = (
+                "deleted, but SQLite's write-ahead file (-wal) has a copy as long as another program reads the log"
+            )
+            raise LogError(f"{problem}; then `python -m retrace forget --older-than 36500` clears the file")
 
 
-def make_engine(address: str, *, hurry: bool) -> sql.Engine:
+def make_engine(address: str, *, limit_statements: bool) -> sql.Engine:
     """The connections to a database; for the arguments, see `Log`.
 
     Raises:
@@ -321,16 +326,16 @@ def make_engine(address: str, *, hurry: bool) -> sql.Engine:
         raise UserError(WRONG_ADDRESS) from None
     if url.get_backend_name() == "postgresql":
         options = "-c synchronous_commit=on -c timezone=UTC"  # a commit is on disk, whatever the server's default
-        if hurry:
-            options += f" -c statement_timeout={SECONDS}s -c lock_timeout={SECONDS}s"
+        if limit_statements:
+            options += f" -c statement_timeout={TIMEOUT_SECONDS}s -c lock_timeout={TIMEOUT_SECONDS}s"
         arguments = {
-            "connect_timeout": SECONDS,
+            "connect_timeout": TIMEOUT_SECONDS,
             "options": options,
-            # A server that is gone without a word is noticed, too.
-            "keepalives_idle": SECONDS,
+            # These detect a database server that disappears without closing the connection.
+            "keepalives_idle": TIMEOUT_SECONDS,
             "keepalives_interval": 2,
             "keepalives_count": 3,
-            "tcp_user_timeout": SECONDS * 1000,
+            "tcp_user_timeout": TIMEOUT_SECONDS * 1000,
         }
         url = url.set(drivername="postgresql+psycopg")
         return sql.create_engine(url, connect_args=arguments, pool_pre_ping=True)
@@ -341,7 +346,7 @@ def make_engine(address: str, *, hurry: bool) -> sql.Engine:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{ADDRESS}: {folder}: {error.strerror}; name another file") from None
-    arguments = {"timeout": SECONDS, "check_same_thread": False}
+    arguments = {"timeout": TIMEOUT_SECONDS, "check_same_thread": False}
     engine = sql.create_engine(url, connect_args=arguments, paramstyle="named")
     sql.event.listen(engine, "connect", _set_up_sqlite)
     return engine
@@ -376,7 +381,8 @@ def migrate(connection: sql.Connection) -> None:
         connection.execute(sql.insert(SCHEMA).values(one=1, version=VERSION))
         return
     if present > VERSION:
-        raise UserError(f"{ADDRESS}: the log has version {present}, and this code knows {VERSION}; `make update`")
+        problem = f"the log's tables have version {present}, but this code supports only {VERSION}"
+        raise UserError(f"{ADDRESS}: {problem}; update the code with `make update`")
     for version in range(present + 1, VERSION + 1):
         for statement in MIGRATIONS[version]:
             connection.exec_driver_sql(statement)
@@ -384,7 +390,7 @@ def migrate(connection: sql.Connection) -> None:
 
 
 def utc_now() -> datetime:
-    """The moment in UTC, as the log stores it."""
+    """The current time in UTC, as the log stores it."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
@@ -399,11 +405,11 @@ def batches(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
         yield ids[start : start + size]
 
 
-def wrong_label(label: Any, description: Mapping[str, Any]) -> str | None:
+def label_problem(label: Any, description: Mapping[str, Any]) -> str | None:
     """What is wrong with the label of a prediction, without its value.
 
     Args:
-        label: what turned out to be true.
+        label: the actual outcome.
         description: the content of model.json of the package that predicted.
     """
     classes = description["classes"]

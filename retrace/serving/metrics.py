@@ -1,4 +1,4 @@
-"""The figures for Prometheus."""
+"""Metrics for Prometheus."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 
 class Metrics:
-    """The figures for Prometheus.
+    """Metrics for Prometheus.
 
     Attributes:
         registry: prometheus_client's.
@@ -32,8 +32,11 @@ class Metrics:
         self._model.clear()
         self._model.labels(name, title).set(1)
 
-    def watch_predictions(self, edges: Sequence[float]) -> None:
-        """Count predictions in bins. The first model's edges stay, because Prometheus can't compare other ones."""
+    def create_histogram(self, edges: Sequence[float]) -> None:
+        """Create the histogram of predictions, if this is the first model.
+
+        Later models keep its bins, because Prometheus can't add up histograms with different bins.
+        """
         if self._values is None:
             what = "Predictions, or the probability of the last class"
             self._values = Histogram("retrace_prediction", what, buckets=edges, registry=self.registry)

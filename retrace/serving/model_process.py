@@ -1,4 +1,4 @@
-"""The process in which a package predicts, seen from outside: retrace/model_process.py is what runs in it.
+"""Start the process in which a package predicts, and talk to it: retrace/worker.py is what runs in it.
 
 A process of its own, because the code that prepares the rows must be that of the release, not that of this folder. And
 one model can be replaced by another while it still answers.
@@ -16,11 +16,11 @@ from retrace.errors import UserError
 from retrace.serving.packages import COPY, Released, environment, unpack
 
 PROTOCOL = 1  # retrace/answers.py has the same number in the package
-SECONDS_TO_LOAD = 300
-SECONDS_TO_END = 30
+LOAD_TIMEOUT = 300
+SHUTDOWN_TIMEOUT = 30
 
 
-class ModelGoneError(Exception):
+class ModelExitedError(Exception):
     """The process has ended before it answered."""
 
 
@@ -52,7 +52,7 @@ class ModelProcess:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "retrace.model_process",
+            "retrace.worker",
             COPY,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -70,9 +70,9 @@ class ModelProcess:
             UserError: it can't be loaded; then the process has ended.
         """
         try:
-            async with asyncio.timeout(SECONDS_TO_LOAD):
+            async with asyncio.timeout(LOAD_TIMEOUT):
                 self.greeting = from_json(await self._read())
-        except (ModelGoneError, TimeoutError, ValueError):
+        except (ModelExitedError, TimeoutError, ValueError):
             await self.stop(kill=True)
             self._console.seek(0)
             printed = self._console.read().decode(errors="replace").strip().rpartition("\n")[2]
@@ -89,21 +89,21 @@ class ModelProcess:
         return self._reader is not None and not self._reader.done()
 
     def send(self, kind: str, body: bytes) -> asyncio.Future[bytes]:
-        """Begin a request, as retrace/model_process.py takes it.
+        """Begin a request, as retrace/worker.py takes it.
 
         Args:
             kind: rows, raw or file.
             body: JSON.
 
         Returns:
-            What will be the answer, in JSON.
+            A future with the answer in JSON. It raises ModelExitedError if the process ends before it answers.
 
         Raises:
-            ModelGoneError: the process has ended. If it ends later, the answer is this exception.
+            ModelExitedError: the process has ended already.
         """
         assert self._process.stdin is not None
         if not self.running:
-            raise ModelGoneError
+            raise ModelExitedError
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
         self._process.stdin.write(b"%s %d\n%s" % (kind.encode(), len(body), body))
@@ -119,7 +119,7 @@ class ModelProcess:
             length = int(await self._process.stdout.readline())
             return await self._process.stdout.readexactly(length)
         except (ValueError, asyncio.IncompleteReadError):
-            raise ModelGoneError from None
+            raise ModelExitedError from None
 
     async def _read_answers(self) -> None:
         """Give each answer to the request that waits for it: they come in the order of the requests."""
@@ -129,10 +129,10 @@ class ModelProcess:
                 answer = self._waiting.popleft()
                 if not answer.done():  # it is if its request has been cancelled
                     answer.set_result(content)
-        except ModelGoneError:
+        except ModelExitedError:
             for answer in self._waiting:
                 if not answer.done():
-                    answer.set_exception(ModelGoneError())
+                    answer.set_exception(ModelExitedError())
 
     def kill(self) -> None:
         """End the process at once, as when it doesn't answer."""
@@ -146,7 +146,7 @@ class ModelProcess:
         if kill:
             self.kill()
         try:
-            await asyncio.wait_for(self._process.wait(), SECONDS_TO_END)
+            await asyncio.wait_for(self._process.wait(), SHUTDOWN_TIMEOUT)
         except TimeoutError:
             self.kill()
             await self._process.wait()

@@ -63,7 +63,7 @@ def find_package(model: str) -> Released:
     deployed = registry.in_stage(name, model)
     if not deployed:
         advice = f"`make deploy VERSION=1.0.0 STAGE={model}` puts one there; or name a version or a model.zip"
-        raise UserError(f"MODEL {model}: no version of {name} is in this stage; {advice}")
+        raise UserError(f"{model}: no version of {name} is in this stage; {advice}")
     return from_version(name, deployed[-1])
 
 
@@ -78,9 +78,9 @@ def from_file(path: Path) -> Released:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             name = json.loads(archive.read("model.json"))["name"]
     except FileNotFoundError:
-        raise UserError(f"MODEL {path}: no such file; `make release VERSION=1.0.0` makes release/model.zip") from None
+        raise UserError(f"{path}: no such file; `make release VERSION=1.0.0` makes release/model.zip") from None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        raise UserError(f"MODEL {path}: not a whole package of a model; get it again") from None
+        raise UserError(f"{path}: not a whole model package; get it again") from None
     version = version_of(name, md5_of(content))
     commit = git("rev-list", "-1", f"refs/tags/{name}@{version}") if version else None
     return Released(path, name, version, commit, hashlib.sha256(content).hexdigest())
@@ -156,9 +156,9 @@ def fetch(tag: str, path: Path) -> None:
 
 
 def unpack(package: Released) -> Path:
-    """A folder with a copy of a package, `model.zip`, and with its code, which Python compiles there once.
+    """Unpack the code of a package into a folder, with a copy of its model.zip; returns the folder.
 
-    The file may be replaced while it's served, so the copy is what runs.
+    The copy is what runs, because the file may be replaced while it's served. Python compiles the code there once.
 
     Raises:
         UserError: the file has been replaced already.
@@ -183,10 +183,10 @@ def unpack(package: Released) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """The environment of a process that runs a package's code: it must not import this folder's.
+    """The environment variables of a process that runs a package.
 
-    It has one thread, unless OMP_NUM_THREADS asks for more: the threads of boosting wait for each other after every
-    tree, which takes longer than the tree itself where other processes need the cores.
+    PYTHONPATH is left out, so that it imports the package's code and not this folder's. OMP_NUM_THREADS is 1 by
+    default: on a busy machine, boosting's threads wait for each other longer than they save.
     """
     others = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return {"OMP_NUM_THREADS": "1"} | others

@@ -21,11 +21,11 @@ from retrace import registry
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
 from retrace.serving.log import Log, LogError, Prediction, read_key, whole_row
-from retrace.serving.model_process import ModelGoneError, ModelProcess
+from retrace.serving.model_process import ModelExitedError, ModelProcess
 from retrace.serving.outputs import named_outputs
 from retrace.serving.packages import PACKAGE, Released, from_file, from_version
 
-ROWS_AT_A_TIME = 1000
+BATCH_SIZE = 1000
 
 
 def recompute(words: list[str]) -> None:
@@ -33,13 +33,13 @@ def recompute(words: list[str]) -> None:
     parser = make_parser("recompute", str(recompute.__doc__))
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("id", nargs="?", metavar="ID", help="of the prediction")
-    which.add_argument("--since", metavar="TIME", type=moment, help="all since then, in UTC, such as 2026-01-31T12:00")
+    which.add_argument("--since", metavar="TIME", type=utc_time, help="all since then (UTC), such as 2026-01-31T12:00")
     parser.add_argument("--model", metavar="FILE", type=Path, help="the package, if neither DVC nor release/ has it")
     arguments = parser.parse_args(words)
     log = Log()
     try:
         if arguments.id is None:
-            parts = log.since(arguments.since, ROWS_AT_A_TIME)
+            parts = log.since(arguments.since, BATCH_SIZE)
         else:
             found = log.find(arguments.id)
             if found is None:
@@ -51,8 +51,8 @@ def recompute(words: list[str]) -> None:
     sys.exit(1 if failed else 0)
 
 
-def moment(text: str) -> datetime:
-    """A moment in UTC, from ISO 8601.
+def utc_time(text: str) -> datetime:
+    """A time in UTC, from ISO 8601.
 
     Raises:
         ValueError: it isn't one.
@@ -107,7 +107,7 @@ async def compare_part(part: list[Prediction], packages: "Packages") -> Compared
     for prediction in part:
         try:
             row = whole_row(prediction, packages.key)
-            together[prediction.package, prediction.kind].append((prediction, row))
+            together[prediction.package, prediction.request_type].append((prediction, row))
         except UserError as error:
             compared.append((prediction, str(error)))
     for predictions in together.values():
@@ -117,19 +117,19 @@ async def compare_part(part: list[Prediction], packages: "Packages") -> Compared
             if answered is None:  # one of them can't be computed: which one?
                 for each in predictions:
                     alone = await compare_rows(process, [each])
-                    compared += alone if alone is not None else [(each[0], "the model refuses it now")]
+                    compared += alone if alone is not None else [(each[0], "the package rejects this row now")]
             else:
                 compared += answered
-        except (UserError, ModelGoneError) as error:
+        except (UserError, ModelExitedError) as error:
             compared += [(prediction, str(error) or "the model's process has ended") for prediction, _ in predictions]
     return compared
 
 
 async def compare_rows(process: ModelProcess, predictions: list[tuple[Prediction, dict[str, Any]]]) -> Compared | None:
     """What differs for predictions of one package and kind, with their rows; None if the model refuses a row."""
-    kind = predictions[0][0].kind
+    kind = predictions[0][0].request_type
     answer = await process.ask(kind, to_json({"rows": [row for _, row in predictions]}))
-    if "mistakes" in answer:
+    if "errors" in answer:
         return None
     compared: Compared = []
     outputs = named_outputs(answer["predictions"], process.greeting["description"]["classes"])
@@ -224,4 +224,4 @@ def version_differences(package: Released) -> str:
             others.append(f"{name} {wanted} (installed: {present})")
     if others:
         return f"the release lists {', '.join(others)}"
-    return "the packages have the versions that the release lists, so the processor or the system differs"
+    return "all packages have the versions that the release lists; the processor or operating system may differ"

@@ -13,13 +13,13 @@ from retrace.registry import PROD
 from retrace.serving.model_process import ModelProcess
 from retrace.serving.packages import find_package
 
-SECONDS_TO_END = 30  # that requests have when the server is stopped
+SHUTDOWN_TIMEOUT = 30  # that requests have when the server is stopped
 
 
 def serve(words: list[str]) -> None:
     """Serve a released model over HTTP, and store each prediction.
 
-    SIGHUP, or POST /reload on this machine, looks for the model again: after `make deploy`, say.
+    To load another version after `make deploy`, send SIGHUP, or POST /reload from this machine.
     """
     parser = make_parser("serve", str(serve.__doc__))
     parser.add_argument("model", nargs="?", default=PROD, help="a stage (prod by default), a version, or a model.zip")
@@ -32,7 +32,7 @@ def serve(words: list[str]) -> None:
     except (OSError, OverflowError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno and error.errno > 0 else error
         raise UserError(f"{arguments.host}:{arguments.port}: {reason}; --port names another one") from None
-    # Otherwise a reply of two packets waits for the client to acknowledge the first, which takes 40 ms.
+    # Without Nagle's algorithm, by which a reply of two packets would wait 40 ms for an acknowledgement.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     asyncio.run(run(arguments.model, listening))
 
@@ -44,7 +44,7 @@ async def run(source: str, listening: socket.socket) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload_asked.set)
     package = find_package(source)
     model = await ModelProcess.start(package)
-    # These take as long as the model's process needs to load the model, and the process is already running.
+    # These imports are slow. They come after the start of the model's process, so that both load at the same time.
     import uvicorn  # noqa: PLC0415
 
     from retrace.serving.app import make_app  # noqa: PLC0415
@@ -52,7 +52,7 @@ async def run(source: str, listening: socket.socket) -> None:
     from retrace.serving.server import Server  # noqa: PLC0415
 
     try:
-        server = Server(source, Log(hurry=True), read_key(), model)
+        server = Server(source, Log(limit_statements=True), read_key(), model)
         await model.ready()
         await server.accept(model)
     except BaseException:
@@ -66,16 +66,18 @@ async def run(source: str, listening: socket.socket) -> None:
             try:
                 print(await server.reload(), flush=True)
             except UserError as error:
-                print(f"{error}; {server.model.package.title} stays", file=sys.stderr, flush=True)
+                print(f"{error}; still serving {server.model.package.title}", file=sys.stderr, flush=True)
             except Exception as error:  # the server goes on
-                print(f"{type(error).__name__}; {server.model.package.title} stays", file=sys.stderr, flush=True)
+                print(
+                    f"{type(error).__name__}; still serving {server.model.package.title}", file=sys.stderr, flush=True
+                )
 
     reloading = asyncio.create_task(reload_when_asked())
     config = uvicorn.Config(
         make_app(server),
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=SECONDS_TO_END,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
         server_header=False,
         date_header=False,
     )

@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 
 from retrace.errors import UserError
 from retrace.input_rows import shortened
-from retrace.serving.bodies import PredictRequest, Rejected, read_body, read_labels, read_rows_and_ids
+from retrace.serving.bodies import PredictRequest, RequestError, read_body, read_labels, read_rows_and_ids
 from retrace.serving.group_commit import GroupCommit
 from retrace.serving.log import (
     HOW_TO_MAKE_A_KEY,
@@ -28,13 +28,13 @@ from retrace.serving.log import (
     utc_now,
 )
 from retrace.serving.metrics import Metrics, edges_for
-from retrace.serving.model_process import ModelGoneError, ModelProcess
+from retrace.serving.model_process import ModelExitedError, ModelProcess
 from retrace.serving.outputs import named_outputs
 from retrace.serving.packages import find_package
 
-MOST_WAITING = 16  # requests that are answered at a time; the next one is rejected, so that nobody waits long
-MOST_ARRIVING = 64  # requests whose bodies are received at a time
-SECONDS_TO_PREDICT = 60
+MAX_IN_PROGRESS = 16  # requests; further ones are rejected, so that the others don't wait long
+MAX_UPLOADS = 64  # requests whose bodies are being received
+PREDICT_TIMEOUT = 60
 
 
 class Answered(NamedTuple):
@@ -59,7 +59,7 @@ class Server:
         log: where predictions are stored.
         key: of the private columns.
         model: the process that predicts now.
-        metrics: the figures for Prometheus.
+        metrics: for Prometheus.
     """
 
     def __init__(self, source: str, log: Log, key: Fernet | None, model: ModelProcess) -> None:
@@ -86,7 +86,7 @@ class Server:
             raise UserError(f"{self.log.place}: {error}") from None
         self.model = model
         self.metrics.show_model(model.package.name, title_of(model))
-        self.metrics.watch_predictions(edges_for(model.greeting))
+        self.metrics.create_histogram(edges_for(model.greeting))
 
     async def reload(self) -> str:
         """Look for the model again; the present one answers until the other one is ready.
@@ -102,10 +102,10 @@ class Server:
             present = self.model
             if package.sha256 == present.package.sha256 and present.running:
                 if package.version == present.package.version:
-                    return f"{package.title} stays: it is what MODEL={self.source} names"
+                    return f"still serving {package.title}, which {self.source} names"
                 present.package = package  # another version with the same content
                 self.metrics.show_model(package.name, title_of(present))
-                return f"{package.title} answers now"
+                return f"now serving {package.title}"
             new = await ModelProcess.start(package)
             try:
                 await new.ready()
@@ -114,16 +114,16 @@ class Server:
                 await new.stop(kill=True)
                 raise
             await present.stop()
-            return f"{package.title} answers now"
+            return f"now serving {package.title}"
 
-    async def restart_when_gone(self) -> None:
+    async def restart_on_exit(self) -> None:
         """Start the model's process again whenever it has ended by itself, say because memory was short."""
         while True:
             await asyncio.sleep(1)
             async with self._reloading:
                 if self.model.running:
                     continue
-                print(f"the process of {self.model.package.title} has ended; it is started again", file=sys.stderr)
+                print(f"the model process of {self.model.package.title} exited; restarting it", file=sys.stderr)
                 try:
                     model = await ModelProcess.start(self.model.package)
                     await model.ready()
@@ -138,10 +138,10 @@ class Server:
         """Count a request while it's answered.
 
         Raises:
-            Rejected: too many are answered already.
+            RequestError: too many are answered already.
         """
-        if self._waiting >= MOST_WAITING:
-            raise busy()
+        if self._waiting >= MAX_IN_PROGRESS:
+            raise busy_error()
         self._waiting += 1
         try:
             yield
@@ -152,10 +152,10 @@ class Server:
         """The body of a request.
 
         Raises:
-            Rejected: it isn't valid, or too many are being received.
+            RequestError: it isn't valid, or too many are being received.
         """
-        if self._arriving >= MOST_ARRIVING or self._waiting >= MOST_WAITING:
-            raise busy()
+        if self._arriving >= MAX_UPLOADS or self._waiting >= MAX_IN_PROGRESS:
+            raise busy_error()
         self._arriving += 1
         try:
             return await read_body(request)
@@ -166,15 +166,15 @@ class Server:
         """Predict for the rows of a request, store the predictions, and give the reply.
 
         Raises:
-            Rejected: with the status and the messages of the reply.
+            RequestError: with the status and the messages of the reply.
         """
         started = time.perf_counter()
         body = await self._receive(request)
         with self._admitted():
             model = self.model
             asked, stored, answer = await self._ask(model, kind, body)
-            if "mistakes" in answer:
-                raise Rejected(422, *answer["mistakes"])
+            if "errors" in answer:
+                raise RequestError(422, *answer["errors"])
             ids = asked.ids or new_ids(len(asked.rows))
             outputs = named_outputs(answer["predictions"], model.greeting["description"]["classes"])
             common = {
@@ -182,7 +182,7 @@ class Server:
                 "model": model.package.name,
                 "version": model.package.version,
                 "package": model.package.sha256,
-                "kind": kind,
+                "request_type": kind,
                 "seconds": time.perf_counter() - started,
             }
             await self._store(
@@ -201,12 +201,13 @@ class Server:
     async def _ask(
         self, model: ModelProcess, kind: str, body: bytes
     ) -> tuple[PredictRequest, list[dict[str, Any]], dict[str, Any]]:
-        """What a body asks for, the columns of its rows in the log, and the model's answer.
+        """Send a body to the model, and meanwhile validate it here and prepare the log's rows.
 
-        The model works on the body while it's read here, too.
+        Returns:
+            The parsed body, the columns of each row in the log, and the model's answer.
 
         Raises:
-            Rejected: the body isn't valid, or the model doesn't answer.
+            RequestError: the body isn't valid, or the model doesn't answer.
         """
         try:
             answering = model.send(kind, body)
@@ -215,25 +216,25 @@ class Server:
                 description = model.greeting["description"]
                 stored = [stored_row(row, private_columns(row, kind, description), self.key) for row in asked.rows]
             finally:
-                # Also where the body isn't valid: until then the model has no time for other requests.
-                async with asyncio.timeout(SECONDS_TO_PREDICT):
+                # Also if the body is invalid: until then the model is busy, and this request counts as in progress.
+                async with asyncio.timeout(PREDICT_TIMEOUT):
                     answer = from_json(await answering)
         except TimeoutError:
-            model.kill()  # and restart_when_gone starts it again
-            raise Rejected(
-                503, f"the model took more than {SECONDS_TO_PREDICT} seconds, and is started again"
+            model.kill()  # and restart_on_exit starts it again
+            raise RequestError(
+                503, f"the model took more than {PREDICT_TIMEOUT} seconds, and is being restarted"
             ) from None
-        except ModelGoneError:
-            raise Rejected(503, "the model has stopped and is started again; try again in a second") from None
+        except ModelExitedError:
+            raise RequestError(503, "the model has stopped and is being restarted; try again later") from None
         return asked, stored, answer
 
     async def _store(self, predictions: list[dict[str, Any]]) -> None:
         try:
             await asyncio.wrap_future(self.group_commit.store(predictions))
         except DuplicateIdError:
-            raise Rejected(409, "ids: the log has a prediction with one of these ids already") from None
+            raise RequestError(409, "ids: the log has a prediction with one of these ids already") from None
         except LogError:
-            raise Rejected(503, "the prediction can't be stored, so it isn't given; try again later") from None
+            raise RequestError(503, "the prediction can't be stored, so it isn't given; try again later") from None
 
     async def count(self, answered: Answered) -> None:
         """Count the predictions of a reply, after it's sent."""
@@ -243,7 +244,7 @@ class Server:
         """Store the labels of a request.
 
         Raises:
-            Rejected: with the status and the messages of the reply.
+            RequestError: with the status and the messages of the reply.
         """
         body = await self._receive(request)
         with self._admitted():
@@ -251,15 +252,15 @@ class Server:
             try:
                 messages = await asyncio.to_thread(self.log.add_labels, labels)
             except LogError:
-                raise Rejected(503, "the labels can't be stored; try again later") from None
+                raise RequestError(503, "the labels can't be stored; try again later") from None
         if messages:
-            raise Rejected(422, *shortened([f"labels: {message}" for message in messages], "mistakes"))
+            raise RequestError(422, *shortened([f"labels: {message}" for message in messages], "errors"))
         return {"stored": len(labels)}
 
 
-def busy() -> Rejected:
+def busy_error() -> RequestError:
     """The reply to a request that comes while there are too many."""
-    return Rejected(503, "the server is busy; try again in a second")
+    return RequestError(503, "the server is busy; try again in a second")
 
 
 def title_of(model: ModelProcess) -> str:

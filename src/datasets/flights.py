@@ -66,23 +66,25 @@ WEATHER = {
 }
 OBSERVED = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
 
-# The columns that `prepare_request` takes: what a caller knows of a flight an hour before its scheduled departure.
-# `airport_flights` is the number of the airport's flights that were scheduled in the last RECENT minutes, and
-# `airport_minutes` the sum of their delays that are known by now. `carrier_flights` and `carrier_minutes` are the same
-# for those of the carrier. The weather is that of the last hour that has ended.
-REQUEST = {
-    "date": "text",  # such as 2013-11-03
+# The columns that `prepare_request` takes: what a caller knows of a flight at the moment of the question.
+REQUEST_COLUMNS = {
+    "date": "text",  # of the scheduled departure, such as 2013-11-03
     "sched_dep_time": "number",  # such as 1745
-    "sched_arr_time": "number",
-    "carrier": "text",
-    "origin": "text",
+    "sched_arr_time": "number",  # such as 2010
+    "carrier": "text",  # two letters, such as UA
+    "origin": "text",  # the airport's code, such as EWR
     "dest": "text",
-    "distance": "number",
-    "departures_that_hour": "number",  # from the same airport
-    "airport_flights": "number",
-    "airport_minutes": "number",
-    "carrier_flights": "number",
-    "carrier_minutes": "number",
+    "distance": "number",  # in miles
+    # The flights of the same airport that are scheduled in the same clock hour, this one included.
+    "departures_that_hour": "number",
+    # The airport's flights that were scheduled in the RECENT minutes before the question, cancelled ones included, and
+    # the sum of their delays in minutes. If a flight hasn't departed yet, its delay is the time since its schedule.
+    "airport_flight_count": "number",
+    "airport_delay_sum": "number",
+    # The same for the flights of the carrier at this airport.
+    "carrier_flight_count": "number",
+    "carrier_delay_sum": "number",
+    # The weather in the last hour that has ended, in the units of the source: see `prepare`.
     **dict.fromkeys(OBSERVED, "number"),
 }
 
@@ -239,13 +241,16 @@ def mean_delays(totals: pd.DataFrame, by: list[str], flights: pd.DataFrame, ques
 
 
 def prepare_request(rows: pd.DataFrame) -> pd.DataFrame:
-    """The features of flights that a prediction is asked for, from what is known at that moment.
+    """Compute the model's features from the rows of a request.
 
     Args:
-        rows: the columns in REQUEST, numbers as float; missing values are allowed but for the date.
+        rows: the columns in REQUEST_COLUMNS, with numbers as float. Values may be missing, but not dates.
+
+    Returns:
+        The input columns of the model, and others, in a row for each flight.
 
     Raises:
-        UserError: with a line for each date that isn't one.
+        UserError: with a line for each invalid date.
     """
     day = pd.to_datetime(rows["date"], format="%Y-%m-%d", errors="coerce")
     if day.isna().any():
@@ -253,8 +258,8 @@ def prepare_request(rows: pd.DataFrame) -> pd.DataFrame:
         raise UserError(*(f"row {number}: column date: must be a date such as 2013-11-03" for number in wrong))
     return rows.assign(
         **schedule_features(day, rows["sched_dep_time"], rows["sched_arr_time"]),
-        airport_delay=mean_delay(rows["airport_minutes"], rows["airport_flights"]),
-        carrier_delay=mean_delay(rows["carrier_minutes"], rows["carrier_flights"]),
+        airport_delay=mean_delay(rows["airport_delay_sum"], rows["airport_flight_count"]),
+        carrier_delay=mean_delay(rows["carrier_delay_sum"], rows["carrier_flight_count"]),
         wind_speed=plausible_wind(rows["wind_speed"]),
     )
 
@@ -272,13 +277,13 @@ def schedule_features(day: pd.Series, departure: pd.Series, arrival: pd.Series) 
 
 
 def plausible_wind(speed: pd.Series) -> pd.Series:
-    """Wind speeds in mph; one that no storm has is missing."""
+    """Wind speeds in mph; a speed above FASTEST_WIND is missing."""
     return speed.where(speed <= FASTEST_WIND)
 
 
-def mean_delay(minutes: pd.Series, flights: pd.Series) -> pd.Series:
-    """The mean of the known delays in minutes, from their sum and the number of flights; NaN if there is no flight."""
-    return minutes / flights.where(flights > 0)
+def mean_delay(delay_sum: pd.Series, flight_count: pd.Series) -> pd.Series:
+    """The mean delay in minutes, from the sum of the delays and the number of flights; NaN if there is no flight."""
+    return delay_sum / flight_count.where(flight_count > 0)
 
 
 def _minutes_since_1970(moments: pd.Series) -> pd.Series:

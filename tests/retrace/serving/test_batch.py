@@ -127,7 +127,7 @@ def test_it_goes_on_after_a_kill(released_wine: Path, rows: pd.DataFrame, tmp_pa
     [
         (lambda rows: rows.drop(columns="alcohol"), "has no column alcohol; the model needs it"),
         (lambda rows: rows.assign(alcohol="strong"), "the rows: column alcohol: each value must be a number, or empty"),
-        (lambda rows: rows.assign(prediction_0=1), "has a column prediction_0, as the result; rename it"),
+        (lambda rows: rows.assign(prediction_0=1), "has a column prediction_0, as the predictions; rename it"),
         (lambda _rows: b"PAR1", "can't be read as parquet"),
     ],
 )

@@ -32,7 +32,7 @@ def prediction(number: int, **values: Any) -> dict[str, Any]:
         "model": "m",
         "version": "v1.0.0",
         "package": "abc",
-        "kind": "rows",
+        "request_type": "rows",
     }
     return row | {"input": '{"a":1}', "private": None, "output": "0.25", "seconds": 0.01} | values
 
@@ -132,7 +132,7 @@ def test_what_another_program_still_reads_is_told(tmp_path: Path):
     reader = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM predictions").fetchone()
-    with pytest.raises(LogError, match=r"deleted, but the file log\.db-wal still has it"):
+    with pytest.raises(LogError, match="deleted, but SQLite's write-ahead file"):
         log.forget("p1")
 
 
@@ -175,7 +175,10 @@ def test_a_log_of_an_earlier_version_is_brought_up_to_date(address: str, monkeyp
         assert connection.scalar(sql.text("SELECT count(place) FROM predictions")) == 0
         assert connection.scalar(sql.text("SELECT version FROM retrace_schema")) == 2
     monkeypatch.undo()
-    with pytest.raises(UserError, match="RETRACE_LOG: the log has version 2, and this code knows 1; `make update`"):
+    with pytest.raises(
+        UserError,
+        match="the log's tables have version 2, but this code supports only 1; update the code with `make update`",
+    ):
         Log(address)
 
 
@@ -237,7 +240,7 @@ def refused(server: Served, row: dict[str, Any]) -> str:
     answered = server.post("/predict", {"rows": [row]})
     assert answered.status == 503
     assert "predictions" not in answered.content
-    [line] = answered.content["mistakes"]
+    [line] = answered.content["errors"]
     return str(line)
 
 
@@ -311,11 +314,11 @@ def test_labels_arrive_over_http(released_wine: Path, address: str):
         answered = server.post("/labels", {"labels": [{"id": "a", "label": 7}, {"id": "b", "label": "2"}]})
         assert answered.status == 422
         told = "the label must be one of 0, 1, 2"
-        assert answered.content["mistakes"] == [f"labels: a: {told}", f"labels: b: {told}"]
+        assert answered.content["errors"] == [f"labels: a: {told}", f"labels: b: {told}"]
         answered = server.post("/labels", {"labels": [{"id": "z", "label": 1}]})
-        assert answered.content == {"mistakes": ["labels: z: the log has no prediction with this id"]}
+        assert answered.content == {"errors": ["labels: z: the log has no prediction with this id"]}
         answered = server.post("/labels", {"labels": [{"id": "a", "label": 1}, {"id": "a", "label": 1}]})
-        assert answered.content == {"mistakes": ["labels: ids must be unique"]}
+        assert answered.content == {"errors": ["labels: ids must be unique"]}
     assert [value for _, value in Log(address).labels_of("a")] == [2]
 
 

@@ -58,7 +58,7 @@ def test_a_number_that_differs_is_told_with_the_reason(recorded: Path, tmp_path:
     line, last = done.stdout.splitlines()
     assert line.startswith("""FAIL  one: {"0":1.0} was served, and {"0":""")
     assert line.endswith(
-        "the packages have the versions that the release lists, so the processor or the system differs"
+        "the packages have the versions that the release lists; the processor or operating system may differ"
     )
     assert last == "1 of 1 predictions are not the same"
 
@@ -99,7 +99,7 @@ def test_a_row_that_the_model_refuses_is_told_alone(recorded: Path, tmp_path: Pa
     other = changed_log(recorded, tmp_path, "UPDATE predictions SET input = '{}' WHERE id = 'one'")
     done = recompute(recorded, "--since", "2020-01-01", **other)
     assert done.stdout.splitlines() == [
-        "FAIL  one: the model refuses it now",
+        "FAIL  one: the package rejects this row now",
         f"1 of {len(rows_of(recorded)) + 1} predictions are not the same",
     ]
 

@@ -116,10 +116,10 @@ def test_flights_are_asked_about_by_their_schedule_and_the_recent_totals(served_
             **{column: int(flight[column]) for column in ("sched_dep_time", "sched_arr_time", "distance")},
             **{column: flight[column] for column in ("carrier", "origin", "dest")},
             "departures_that_hour": int(same_hour.sum()),
-            "airport_flights": airport[0],
-            "airport_minutes": airport[1],
-            "carrier_flights": carrier[0],
-            "carrier_minutes": carrier[1],
+            "airport_flight_count": airport[0],
+            "airport_delay_sum": airport[1],
+            "carrier_flight_count": carrier[0],
+            "carrier_delay_sum": carrier[1],
             **{
                 column: None if pd.isna(value) else value
                 for column, value in weather.loc[hour, flights.OBSERVED].items()
@@ -133,7 +133,7 @@ def test_flights_are_asked_about_by_their_schedule_and_the_recent_totals(served_
     assert answered.status == 200, answered.content
     assert [each["prediction"] for each in answered.content["predictions"]] == [expected[name] for name in names]
     rows[1]["date"] = "03.09.2013"
-    told = served_demo.post("/predict/raw", {"rows": rows}).content["mistakes"]
+    told = served_demo.post("/predict/raw", {"rows": rows}).content["errors"]
     assert told == ["row 2: column date: must be a date such as 2013-11-03"]
 
 
@@ -164,7 +164,7 @@ def test_wrong_values_are_told_by_row_and_column(
 ):
     row = rows_of(released_wine, 1)[0]
     answered = served_wine.post("/predict", {"rows": [row, replaced(row, **change)]})
-    assert (answered.status, answered.content) == (422, {"mistakes": [told]})
+    assert (answered.status, answered.content) == (422, {"errors": [told]})
 
 
 @pytest.mark.parametrize(
@@ -185,11 +185,11 @@ def test_wrong_values_are_told_by_row_and_column(
 )
 def test_a_wrong_body_is_one_line(served_wine: Served, body: bytes, status: int, told: str):
     answered = served_wine.send("POST", "/predict", body)
-    assert (answered.status, answered.content) == (status, {"mistakes": [told]})
+    assert (answered.status, answered.content) == (status, {"errors": [told]})
 
 
 def test_many_mistakes_are_counted(served_wine: Served):
-    told = served_wine.post("/predict", {"rows": [{}] * 100}).content["mistakes"]
+    told = served_wine.post("/predict", {"rows": [{}] * 100}).content["errors"]
     assert len(told) == 21
     assert told[-1] == "and more mistakes"
 
@@ -198,7 +198,7 @@ def test_another_kind_of_content_is_refused(served_wine: Served):
     answered = served_wine.post("/predict", {"rows": []}, Content_Type="text/plain")
     assert (answered.status, answered.content) == (
         415,
-        {"mistakes": ["the header Content-Type must be application/json"]},
+        {"errors": ["the header Content-Type must be application/json"]},
     )
 
 
@@ -316,11 +316,11 @@ def test_another_version_takes_over_without_a_failed_request(released_wine: Path
         replies = clients.stop()
         said_again = server.post("/reload").content
         printed = server.stop()
-    assert said == {"message": "late-flights v1.0.0 answers now"}
-    assert said_again == {"message": "late-flights v1.0.0 stays: it is what MODEL=prod names"}
+    assert said == {"message": "now serving late-flights v1.0.0"}
+    assert said_again == {"message": "still serving late-flights v1.0.0, which prod names"}
     assert {each.status for each in replies} == {200}
     assert {each.content["version"] for each in replies} == {"v1.0.0", "v1.1.0"}
-    assert "late-flights v1.1.0 answers now" in printed
+    assert "now serving late-flights v1.1.0" in printed
 
 
 def test_a_broken_model_does_not_take_over(released_wine: Path, tmp_path: Path):
@@ -333,13 +333,13 @@ def test_a_broken_model_does_not_take_over(released_wine: Path, tmp_path: Path):
         file.write_bytes(good[:1000])
         answered = server.post("/reload")
         assert answered.status == 409
-        assert answered.content["mistakes"] == [
-            f"MODEL {file}: not a whole package of a model; get it again; late-flights v1.0.0 stays"
+        assert answered.content["errors"] == [
+            f"{file}: not a whole model package; get it again; still serving late-flights v1.0.0"
         ]
         changed(file, good, needs={"scikit-learn": "0.1"})
-        [told] = server.post("/reload").content["mistakes"]
+        [told] = server.post("/reload").content["errors"]
         assert told.startswith("model.zip: needs scikit-learn 0.1, and ")
-        assert told.endswith("; late-flights v1.0.0 stays")
+        assert told.endswith("; still serving late-flights v1.0.0")
         assert server.predict([row]) == before
         changed(file, good, question="Another one?")
         assert server.post("/reload").status == 200
@@ -361,7 +361,7 @@ def changed(file: Path, good: bytes, **description: Any) -> Path:
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Origin"])
 def test_neither_a_proxy_nor_a_page_in_a_browser_may_reload(served_wine: Served, header: str):
     answered = served_wine.send("POST", "/reload", None, **{header.replace("-", "_"): "http://192.0.2.1"})
-    assert (answered.status, answered.content["mistakes"]) == (403, ["/reload is for programs on this machine only"])
+    assert (answered.status, answered.content["errors"]) == (403, ["/reload is for programs on this machine only"])
 
 
 def test_another_machine_may_not_reload(released_wine: Path, tmp_path: Path):
@@ -378,7 +378,7 @@ def test_a_version_with_the_same_content_is_what_answers(released_wine: Path, tm
         check("git", "commit", "--quiet", "--allow-empty", "--message", "x", cwd=project, **IDENTITY)
         check("git", "tag", "--annotate", "late-flights@v1.1.0", "--message", "x", cwd=project, **IDENTITY)
         check(sys.executable, "-m", "retrace", "deploy", "1.1.0", cwd=project, **IDENTITY)
-        assert server.post("/reload").content == {"message": "late-flights v1.1.0 answers now"}
+        assert server.post("/reload").content == {"message": "now serving late-flights v1.1.0"}
         assert server.get("/model").content["version"] == "v1.1.0"
         assert server.get("/openapi.json").content["info"]["version"] == "v1.1.0"
 
@@ -394,7 +394,7 @@ def project_whose_code(project: Path, folder: Path, code: str) -> Path:
 def test_code_that_prints_values_or_fails_with_them_shows_none(released_wine: Path, tmp_path: Path):
     code = """
 print("imported")
-REQUEST = {"size": "number"}
+REQUEST_COLUMNS = {"size": "number"}
 
 
 def prepare_request(rows):
@@ -407,7 +407,7 @@ def prepare_request(rows):
     server = Served(project, "release/model.zip", RETRACE_LOG=f"sqlite:///{tmp_path}/log.db")
     for _ in range(20):  # more than a pipe holds
         answered = server.post("/predict/raw", {"rows": [{"size": 471147}]})
-        assert answered.content == {"mistakes": ["the model can't predict for these rows (RuntimeError)"]}
+        assert answered.content == {"errors": ["the model can't predict for these rows (RuntimeError)"]}
     printed = server.stop()
     assert "471147" not in printed
 
@@ -461,9 +461,9 @@ def test_a_request_that_is_wrong_at_the_top_takes_its_turn(served_wine: Served, 
 
 def test_unknown_paths_are_told_in_the_same_form(served_wine: Served):
     answered = served_wine.get("/nothing")
-    assert (answered.status, answered.content) == (404, {"mistakes": ["Not Found"]})
+    assert (answered.status, answered.content) == (404, {"errors": ["Not Found"]})
     answered = served_wine.get("/predict")
-    assert (answered.status, answered.content) == (405, {"mistakes": ["Method Not Allowed"]})
+    assert (answered.status, answered.content) == (405, {"errors": ["Method Not Allowed"]})
 
 
 def test_a_model_that_ends_is_started_again(released_wine: Path, tmp_path: Path):
@@ -496,15 +496,15 @@ def test_surplus_requests_are_told_to_come_back(served_wine: Served, released_wi
     assert statuses.count(200) >= 16
     refused = next(each for each in replies if each.status == 503)
     assert refused.headers["retry-after"] == "1"
-    assert refused.content == {"mistakes": ["the server is busy; try again in a second"]}
+    assert refused.content == {"errors": ["the server is busy; try again in a second"]}
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["staging"], "MODEL staging: no version of late-flights is in this stage; `make deploy VERSION=1.0.0 STAGE="),
+        (["staging"], "staging: no version of late-flights is in this stage; `make deploy VERSION=1.0.0 STAGE="),
         (["9.0.0"], "VERSION v9.0.0: late-flights has no such version; it has v1.0.0"),
-        (["none.zip"], "MODEL none.zip: no such file; `make release VERSION=1.0.0` makes release/model.zip"),
+        (["none.zip"], "none.zip: no such file; `make release VERSION=1.0.0` makes release/model.zip"),
         (["--port", "TAKEN"], "127.0.0.1:TAKEN: Address already in use; --port names another one"),
         (["--host", "nowhere.invalid"], "nowhere.invalid:0: "),
     ],

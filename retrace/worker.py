@@ -1,17 +1,18 @@
 """Predict for a server or another program, in a process of its own with the code of the package.
 
-    python -m retrace.model_process model.zip     # in the folder in which the package is unpacked
+    python -m retrace.worker model.zip     # in the folder in which the package is unpacked
 
-The process first writes a line with a length, and JSON of that length: the package, and what its rows must hold. Then
-it answers one request after the other. A request is a line `KIND LENGTH`, and JSON of that length. An answer has the
-form of the first message. The kinds are:
+Each message that the process writes is a line with a length in bytes, followed by JSON of that length. The first
+message describes the package and the schema of its rows. Each later one answers a request. A request is a line
+`TYPE LENGTH`, followed by JSON of that length. The types are:
 
 - `rows`: an object with the list `rows`, each of which has the model's input columns.
 - `raw`: the same, with rows as the data set's `prepare_request` takes them, if it has this function.
 - `file`: a list of the paths of a Parquet file with the model's input columns, and of one to write the predictions to.
 
-An answer has `predictions` and `warnings`, or `mistakes`, a message for each. Nothing that the model's code prints once
-it's loaded is shown, because it could contain values of the rows.
+An answer has either `predictions` and `warnings`, or `errors`, a list of messages. For `file`, it has `rows`, their
+number, in place of `predictions`. Nothing that the model's code prints once it's loaded is shown, because it could
+contain values of the rows.
 """
 
 import os
@@ -33,21 +34,21 @@ def send(content: dict[str, Any], target: BinaryIO) -> None:
 
 
 def main() -> None:
-    answers_to = os.fdopen(os.dup(STDOUT), "wb")
-    os.dup2(STDERR, STDOUT)  # what the project's modules print is no answer
+    answer_stream = os.fdopen(os.dup(STDOUT), "wb")
+    os.dup2(STDERR, STDOUT)  # what the project's modules print must not mix with the answers
     warnings.simplefilter("ignore")
-    # Now, because they import the project's modules.
+    # Only now, because these import the project's modules, which may print.
     from retrace.answers import Answers  # noqa: PLC0415
     from retrace.package import read_package  # noqa: PLC0415
 
     answers = Answers(read_package(Path(sys.argv[1]), trusted=True))
-    send(answers.greeting(), answers_to)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, STDOUT)
-    os.dup2(nowhere, STDERR)
+    send(answers.greeting(), answer_stream)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, STDOUT)
+    os.dup2(devnull, STDERR)
     while line := sys.stdin.buffer.readline():
         kind, length = line.split()
-        send(answers.answer(kind.decode(), sys.stdin.buffer.read(int(length))), answers_to)
+        send(answers.answer(kind.decode(), sys.stdin.buffer.read(int(length))), answer_stream)
 
 
 if __name__ == "__main__":
