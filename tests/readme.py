@@ -27,7 +27,7 @@ STEP = re.compile(
 )
 SILENT = re.compile(
     r"git (clone|add|commit --q)|cd |copier|make (repro|start|update)|python3 -m venv|\. |pip |dvc repro|dvc exp run"
-    r"|python -m retrace adopt|python -m retrace rep|\.venv/bin/python|make (release|deploy|history|serve)|curl"
+    r"|python -m retrace adopt|python -m retrace rep|\.venv/bin/python|make (release|deploy|history|serve)"
 )
 CHANGING = re.compile(r"\b[0-9a-f]{7,40}\b")  # commits
 MARK = "-- the next command --"

@@ -61,7 +61,8 @@ def release(words: list[str]) -> None:
     if not run("retrace", "reproduce"):
         raise UserError(f"{name} {version} is not released: the results are not reproduced")
 
-    print(f"looking at test; these rows were looked at {len(versions_opened_for(rows))} times before", flush=True)
+    looks = len(versions_opened_for(rows))
+    print(f"looking at test; number of earlier looks at these rows: {looks}", flush=True)
     record_opening(version, rows)
     # The file is made only now. If it was there before the first release, `dvc checkout` would fail, because there are
     # no outputs yet.

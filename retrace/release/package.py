@@ -64,7 +64,7 @@ def describe_column(values: pd.Series, *, private: bool) -> dict[str, Any]:
 
     Returns:
         `kind`: number, boolean or text. Text that has at most MAX_CATEGORIES categories has `categories`, those that
-        at least 10 rows have. Numbers have `low` and `high`, rounded, between which 98 % of the rows are.
+        at least 10 rows have. Numbers have `low` and `high`, rounded, between which most rows are.
     """
     if pd.api.types.is_bool_dtype(values):
         return {"kind": "boolean"}
@@ -101,6 +101,7 @@ def describe(params: Params, train: pd.DataFrame, test: Mapping[str, Any]) -> di
         "target": data.target,
         "task": data.task,
         "classes": list(target.classes),
+        "positive": target.classes[-1] if len(target.classes) == 2 else None,
         "threshold": params.problem.costs.threshold if params.problem.costs else None,
         "data_set": data.set,
         "columns": [

@@ -68,9 +68,8 @@ class RequestMetrics:
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             print(f"{type(error).__name__} in {place.filename}, line {place.lineno}", file=sys.stderr, flush=True)
-            await reply({"errors": ["internal error; the server's console shows file and line"]}, 500)(
-                scope, receive, send
-            )
+            response = reply({"errors": ["internal error; the server's console shows file and line"]}, 500)
+            await response(scope, receive, send)
         path = getattr(scope.get("route"), "path", "other")
         self.metrics.requests.labels(path, status).inc()
         self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
@@ -93,7 +92,7 @@ def make_app(server: Server) -> FastAPI:
         server.group_commit.close()
         server.log.close()
 
-    app: FastAPI = FastAPIOffline(redoc_url=None, lifespan=lifespan)
+    app: FastAPI = FastAPIOffline(title=server.model.package.name, redoc_url=None, lifespan=lifespan)
     app.openapi = lambda: describe_interface(app, server.model)  # type: ignore[method-assign]  # FastAPI's way
     app.add_middleware(RequestMetrics, metrics=server.metrics)
 
@@ -104,7 +103,8 @@ def make_app(server: Server) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def refuse(_request: Request, error: HTTPException) -> Response:
-        return reply({"errors": [error.detail]}, error.status_code, **(error.headers or {}))
+        message = "no such path; /docs lists the paths" if error.status_code == 404 else error.detail
+        return reply({"errors": [message]}, error.status_code, **(error.headers or {}))
 
     async def predict(kind: str, request: Request) -> Response:
         answered = await server.predict(kind, request)
@@ -112,31 +112,33 @@ def make_app(server: Server) -> FastAPI:
         response.background = BackgroundTask(server.count, answered)
         return response
 
-    @app.post("/predict")
+    @app.post("/predict", summary="Predict for rows with the model's input columns")
     async def predict_features(request: Request) -> Response:
         return await predict("rows", request)
 
-    @app.post("/predict/raw")
+    @app.post("/predict/raw", summary="Predict for raw rows, from which the model's input columns are computed")
     async def predict_raw(request: Request) -> Response:
         if "raw" not in server.model.greeting["schemas"]:
             raise RequestError(404, "the data set has no function prepare_request; send the features to /predict")
         return await predict("raw", request)
 
-    @app.post("/labels")
+    @app.post("/labels", summary="Store actual outcomes (labels) by the ids of predictions")
     async def labels(request: Request) -> Response:
         return reply(await server.add_labels(request))
 
-    @app.get("/model")
+    @app.get("/model", summary="The model's version, hashes, columns, scores and card")
     async def model() -> Response:
         package = server.model.package
         found = {"version": package.version, "commit": package.commit, "package_sha256": package.sha256}
         return reply(found | server.model.greeting["description"] | {"card": server.model.greeting["card"]})
 
-    @app.api_route("/live", methods=["GET", "HEAD"])
+    @app.head("/live", include_in_schema=False)
+    @app.get("/live", summary="Whether the server runs")
     async def live() -> Response:
         return reply({"live": True})
 
-    @app.api_route("/ready", methods=["GET", "HEAD"])
+    @app.head("/ready", include_in_schema=False)
+    @app.get("/ready", summary="Whether the model runs and the log can be written")
     async def ready() -> Response:
         if not server.model.running:
             raise RequestError(503, "the model has stopped and is being restarted")
@@ -146,11 +148,11 @@ def make_app(server: Server) -> FastAPI:
             raise RequestError(503, "the log can't be written") from None
         return reply({"ready": True})
 
-    @app.get("/metrics")
+    @app.get("/metrics", summary="Metrics for Prometheus")
     async def metrics() -> Response:
         return Response(generate_latest(server.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    @app.post("/reload")
+    @app.post("/reload", summary="Load the model again, after another version was deployed")
     async def reload(request: Request) -> Response:
         is_local = request.client is not None and request.client.host in LOOPBACK
         # These headers come from a proxy or, the last one, from a page in a browser.

@@ -47,7 +47,12 @@ def predict(words: list[str]) -> None:
     package = find_package(arguments.model)
     folder = out.with_name(f"{out.name}.parts")
     prepare_parts_folder(folder, files, package)
-    rows = asyncio.run(predict_parts(files, package, folder))
+    try:
+        rows = asyncio.run(predict_parts(files, package, folder))
+    except UserError:
+        if not any(folder.glob(f"*{out.suffix}")):
+            shutil.rmtree(folder)  # there is nothing to go on from
+        raise
     join(sorted(folder.glob(f"*{out.suffix}")), out)
     shutil.rmtree(folder)
     print(f"{out}: {rows:,} predictions by {package.title}")
@@ -59,6 +64,10 @@ def files_of(source: Path, out: Path) -> list[Path]:
     Raises:
         UserError: there is none that can be read, or they are of another kind than the result.
     """
+    if not source.exists():
+        raise UserError(f"{source}: no such file or folder")
+    if source.absolute() == out.absolute():
+        raise UserError(f"--out {out}: is the file with the rows; name another one")
     files = sorted(source.iterdir()) if source.is_dir() else [source]
     readable = [
         file for file in files if file.suffix in ENDINGS and file.is_file() and file.absolute() != out.absolute()
@@ -186,6 +195,8 @@ def read_parts(file: Path, kinds: Mapping[str, str]) -> Iterator[pd.DataFrame]:
     """
     try:
         for table in _read(file):
+            if not len(table):
+                continue
             if missing := [name for name in kinds if name not in table]:
                 raise UserError(f"{file}: has no column {', '.join(missing)}; the model needs it")
             yield table.reset_index(drop=True)

@@ -132,6 +132,10 @@ def error_from_validation(error: ValidationError) -> RequestError:
         elif mistake["type"] == "too_long":
             status = 413
             messages.append(f"{place[0]}: there are more than {MAX_ROWS:,}; send fewer at a time")
+        elif place == ("rows",) and mistake["type"] == "missing":
+            return RequestError(422, 'rows: missing; the body must be {"rows": [{…}]}, with an object for each row')
+        elif len(place) > 2 and place[2] == "label":
+            messages.append(f"{place[0]}: row {int(place[1]) + 1}: the label must be a number, true, false or text")
         elif mistake["type"] == "extra_forbidden":
             messages.append(f"{place[-1]}: unknown")
         elif len(place) < 2:

@@ -98,6 +98,8 @@ def export(words: list[str]) -> None:
     parser.add_argument("--since", metavar="TIME", type=utc_time, default="1970-01-01", help="in UTC; all by default")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="such as predictions.parquet")
     arguments = parser.parse_args(words)
+    if arguments.out.suffix != ".parquet":
+        raise UserError(f"--out {arguments.out}: must end with .parquet")
     log, rows = Log(), 0
     try:
         with replacing(arguments.out) as part, pq.ParquetWriter(part, SCHEMA) as writer:

@@ -8,8 +8,9 @@ from fastapi.openapi.utils import get_openapi
 from retrace.serving.model_process import ModelProcess
 
 REPLY = {
-    "200": "The predictions; they are stored.",
+    "200": "The predictions in the order of the rows, with their ids. They are stored.",
     "409": "The log has one of the ids already.",
+    "408": "The request took too long to arrive.",
     "413": "Too many rows or bytes.",
     "415": "The header Content-Type isn't application/json.",
     "422": "Wrong rows: a line for each mistake.",
@@ -46,11 +47,23 @@ def describe_interface(app: FastAPI, model: ModelProcess) -> dict[str, Any]:
         post = found["paths"][path]["post"]
         post["requestBody"] = {"required": True, "content": {"application/json": {"schema": body_schema(row)}}}
         post["responses"] = {status: {"description": text} for status, text in REPLY.items()}
+        post["description"] = meaning_of(greeting["description"])
     if "raw" not in greeting["schemas"]:
         del found["paths"]["/predict/raw"]
     labels = found["paths"]["/labels"]["post"]
+    labels["responses"] = {"200": {"description": "The labels are stored."}, "422": {"description": "Invalid labels."}}
     labels["requestBody"] = {"required": True, "content": {"application/json": {"schema": LABELS}}}
     return found
+
+
+def meaning_of(description: dict[str, Any]) -> str:
+    """What a prediction is, in a sentence."""
+    target, classes = description["target"], [str(name) for name in description["classes"]]
+    if not classes:
+        return f"A prediction is the predicted {target}."
+    if len(classes) == 2:
+        return f"A prediction is the probability that {target} is {classes[-1]}."
+    return f"A prediction has the probability of each value of {target}: {', '.join(classes)}."
 
 
 def body_schema(row: dict[str, Any]) -> dict[str, Any]:
@@ -75,7 +88,7 @@ def row_schema(schema: dict[str, Any], columns: dict[str, Any]) -> dict[str, Any
             described["description"] = f"In train: {', '.join(column['categories'][:20])}"
             example[name] = column["categories"][0]
         elif "low" in column:
-            described["description"] = f"In train, about 98 % are from {column['low']:g} to {column['high']:g}."
+            described["description"] = f"In train, most are from {column['low']:g} to {column['high']:g}."
             example[name] = column["low"]
         else:
             example[name] = None

@@ -1,5 +1,6 @@
 """Compute stored predictions again, and compare them with what was served: `python -m retrace recompute`."""
 
+import argparse
 import asyncio
 import hashlib
 import re
@@ -55,9 +56,12 @@ def utc_time(text: str) -> datetime:
     """A time in UTC, from ISO 8601.
 
     Raises:
-        ValueError: it isn't one.
+        argparse.ArgumentTypeError: it isn't one.
     """
-    found = datetime.fromisoformat(text)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a time such as 2026-01-31 or 2026-01-31T12:00") from None
     return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
 

@@ -1,5 +1,6 @@
 """Serve a released model over HTTP: `python -m retrace serve`."""
 
+import argparse
 import asyncio
 import contextlib
 import os
@@ -19,29 +20,44 @@ SHUTDOWN_TIMEOUT = 30  # that requests have when the server is stopped
 def serve(words: list[str]) -> None:
     """Serve a released model over HTTP, and store each prediction.
 
-    To load another version after `make deploy`, send SIGHUP, or POST /reload from this machine.
+    To load another version after `make deploy`, POST /reload from this machine. A server without a terminal also does
+    so if it gets the signal SIGHUP.
     """
     parser = make_parser("serve", str(serve.__doc__))
     parser.add_argument("model", nargs="?", default=PROD, help="a stage (prod by default), a version, or a model.zip")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; only this machine by default")
-    parser.add_argument("--port", type=int, default=8000, help="8000 by default")
+    parser.add_argument("--port", type=port, default=8000, help="8000 by default")
     arguments = parser.parse_args(words)
     family = socket.AF_INET6 if ":" in arguments.host else socket.AF_INET
     try:
         listening = socket.create_server((arguments.host, arguments.port), family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno and error.errno > 0 else error
+    except OSError as error:
+        # The number is below 0 if the name of the host can't be resolved.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise UserError(f"{arguments.host}:{arguments.port}: {reason}; --port names another one") from None
     # Without Nagle's algorithm, by which a reply of two packets would wait 40 ms for an acknowledgement.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    asyncio.run(run(arguments.model, listening))
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C, after which the last requests have been answered
+        asyncio.run(run(arguments.model, listening))
+
+
+def port(text: str) -> int:
+    """The number of a port.
+
+    Raises:
+        argparse.ArgumentTypeError: it isn't one.
+    """
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError("must be a number from 0 to 65535")
+    return int(text)
 
 
 async def run(source: str, listening: socket.socket) -> None:
     """Start the model, and answer requests until a signal ends the server."""
     reload_asked = asyncio.Event()
-    with contextlib.suppress(NotImplementedError):  # Windows
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload_asked.set)
+    if not sys.stdin.isatty():  # in a terminal, SIGHUP means that the terminal is closed
+        with contextlib.suppress(NotImplementedError):  # Windows
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload_asked.set)
     package = find_package(source)
     model = await ModelProcess.start(package)
     # These imports are slow. They come after the start of the model's process, so that both load at the same time.

@@ -37,7 +37,13 @@ class Served:
         self.console = tempfile.TemporaryFile("w+")  # noqa: SIM115  # it's read when the server has ended
         command = [sys.executable, *program, "serve", "--port", "0", *words]
         self.process = subprocess.Popen(
-            command, cwd=project, env=ENVIRONMENT | environment, stdout=subprocess.PIPE, stderr=self.console, text=True
+            command,
+            cwd=project,
+            env=ENVIRONMENT | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self.console,
+            text=True,
         )
         assert self.process.stdout is not None
         self.greeting = self.process.stdout.readline()

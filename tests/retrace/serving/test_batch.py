@@ -142,8 +142,16 @@ def test_wrong_rows_are_one_line(released_wine: Path, rows: pd.DataFrame, tmp_pa
 
 
 def test_a_wrong_ending_is_one_line(released_wine: Path, tmp_path: Path):
+    done = predict(released_wine, tmp_path / "rows.csv", tmp_path / "out.csv")
+    assert done.stderr == f"{tmp_path}/rows.csv: no such file or folder\n"
+    (tmp_path / "rows.xlsx").touch()
     done = predict(released_wine, tmp_path / "rows.xlsx", tmp_path / "out.csv")
     assert done.stderr == f"{tmp_path}/rows.xlsx: no file that ends with .csv or .parquet or .jsonl\n"
-    (tmp_path / "rows.csv").touch()
+    (tmp_path / "rows.csv").write_text("alcohol\n")
+    done = predict(released_wine, tmp_path / "rows.csv", tmp_path / "rows.csv")
+    assert done.stderr == f"--out {tmp_path}/rows.csv: is the file with the rows; name another one\n"
+    done = predict(released_wine, tmp_path / "rows.csv", tmp_path / "out.csv")
+    assert done.stderr == f"{tmp_path}/rows.csv: has no rows\n"
+    assert not (tmp_path / "out.csv.parts").exists()
     done = predict(released_wine, tmp_path / "rows.csv", tmp_path / "out.txt")
     assert done.stderr == f"{tmp_path}/rows.csv: ends with .csv, and --out with .txt; use one kind\n"

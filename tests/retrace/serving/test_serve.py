@@ -172,7 +172,7 @@ def test_wrong_values_are_told_by_row_and_column(
     [
         (b'{"rows": [', 422, "the body is not JSON: EOF while parsing a list at line 1 column 10"),
         (b"[]", 422, "the body: input should be an object"),
-        (b"{}", 422, "rows: field required"),
+        (b"{}", 422, 'rows: missing; the body must be {"rows": [{…}]}, with an object for each row'),
         (b'{"rows": []}', 422, "rows: empty; there must be a row"),
         (b'{"rows": [{}], "id": 1}', 422, "id: unknown"),
         (b'{"rows": [7]}', 422, "rows: row 1: input should be an object"),
@@ -461,7 +461,7 @@ def test_a_request_that_is_wrong_at_the_top_takes_its_turn(served_wine: Served, 
 
 def test_unknown_paths_are_told_in_the_same_form(served_wine: Served):
     answered = served_wine.get("/nothing")
-    assert (answered.status, answered.content) == (404, {"errors": ["Not Found"]})
+    assert (answered.status, answered.content) == (404, {"errors": ["no such path; /docs lists the paths"]})
     answered = served_wine.get("/predict")
     assert (answered.status, answered.content) == (405, {"errors": ["Method Not Allowed"]})
 
