@@ -91,5 +91,5 @@ def test_categories_that_train_has_not_are_told_and_missing_ones_are_not():
 def test_long_lists_are_shortened():
     assert shortened([str(number) for number in range(25)], "errors") == [
         *(str(number) for number in range(20)),
-        "and more mistakes",
+        "and more errors",
     ]

@@ -191,7 +191,7 @@ def test_a_wrong_body_is_one_line(served_wine: Served, body: bytes, status: int,
 def test_many_mistakes_are_counted(served_wine: Served):
     told = served_wine.post("/predict", {"rows": [{}] * 100}).content["errors"]
     assert len(told) == 21
-    assert told[-1] == "and more mistakes"
+    assert told[-1] == "and more errors"
 
 
 def test_another_kind_of_content_is_refused(served_wine: Served):
