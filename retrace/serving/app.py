@@ -76,8 +76,8 @@ class RequestMetrics:
 
 
 def reply(content: Any, status: int = 200, **headers: str) -> Response:
-    """JSON; numbers are written in the fewest digits that are read back as the same number."""
-    return Response(to_json(content), status, headers, "application/json")
+    """JSON in one line; numbers are written in the fewest digits that are read back as the same number."""
+    return Response(to_json(content) + b"\n", status, headers, "application/json")
 
 
 def make_app(server: Server) -> FastAPI:
