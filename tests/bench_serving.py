@@ -78,19 +78,24 @@ def latency(project: Path, server: Served, size: int, rounds: int) -> None:
 async def load(port: int, bodies: list[bytes], rate: float, seconds: float) -> list[tuple[int, float]]:
     """Send requests at a rate, each when its time has come, whatever became of the others: status and duration."""
     found: list[tuple[int, float]] = []
-    free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    free: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []  # connections, since when they are idle
 
     async def ask(number: int) -> None:
         start = time.perf_counter()
         try:
-            reader, writer = free.pop() if free else await asyncio.open_connection("127.0.0.1", port)
+            while free and free[0][0] < start - 3:  # the server closes a connection that is idle for five seconds
+                free.pop(0)[2].close()
+            if free:
+                _, reader, writer = free.pop()
+            else:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
             body = bodies[number % len(bodies)]
             head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
             writer.write(head.encode() + b"\r\n\r\n" + body)
             lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = int(lines.partition("content-length: ")[2].partition("\r\n")[0])
             await reader.readexactly(length)
-            free.append((reader, writer))
+            free.append((time.perf_counter(), reader, writer))
             found.append((int(lines.split()[1]), time.perf_counter() - start))
         except (OSError, asyncio.IncompleteReadError):
             found.append((0, time.perf_counter() - start))
