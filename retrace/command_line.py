@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import textwrap
+from datetime import UTC, datetime
 
 
 def make_parser(command: str, description: str) -> argparse.ArgumentParser:
@@ -19,3 +20,16 @@ def make_parser(command: str, description: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+
+
+def utc_time(text: str) -> datetime:
+    """A time in UTC, from ISO 8601.
+
+    Raises:
+        argparse.ArgumentTypeError: it isn't one.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a time such as 2026-01-31 or 2026-01-31T12:00") from None
+    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found

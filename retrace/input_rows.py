@@ -15,8 +15,13 @@ from pydantic_core import ErrorDetails, from_json, to_json
 from typing_extensions import TypedDict
 
 from retrace.errors import one_line
+from retrace.tables.options import MISSING
 
 Row = dict[str, Any]
+
+# The arguments with which pandas reads a CSV file of rows: all cells are text, but for those that mean no value in
+# training, too.
+CSV_CELLS: dict[str, Any] = {"dtype": "str", "keep_default_na": False, "na_values": MISSING, "index_col": False}
 
 MAX_ROWS = 10_000  # in a request
 MAX_MESSAGES = 20  # about mistakes, and as many warnings, in one reply

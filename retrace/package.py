@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 from retrace.errors import UserError
 from retrace.examples import Target
 from retrace.files import as_text
+from retrace.input_rows import CSV_CELLS
 from retrace.models import is_in_lock, read_model
-from retrace.tables.options import MISSING
 
 FILE = Path("release/model.zip")
 LOCK = Path("release/dvc.lock")
@@ -160,16 +160,6 @@ def read_package(path: Path, *, trusted: bool = False) -> Package:
     return Package(description, reference, card, loaded)
 
 
-def read_cells(file: Path) -> pd.DataFrame:
-    """A CSV file with all cells as text; those that mean no value in training are missing here, too.
-
-    Raises:
-        OSError: it can't be read.
-        ValueError: it isn't CSV.
-    """
-    return pd.read_csv(file, dtype="str", keep_default_na=False, na_values=MISSING, index_col=False)
-
-
 def check_versions(needed: Mapping[str, str], path: Path) -> None:
     """Check that the packages on which the predictions depend have the versions that the model was made with.
 
@@ -193,7 +183,7 @@ def main() -> None:
     rows = parser.parse_args().rows
     package = read_package(Path(sys.argv[0]), trusted=True)  # it's the file that runs
     try:
-        table = read_cells(rows)
+        table = pd.read_csv(rows, **CSV_CELLS)
     except (OSError, ValueError) as error:
         raise UserError(f"{rows}: can't be read: {str(error).partition(chr(10))[0]}") from None
     package.predictions(conform(table, package.columns, str(rows))).to_csv(sys.stdout, index=False)

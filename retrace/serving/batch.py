@@ -22,10 +22,10 @@ from tqdm import tqdm
 from retrace.command_line import make_parser
 from retrace.errors import UserError
 from retrace.files import replacing
+from retrace.input_rows import CSV_CELLS
 from retrace.registry import PROD
 from retrace.serving.model_process import ModelExitedError, ModelProcess
 from retrace.serving.packages import Released, find_package
-from retrace.tables.options import MISSING
 
 BATCH_SIZE = 50_000
 ENDINGS = (".csv", ".parquet", ".jsonl")
@@ -209,8 +209,7 @@ def _read(file: Path) -> Iterator[pd.DataFrame]:
         for batch in pq.ParquetFile(file).iter_batches(BATCH_SIZE):
             yield batch.to_pandas()
     elif file.suffix == ".csv":
-        cells: dict[str, Any] = {"dtype": "str", "keep_default_na": False, "na_values": MISSING, "index_col": False}
-        with pd.read_csv(file, chunksize=BATCH_SIZE, **cells) as parts:
+        with pd.read_csv(file, chunksize=BATCH_SIZE, **CSV_CELLS) as parts:
             yield from parts
     else:
         with file.open("rb") as lines:

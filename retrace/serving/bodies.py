@@ -8,7 +8,7 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, FailFast, ValidationError
 from starlette.requests import ClientDisconnect
 
-from retrace.input_rows import MAX_ROWS
+from retrace.input_rows import MAX_MESSAGES, MAX_ROWS
 
 MAX_BYTES = 20_000_000  # in a request
 UPLOAD_TIMEOUT = 20  # in which a client must have sent its request
@@ -125,7 +125,7 @@ def error_from_validation(error: ValidationError) -> RequestError:
     """The reply to a body that isn't valid, without its values."""
     mistakes = error.errors(include_url=False, include_input=False, include_context=False)
     status, messages = 422, []
-    for mistake in mistakes[:20]:
+    for mistake in mistakes[:MAX_MESSAGES]:
         place, message = mistake["loc"], mistake["msg"].lower()
         if mistake["type"] == "json_invalid":
             messages.append(f"the body is not JSON: {mistake['msg'].removeprefix('Invalid JSON: ')}")

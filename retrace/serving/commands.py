@@ -8,12 +8,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from retrace.command_line import make_parser
+from retrace.command_line import make_parser, utc_time
 from retrace.errors import UserError, one_line
 from retrace.files import replacing
 from retrace.input_rows import MAX_MESSAGES
-from retrace.serving.log import Log, LogError, utc_now
-from retrace.serving.recompute import utc_time
+from retrace.serving.log import open_log, utc_now
 
 
 def label(words: list[str]) -> None:
@@ -22,11 +21,8 @@ def label(words: list[str]) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="CSV or Parquet with the columns id and label")
     file = parser.parse_args(words).file
     labels = read_labels(file)
-    log = Log()
-    try:
+    with open_log() as log:
         messages = log.add_labels(labels, from_text=file.suffix != ".parquet")
-    except LogError as error:
-        raise UserError(f"{log.place}: {error}") from None
     if messages:
         more = f"and {len(messages) - MAX_MESSAGES:,} more" if len(messages) > MAX_MESSAGES else ""
         lines = [f"{file}: {message}" for message in messages[:MAX_MESSAGES]]
@@ -63,16 +59,13 @@ def forget(words: list[str]) -> None:
     which.add_argument("id", nargs="?", metavar="ID", help="of the prediction")
     which.add_argument("--older-than", metavar="DAYS", type=float, help="all that were served longer ago")
     arguments = parser.parse_args(words)
-    log = Log()
-    try:
+    with open_log() as log:
         if arguments.id is None:
             print(f"{log.forget_before(utc_now() - timedelta(days=arguments.older_than)):,} predictions deleted")
         elif log.forget(arguments.id):
             print(one_line(f"{arguments.id}: deleted, with its labels"))
         else:
             raise UserError(f"{arguments.id}: the log {log.place} has no prediction with this id")
-    except LogError as error:
-        raise UserError(f"{log.place}: {error}") from None
 
 
 CELLS: dict[str, Any] = {"dtype": "str", "keep_default_na": False, "na_values": [""], "index_col": False}
@@ -100,14 +93,11 @@ def export(words: list[str]) -> None:
     arguments = parser.parse_args(words)
     if arguments.out.suffix != ".parquet":
         raise UserError(f"--out {arguments.out}: must end with .parquet")
-    log, rows = Log(), 0
-    try:
-        with replacing(arguments.out) as part, pq.ParquetWriter(part, SCHEMA) as writer:
-            for predictions in log.since(arguments.since):
-                labels = log.latest_labels([each.id for each in predictions])
-                table = [each._asdict() | {"label": labels.get(each.id)} for each in predictions]
-                writer.write_table(pa.Table.from_pylist(table, SCHEMA))
-                rows += len(predictions)
-    except LogError as error:
-        raise UserError(f"{log.place}: {error}") from None
+    rows = 0
+    with open_log() as log, replacing(arguments.out) as part, pq.ParquetWriter(part, SCHEMA) as writer:
+        for predictions in log.since(arguments.since):
+            labels = log.latest_labels([each.id for each in predictions])
+            table = [each._asdict() | {"label": labels.get(each.id)} for each in predictions]
+            writer.write_table(pa.Table.from_pylist(table, SCHEMA))
+            rows += len(predictions)
     print(f"{arguments.out}: {rows:,} predictions")

@@ -314,6 +314,22 @@ class Log:
             raise LogError(f"{problem}; then `python -m retrace forget --older-than 36500` clears the file")
 
 
+@contextmanager
+def open_log() -> Iterator[Log]:
+    """The log, for a command: its errors are told in one line.
+
+    Raises:
+        UserError: there is no connection, or the log fails.
+    """
+    log = Log()
+    try:
+        yield log
+    except LogError as error:
+        raise UserError(f"{log.place}: {error}") from None
+    finally:
+        log.close()
+
+
 def make_engine(address: str, *, limit_statements: bool) -> sql.Engine:
     """The connections to a database; for the arguments, see `Log`.
 
@@ -446,33 +462,33 @@ def read_key() -> Fernet | None:
         raise UserError(f"{KEY}: not a key; {HOW_TO_MAKE_A_KEY}") from None
 
 
-def private_columns(row: Mapping[str, Any], kind: str, description: Mapping[str, Any]) -> list[str]:
-    """The columns of a row that must be encrypted.
+def private_columns(kind: str, greeting: Mapping[str, Any]) -> frozenset[str]:
+    """The columns of a request's rows that must be encrypted.
 
     Args:
-        row: the row that is predicted for.
         kind: rows or raw. A raw row has other columns than the model; if any column of the data is private, they are
             all encrypted.
-        description: the content of model.json.
+        greeting: what the package says of itself.
     """
+    description = greeting["description"]
     if kind == "raw":
-        return list(row) if description["private_raw"] else []
-    return [name for name in row if name in description["private"]]
+        return frozenset(greeting["schemas"]["raw"]["properties"] if description["private_raw"] else ())
+    return frozenset(description["private"])
 
 
-def stored_row(row: Mapping[str, Any], private: Sequence[str], key: Fernet | None) -> dict[str, Any]:
+def stored_row(row: Mapping[str, Any], private: frozenset[str], key: Fernet | None) -> dict[str, Any]:
     """The columns `input` and `private` of a row that is predicted for.
 
     Args:
         row: the row.
-        private: the names of its columns that must be encrypted.
+        private: the names of the columns that must be encrypted.
         key: the key; it isn't None if a column must be encrypted.
     """
     if not private:
         return {"input": to_json(row).decode(), "private": None}
     assert key is not None
     shown = {name: value for name, value in row.items() if name not in private}
-    hidden = {name: row[name] for name in private}
+    hidden = {name: value for name, value in row.items() if name in private}
     return {"input": to_json(shown).decode(), "private": key.encrypt(to_json(hidden))}
 
 

@@ -43,7 +43,12 @@ class Released(NamedTuple):
     @property
     def title(self) -> str:
         """How messages call it."""
-        return f"{self.name} {self.version or self.sha256[:12]}"
+        return f"{self.name} {self.label}"
+
+    @property
+    def label(self) -> str:
+        """Its version, or the beginning of its hash if it has none."""
+        return self.version or self.sha256[:12]
 
 
 def find_package(model: str) -> Released:
@@ -81,7 +86,11 @@ def from_file(path: Path) -> Released:
         raise UserError(f"{path}: no such file; `make release VERSION=1.0.0` makes release/model.zip") from None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         raise UserError(f"{path}: not a whole model package; get it again") from None
-    version = version_of(name, md5_of(content))
+    return released(path, name, version_of(name, md5_of(content)), content)
+
+
+def released(path: Path, name: str, version: str | None, content: bytes) -> Released:
+    """A package with the commit of its version and the hash of its content."""
     commit = git("rev-list", "-1", f"refs/tags/{name}@{version}") if version else None
     return Released(path, name, version, commit, hashlib.sha256(content).hexdigest())
 
@@ -123,14 +132,14 @@ def from_version(name: str, version: str) -> Released:
         raise UserError(f"VERSION {version}: {name} has no such version; it has {', '.join(present) or 'none'}")
     tag = f"{name}@{version}"
     path, recorded = FOLDER / f"{tag}.zip", recorded_md5(name, version)
-    if not path.is_file() or md5_of(path.read_bytes()) != recorded:
+    content = path.read_bytes() if path.is_file() else b""
+    if md5_of(content) != recorded:
         fetch(tag, path)
-    content = path.read_bytes()
+        content = path.read_bytes()
     if md5_of(content) != recorded:
         path.unlink()
         raise UserError(f"{tag}: what DVC's storage has is not the package that {LOCK} records; push it there again")
-    commit = git("rev-list", "-1", f"refs/tags/{tag}")
-    return Released(path, name, version, commit, hashlib.sha256(content).hexdigest())
+    return released(path, name, version, content)
 
 
 def fetch(tag: str, path: Path) -> None:

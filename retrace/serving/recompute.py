@@ -1,6 +1,5 @@
 """Compute stored predictions again, and compare them with what was served: `python -m retrace recompute`."""
 
-import argparse
 import asyncio
 import hashlib
 import re
@@ -9,7 +8,6 @@ import zipfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of_package
 from pathlib import Path
@@ -19,14 +17,12 @@ from pydantic_core import to_json
 from tqdm import tqdm
 
 from retrace import registry
-from retrace.command_line import make_parser
+from retrace.command_line import make_parser, utc_time
 from retrace.errors import UserError, one_line
-from retrace.serving.log import Log, LogError, Prediction, read_key, whole_row
+from retrace.serving.log import Prediction, open_log, read_key, whole_row
 from retrace.serving.model_process import ModelExitedError, ModelProcess
 from retrace.serving.outputs import named_outputs
 from retrace.serving.packages import PACKAGE, Released, from_file, from_version
-
-BATCH_SIZE = 1000
 
 
 def recompute(words: list[str]) -> None:
@@ -37,32 +33,16 @@ def recompute(words: list[str]) -> None:
     which.add_argument("--since", metavar="TIME", type=utc_time, help="all since then (UTC), such as 2026-01-31T12:00")
     parser.add_argument("--model", metavar="FILE", type=Path, help="the package, if neither DVC nor release/ has it")
     arguments = parser.parse_args(words)
-    log = Log()
-    try:
+    with open_log() as log:
         if arguments.id is None:
-            parts = log.since(arguments.since, BATCH_SIZE)
+            parts = log.since(arguments.since)
         else:
             found = log.find(arguments.id)
             if found is None:
                 raise UserError(f"{arguments.id}: the log {log.place} has no prediction with this id")
             parts = iter([[found]])
         failed = asyncio.run(compare(parts, arguments.model))
-    except LogError as error:
-        raise UserError(f"{log.place}: {error}") from None
     sys.exit(1 if failed else 0)
-
-
-def utc_time(text: str) -> datetime:
-    """A time in UTC, from ISO 8601.
-
-    Raises:
-        argparse.ArgumentTypeError: it isn't one.
-    """
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError("must be a time such as 2026-01-31 or 2026-01-31T12:00") from None
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
 async def compare(parts: Iterator[list[Prediction]], file: Path | None) -> int:

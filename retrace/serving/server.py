@@ -76,16 +76,15 @@ class Server:
             UserError: it has private columns, and there is no key to encrypt them with; or the log can't be written.
         """
         description = model.greeting["description"]
-        private = description["private"]
-        if (private or (description["private_raw"] and "raw" in model.greeting["schemas"])) and self.key is None:
-            columns = ", ".join(private) or "a column"
+        if self.key is None and any(private_columns(kind, model.greeting) for kind in model.greeting["schemas"]):
+            columns = ", ".join(description["private"]) or "a column"
             raise UserError(f"{KEY}: not set, and {columns} is private (data.private); {HOW_TO_MAKE_A_KEY}")
         try:
             await asyncio.to_thread(self.log.register, model.package.sha256, description)
         except LogError as error:
             raise UserError(f"{self.log.place}: {error}") from None
         self.model = model
-        self.metrics.show_model(model.package.name, title_of(model))
+        self.metrics.show_model(model.package.name, model.package.label)
         self.metrics.create_histogram(edges_for(model.greeting))
 
     async def reload(self) -> str:
@@ -104,7 +103,7 @@ class Server:
                 if package.version == present.package.version:
                     return f"still serving {package.title}, which {self.source} names"
                 present.package = package  # another version with the same content
-                self.metrics.show_model(package.name, title_of(present))
+                self.metrics.show_model(package.name, present.package.label)
                 return f"now serving {package.title}"
             new = await ModelProcess.start(package)
             try:
@@ -196,7 +195,7 @@ class Server:
             "predictions": [{"id": name, "prediction": output} for name, output in zip(ids, outputs, strict=True)],
             "warnings": answer["warnings"],
         }
-        return Answered(reply, title_of(model), answer["predictions"])
+        return Answered(reply, model.package.label, answer["predictions"])
 
     async def _ask(
         self, model: ModelProcess, kind: str, body: bytes
@@ -213,8 +212,8 @@ class Server:
             answering = model.send(kind, body)
             try:
                 asked = read_rows_and_ids(body)
-                description = model.greeting["description"]
-                stored = [stored_row(row, private_columns(row, kind, description), self.key) for row in asked.rows]
+                private = private_columns(kind, model.greeting)
+                stored = [stored_row(row, private, self.key) for row in asked.rows]
             finally:
                 # Also if the body is invalid: until then the model is busy, and this request counts as in progress.
                 async with asyncio.timeout(PREDICT_TIMEOUT):
@@ -261,11 +260,6 @@ class Server:
 def busy_error() -> RequestError:
     """The reply to a request that comes while there are too many."""
     return RequestError(503, "the server is busy; try again in a second")
-
-
-def title_of(model: ModelProcess) -> str:
-    """What metrics call a model: its version, or the beginning of the hash of its package."""
-    return model.package.version or model.package.sha256[:12]
 
 
 def new_ids(rows: int) -> list[str]:
