@@ -16,6 +16,7 @@ from tests.retrace.serving.conftest import rows_of, serving
 def recorded(released_wine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose code has changed since it served v1.0.0."""
     project = Path(shutil.copytree(released_wine, tmp_path_factory.mktemp("recorded") / "wine", symlinks=True))
+    shutil.rmtree(project / "predictions", ignore_errors=True)  # other tests served from the folder that is copied
     rows = rows_of(project)
     with serving(project) as server:
         server.predict(rows[:1], ids=["one"])
