@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic_core import to_json
 
 from retrace.command_line import make_parser, utc_time
 from retrace.errors import UserError, one_line
 from retrace.files import replacing
 from retrace.input_rows import MAX_MESSAGES
-from retrace.serving.log import open_log, utc_now
+from retrace.serving.log import Prediction, open_log, utc_now
 
 
 def label(words: list[str]) -> None:
@@ -85,6 +86,12 @@ SCHEMA = pa.schema(
 )
 
 
+def row_of(prediction: Prediction) -> dict[str, Any]:
+    """The row of a prediction in the exported file, without its label."""
+    json = {"input": to_json(prediction.input).decode(), "output": to_json(prediction.output).decode()}
+    return prediction._asdict() | json
+
+
 def export(words: list[str]) -> None:
     """Write the predictions of the log, each with its last label, to a Parquet file without the private columns."""
     parser = make_parser("export", str(export.__doc__))
@@ -97,7 +104,7 @@ def export(words: list[str]) -> None:
     with open_log() as log, replacing(arguments.out) as part, pq.ParquetWriter(part, SCHEMA) as writer:
         for predictions in log.since(arguments.since):
             labels = log.latest_labels([each.id for each in predictions])
-            table = [each._asdict() | {"label": labels.get(each.id)} for each in predictions]
+            table = [row_of(each) | {"label": labels.get(each.id)} for each in predictions]
             writer.write_table(pa.Table.from_pylist(table, SCHEMA))
             rows += len(predictions)
     print(f"{arguments.out}: {rows:,} predictions")

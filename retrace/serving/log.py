@@ -6,6 +6,7 @@ columns are encrypted with the key in RETRACE_LOG_KEY.
 
 import math
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -30,21 +31,36 @@ LOCK = 7_383_738  # an arbitrary key of the lock in PostgreSQL that lets one pro
 
 METADATA = sql.MetaData()
 NUMBER = sql.BigInteger().with_variant(sql.Integer, "sqlite")
-PREDICTIONS = sql.Table(
-    "predictions",
+REQUESTS = sql.Table(
+    "requests",
     METADATA,
     sql.Column("number", NUMBER, primary_key=True),
-    sql.Column("id", sql.Text, nullable=False, unique=True),
     sql.Column("time", sql.DateTime, nullable=False, index=True),  # in UTC
     sql.Column("model", sql.Text, nullable=False),  # its name
     sql.Column("version", sql.Text),  # none if it was served from a file that no tag records
     sql.Column("package", sql.Text, nullable=False),  # the SHA-256 of model.zip
     sql.Column("request_type", sql.Text, nullable=False),  # rows or raw
-    sql.Column("input", sql.Text, nullable=False),  # the row in JSON, without the private columns
-    sql.Column("private", sql.LargeBinary),  # the private columns, encrypted
-    sql.Column("output", sql.Text, nullable=False),  # in JSON
-    sql.Column("seconds", sql.Float, nullable=False),  # from the request to the prediction
+    sql.Column("rows", sql.Integer, nullable=False),  # how many
+    # Each of the next three is a list in JSON with an entry for each row. The entries of a forgotten row are null.
+    sql.Column("input", sql.Text, nullable=False),  # the rows, without the private columns
+    sql.Column("private", sql.Text),  # the private columns, encrypted; none if no column is private
+    sql.Column("output", sql.Text, nullable=False),
+    sql.Column("seconds", sql.Float, nullable=False),  # from the request to the predictions
 )
+PREDICTIONS = sql.Table(
+    "predictions",
+    METADATA,
+    sql.Column("id", sql.Text, primary_key=True),
+    sql.Column("request", NUMBER, nullable=False, index=True),  # its number
+    sql.Column("position", sql.Integer, nullable=False),  # of the row in the request, from 0
+    sqlite_with_rowid=False,
+)
+# The ids of a request are one list in JSON, because a list is inserted faster than its entries one by one.
+INSERT_IDS = {
+    "sqlite": "INSERT INTO predictions (id, request, position) SELECT value, :request, key FROM json_each(:ids)",
+    "postgresql": "INSERT INTO predictions (id, request, position) SELECT value, %(request)s, ordinality - 1 "
+    "FROM json_array_elements_text(%(ids)s::json) WITH ORDINALITY",
+}
 LABELS = sql.Table(
     "labels",
     METADATA,
@@ -65,6 +81,8 @@ SCHEMA = sql.Table(
     sql.Column("one", sql.Integer, primary_key=True),  # the table has one row
     sql.Column("version", sql.Integer, nullable=False),
 )
+REQUEST = (REQUESTS, PREDICTIONS.c.request == REQUESTS.c.number)  # the arguments that join a prediction's request
+INSERT_REQUESTS = sql.insert(REQUESTS).returning(REQUESTS.c.number, sort_by_parameter_order=True)
 VERSION = 1  # of the tables
 # The SQL statements that migrate the tables to a version from the one before it, by version.
 MIGRATIONS: dict[int, list[str]] = {}
@@ -78,8 +96,36 @@ class DuplicateIdError(LogError):
     """A prediction has this id already."""
 
 
+class PredictedRequest(NamedTuple):
+    """A request with its predictions: the columns of the table `requests`, and the ids of the predictions."""
+
+    ids: Sequence[str]
+    time: datetime
+    model: str
+    version: str | None
+    package: str
+    request_type: str
+    input: str
+    private: str | None
+    output: str
+    seconds: float
+
+
 class Prediction(NamedTuple):
-    """A stored prediction, with the columns of the table `predictions`."""
+    """A stored prediction, for one row of a request.
+
+    Attributes:
+        id: the client's, or the server's.
+        time: when it was stored, in UTC.
+        model: the name of the model.
+        version: its version; None if it was served from a file that no tag records.
+        package: the SHA-256 of model.zip.
+        request_type: rows or raw.
+        input: the row, without its private columns.
+        private: the private columns, encrypted; None if no column is private.
+        output: a number, or the probability of each class by its name.
+        seconds: from the request to the predictions for all of its rows.
+    """
 
     id: str
     time: datetime
@@ -87,13 +133,10 @@ class Prediction(NamedTuple):
     version: str | None
     package: str
     request_type: str
-    input: str
-    private: bytes | None
-    output: str
+    input: dict[str, Any]
+    private: str | None
+    output: Any
     seconds: float
-
-
-COLUMNS = [PREDICTIONS.c[name] for name in Prediction._fields]
 
 
 class Log:
@@ -118,9 +161,6 @@ class Log:
         self.engine = make_engine(
             address or os.environ.get(ADDRESS) or f"sqlite:///{FILE}", limit_statements=limit_statements
         )
-        # The statement in the driver's own form: SQLAlchemy's conversion of each cell takes longer than the driver.
-        inserted = sql.insert(PREDICTIONS).inline().values({name: sql.bindparam(name) for name in Prediction._fields})
-        self._insert = str(inserted.compile(dialect=self.engine.dialect))
         url = self.engine.url
         self.place = url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
         try:
@@ -178,15 +218,21 @@ class Log:
             except DuplicateIdError:
                 pass  # another server was faster
 
-    def store(self, predictions: Sequence[dict[str, Any]]) -> None:
-        """Store predictions in one transaction; each has the columns of `Prediction`, with the time as text.
+    def store(self, requests: Sequence[PredictedRequest]) -> None:
+        """Store requests in one transaction.
 
         Raises:
             LogError: it fails.
             DuplicateIdError: the log has one of the ids already; then none is stored.
         """
+        rows = [{**each._asdict(), "rows": len(each.ids)} for each in requests]
         with self._transaction() as connection:
-            connection.exec_driver_sql(self._insert, list(predictions))
+            numbers = connection.scalars(INSERT_REQUESTS, rows)
+            ids = [
+                {"request": number, "ids": to_json(each.ids).decode()}
+                for number, each in zip(numbers, requests, strict=True)
+            ]
+            connection.exec_driver_sql(INSERT_IDS[self.engine.dialect.name], ids)
 
     def add_labels(self, labels: Mapping[str, Any], *, from_text: bool = False) -> list[str]:
         """Store labels, by the id of their prediction. If one is invalid, none is stored.
@@ -205,7 +251,7 @@ class Log:
         with self._transaction() as connection:
             package_of: dict[str, str] = {}
             for ids in batches(list(labels)):
-                query = sql.select(PREDICTIONS.c.id, PREDICTIONS.c.package).where(PREDICTIONS.c.id.in_(ids))
+                query = sql.select(PREDICTIONS.c.id, REQUESTS.c.package).join(*REQUEST).where(PREDICTIONS.c.id.in_(ids))
                 package_of |= {prediction: package for prediction, package in connection.execute(query)}  # noqa: C416
             query = sql.select(PACKAGES).where(PACKAGES.c.package.in_(set(package_of.values())))
             descriptions = {package: from_json(content) for package, content in connection.execute(query)}
@@ -243,29 +289,27 @@ class Log:
         Raises:
             LogError: the log can't be read.
         """
-        query = sql.select(*COLUMNS).where(PREDICTIONS.c.id == prediction_id)
+        query = sql.select(PREDICTIONS, REQUESTS).join(*REQUEST).where(PREDICTIONS.c.id == prediction_id)
         with self._transaction() as connection:
-            row = connection.execute(query).one_or_none()
-        return Prediction(*row) if row else None
+            found = connection.execute(query).one_or_none()
+        return predictions_of(found, [found])[0] if found else None
 
     def since(self, moment: datetime, size: int = BATCH_SIZE) -> Iterator[list[Prediction]]:
-        """The predictions since a moment in UTC, in parts, in the order in which they were stored.
+        """The predictions since a moment in UTC, in the order in which they were stored, in parts.
+
+        Args:
+            moment: in UTC.
+            size: a part ends with the request with which it has that many predictions.
 
         Raises:
             LogError: the log can't be read.
         """
-        with self._transaction() as connection:
-            first = connection.scalar(
-                sql.select(sql.func.min(PREDICTIONS.c.number)).where(PREDICTIONS.c.time >= moment)
-            )
-        while first is not None:
-            query = sql.select(PREDICTIONS.c.number, *COLUMNS).where(PREDICTIONS.c.number >= first)
-            query = query.where(PREDICTIONS.c.time >= moment).order_by(PREDICTIONS.c.number).limit(size)
+        last: int | None = 0
+        while last is not None:
             with self._transaction() as connection:
-                rows = connection.execute(query).all()
-            if rows:
-                yield [Prediction(*row[1:]) for row in rows]
-            first = rows[-1][0] + 1 if rows else None
+                part, last = read_part(connection, moment, last, size)
+            if part:
+                yield part
 
     def forget(self, prediction_id: str) -> bool:
         """Delete a prediction and its labels; returns whether there was one.
@@ -274,29 +318,34 @@ class Log:
             LogError: it fails, or SQLite's journal still has it.
         """
         with self._transaction() as connection:
+            # The labels come first, because a transaction of SQLite that begins with reading can't wait for others.
             connection.execute(sql.delete(LABELS).where(LABELS.c.id == prediction_id))
-            done = connection.execute(sql.delete(PREDICTIONS).where(PREDICTIONS.c.id == prediction_id))
+            where = PREDICTIONS.c.id == prediction_id
+            found = connection.execute(sql.select(PREDICTIONS).where(where)).one_or_none()
+            if found is not None:
+                connection.execute(sql.delete(PREDICTIONS).where(where))
+                forget_row(connection, found.request, found.position)
         self._empty_journal()
-        return bool(done.rowcount)
+        return found is not None
 
     def forget_before(self, moment: datetime) -> int:
         """Delete the predictions before a moment in UTC, and their labels; returns how many.
 
-        A transaction deletes few of them, because a server that stores predictions waits for it.
+        A transaction deletes few requests, because a server that stores predictions waits for it.
 
         Raises:
             LogError: it fails, or SQLite's journal still has some.
         """
-        old = sql.select(PREDICTIONS.c.id).where(PREDICTIONS.c.time < moment).limit(BATCH_SIZE)
+        old = sql.select(REQUESTS.c.number, REQUESTS.c.rows).where(REQUESTS.c.time < moment).limit(BATCH_SIZE)
         deleted = 0
         while True:
             with self._transaction() as connection:
-                ids = connection.scalars(old).all()
-                for some in batches(ids):
-                    connection.execute(sql.delete(LABELS).where(LABELS.c.id.in_(some)))
-                    connection.execute(sql.delete(PREDICTIONS).where(PREDICTIONS.c.id.in_(some)))
-            deleted += len(ids)
-            if len(ids) < BATCH_SIZE:
+                numbers = first_requests(connection.execute(old).all(), BATCH_SIZE)
+                its = PREDICTIONS.c.request.in_(numbers)
+                connection.execute(sql.delete(LABELS).where(LABELS.c.id.in_(sql.select(PREDICTIONS.c.id).where(its))))
+                deleted += connection.execute(sql.delete(PREDICTIONS).where(its)).rowcount
+                connection.execute(sql.delete(REQUESTS).where(REQUESTS.c.number.in_(numbers)))
+            if not numbers:
                 break
         self._empty_journal()
         return deleted
@@ -312,6 +361,102 @@ class Log:
                 "deleted, but SQLite's write-ahead file (-wal) has a copy as long as another program reads the log"
             )
             raise LogError(f"{problem}; then `python -m retrace forget --older-than 36500` clears the file")
+
+
+def first_requests(requests: Sequence[sql.Row[int, int]], rows: int) -> list[int]:
+    """The numbers of the first requests that together have that many rows, or of all.
+
+    Args:
+        requests: the number and the rows of each.
+        rows: how many rows are enough.
+    """
+    numbers, total = [], 0
+    for number, size in requests:
+        if total >= rows:
+            break
+        numbers.append(number)
+        total += size
+    return numbers
+
+
+def read_part(
+    connection: sql.Connection, moment: datetime, last: int, size: int
+) -> tuple[list[Prediction], int | None]:
+    """The predictions of the next requests.
+
+    Args:
+        connection: to the log.
+        moment: earlier requests are left out; in UTC.
+        last: the number of the last request that has been read.
+        size: how many predictions are enough.
+
+    Returns:
+        The predictions, and the number of the last request of these, or None if there is none.
+    """
+    later = sql.and_(REQUESTS.c.number > last, REQUESTS.c.time >= moment)
+    query = sql.select(REQUESTS.c.number, REQUESTS.c.rows).where(later).order_by(REQUESTS.c.number).limit(size)
+    numbers = first_requests(connection.execute(query).all(), size)
+    if not numbers:
+        return [], None
+    requests = connection.execute(sql.select(REQUESTS).where(later, REQUESTS.c.number <= numbers[-1]))
+    where = PREDICTIONS.c.request.between(numbers[0], numbers[-1])
+    order = (PREDICTIONS.c.request, PREDICTIONS.c.position)
+    found: dict[int, list[Any]] = defaultdict(list)
+    for prediction in connection.execute(sql.select(PREDICTIONS).where(where).order_by(*order)):
+        found[prediction.request].append(prediction)
+    ordered = sorted(requests, key=lambda request: request.number)
+    return [each for request in ordered for each in predictions_of(request, found[request.number])], numbers[-1]
+
+
+def predictions_of(request: Any, predictions: Sequence[Any]) -> list[Prediction]:
+    """Some predictions of a request.
+
+    Args:
+        request: a row of the table `requests`.
+        predictions: rows of the table `predictions`.
+    """
+    rows, outputs = from_json(request.input), from_json(request.output)
+    private = [None] * len(rows) if request.private is None else from_json(request.private)
+    return [
+        Prediction(
+            each.id,
+            request.time,
+            request.model,
+            request.version,
+            request.package,
+            request.request_type,
+            rows[each.position],
+            private[each.position],
+            outputs[each.position],
+            request.seconds,
+        )
+        for each in predictions
+    ]
+
+
+def forget_row(connection: sql.Connection, request: int, position: int) -> None:
+    """Delete a row of a request: its entries become null, or the request goes if it has no other prediction.
+
+    Args:
+        connection: to the log.
+        request: its number.
+        position: of the row in the request.
+    """
+    its = REQUESTS.c.number == request
+    columns = ("input", "private", "output")
+    # For update, because two commands could forget two rows of a request at once.
+    found = connection.execute(sql.select(*[REQUESTS.c[name] for name in columns]).where(its).with_for_update()).one()
+    others = connection.scalar(sql.select(sql.func.count()).where(PREDICTIONS.c.request == request))
+    if others == 0:
+        connection.execute(sql.delete(REQUESTS).where(its))
+        return
+    changed = {}
+    for name, content in zip(columns, found, strict=True):
+        if content is not None:
+            entries = from_json(content)
+            entries[position] = None
+            changed[name] = to_json(entries).decode()
+    connection.execute(sql.update(REQUESTS).where(its).values(changed))
 
 
 @contextmanager
@@ -410,11 +555,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def text_of(moment: datetime) -> str:
-    """A moment as `Log.store` takes it."""
-    return moment.isoformat(" ", "microseconds")
-
-
 def batches(ids: Sequence[str], size: int = 500) -> Iterator[Sequence[str]]:
     """Ids in parts that fit into a query."""
     for start in range(0, len(ids), size):
@@ -476,20 +616,27 @@ def private_columns(kind: str, greeting: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(description["private"])
 
 
-def stored_row(row: Mapping[str, Any], private: frozenset[str], key: Fernet | None) -> dict[str, Any]:
-    """The columns `input` and `private` of a row that is predicted for.
+def encrypt_private(
+    rows: Sequence[Mapping[str, Any]], private: frozenset[str], key: Fernet | None
+) -> tuple[str, str | None]:
+    """The columns `input` and `private` of a request.
+
+    Each row has a ciphertext of its own, so that it can be forgotten without the key.
 
     Args:
-        row: the row.
+        rows: the rows.
         private: the names of the columns that must be encrypted.
         key: the key; it isn't None if a column must be encrypted.
     """
     if not private:
-        return {"input": to_json(row).decode(), "private": None}
+        return to_json(rows).decode(), None
     assert key is not None
-    shown = {name: value for name, value in row.items() if name not in private}
-    hidden = {name: value for name, value in row.items() if name in private}
-    return {"input": to_json(shown).decode(), "private": key.encrypt(to_json(hidden))}
+    shown, encrypted = [], []
+    for row in rows:
+        shown.append({name: value for name, value in row.items() if name not in private})
+        hidden = {name: value for name, value in row.items() if name in private}
+        encrypted.append(key.encrypt(to_json(hidden)).decode())
+    return to_json(shown).decode(), to_json(encrypted).decode()
 
 
 def whole_row(prediction: Prediction, key: Fernet | None) -> dict[str, Any]:
@@ -498,13 +645,12 @@ def whole_row(prediction: Prediction, key: Fernet | None) -> dict[str, Any]:
     Raises:
         UserError: they are encrypted, and the key is missing or another one.
     """
-    row: dict[str, Any] = from_json(prediction.input)
     if prediction.private is None:
-        return row
+        return prediction.input
     if key is None:
         raise UserError(f"its private columns are encrypted; set {KEY}")
     try:
         private: dict[str, Any] = from_json(key.decrypt(prediction.private))
     except InvalidToken:
         raise UserError(f"its private columns are encrypted with another key than {KEY}") from None
-    return row | private
+    return prediction.input | private

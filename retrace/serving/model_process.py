@@ -5,6 +5,7 @@ one model can be replaced by another while it still answers.
 """
 
 import asyncio
+import contextlib
 import sys
 import tempfile
 from collections import deque
@@ -88,8 +89,8 @@ class ModelProcess:
         """Whether it can answer."""
         return self._reader is not None and not self._reader.done()
 
-    def send(self, kind: str, body: bytes) -> asyncio.Future[bytes]:
-        """Begin a request, as retrace/worker.py takes it.
+    async def send(self, kind: str, body: bytes) -> asyncio.Future[bytes]:
+        """Send a request, as retrace/worker.py takes it.
 
         Args:
             kind: rows, raw or file.
@@ -107,11 +108,13 @@ class ModelProcess:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting.append(answer)
         self._process.stdin.write(b"%s %d\n%s" % (kind.encode(), len(body), body))
+        with contextlib.suppress(ConnectionError):  # then the process has ended, which `answer` tells
+            await self._process.stdin.drain()
         return answer
 
     async def ask(self, kind: str, body: bytes) -> dict[str, Any]:
         """The answer to a request; for the arguments and the exception, see `send`."""
-        return from_json(await self.send(kind, body))  # type: ignore[no-any-return]
+        return from_json(await (await self.send(kind, body)))  # type: ignore[no-any-return]
 
     async def _read(self) -> bytes:
         assert self._process.stdout is not None

@@ -75,7 +75,8 @@ async def compare(parts: Iterator[list[Prediction]], file: Path | None) -> int:
         print(f"{failed:,} of {rows:,} predictions are not the same")
     elif rows == 1:
         by = f"{last.model} {last.version or last.package[:12]}"
-        print(f"PASS  {last.output}, the same to the last digit; {by} served it at {last.time} UTC")
+        output = to_json(last.output).decode()
+        print(f"PASS  {output}, the same to the last digit; {by} served it at {last.time} UTC")
     else:
         print(f"PASS  {rows:,} predictions are the same to the last digit")
     return failed
@@ -118,9 +119,10 @@ async def compare_rows(process: ModelProcess, predictions: list[tuple[Prediction
     compared: Compared = []
     outputs = named_outputs(answer["predictions"], process.greeting["description"]["classes"])
     for (prediction, _), output in zip(predictions, outputs, strict=True):
-        now, difference = to_json(output).decode(), None
-        if now != prediction.output:
-            difference = f"{prediction.output} was served, and {now} comes out; {version_differences(process.package)}"
+        served, now = to_json(prediction.output).decode(), to_json(output).decode()
+        difference = None
+        if now != served:
+            difference = f"{served} was served, and {now} comes out; {version_differences(process.package)}"
         compared.append((prediction, difference))
     return compared
 

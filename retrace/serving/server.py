@@ -22,9 +22,9 @@ from retrace.serving.log import (
     DuplicateIdError,
     Log,
     LogError,
+    PredictedRequest,
+    encrypt_private,
     private_columns,
-    stored_row,
-    text_of,
     utc_now,
 )
 from retrace.serving.metrics import Metrics, edges_for
@@ -171,27 +171,28 @@ class Server:
         body = await self._receive(request)
         with self._admitted():
             model = self.model
-            asked, stored, answer = await self._ask(model, kind, body)
+            asked, (shown, encrypted), answer = await self._ask(model, kind, body)
             if "errors" in answer:
                 raise RequestError(422, *answer["errors"])
             ids = asked.ids or new_ids(len(asked.rows))
             outputs = named_outputs(answer["predictions"], model.greeting["description"]["classes"])
-            common = {
-                "time": text_of(utc_now()),
-                "model": model.package.name,
-                "version": model.package.version,
-                "package": model.package.sha256,
-                "request_type": kind,
-                "seconds": time.perf_counter() - started,
-            }
+            version = model.package.version
             await self._store(
-                [
-                    common | columns | {"id": name, "output": to_json(output).decode()}
-                    for columns, name, output in zip(stored, ids, outputs, strict=True)
-                ]
+                PredictedRequest(
+                    ids=ids,
+                    time=utc_now(),
+                    model=model.package.name,
+                    version=version,
+                    package=model.package.sha256,
+                    request_type=kind,
+                    input=shown,
+                    private=encrypted,
+                    output=to_json(outputs).decode(),
+                    seconds=time.perf_counter() - started,
+                )
             )
         reply = {
-            "version": common["version"],
+            "version": version,
             "predictions": [{"id": name, "prediction": output} for name, output in zip(ids, outputs, strict=True)],
             "warnings": answer["warnings"],
         }
@@ -199,24 +200,24 @@ class Server:
 
     async def _ask(
         self, model: ModelProcess, kind: str, body: bytes
-    ) -> tuple[PredictRequest, list[dict[str, Any]], dict[str, Any]]:
-        """Send a body to the model, and meanwhile validate it here and prepare the log's rows.
+    ) -> tuple[PredictRequest, tuple[str, str | None], dict[str, Any]]:
+        """Send a body to the model, and meanwhile validate it here and encrypt the private columns.
 
         Returns:
-            The parsed body, the columns of each row in the log, and the model's answer.
+            The parsed body, the columns `input` and `private` of the log, and the model's answer.
 
         Raises:
             RequestError: the body isn't valid, or the model doesn't answer.
         """
         try:
-            answering = model.send(kind, body)
-            try:
-                asked = read_rows_and_ids(body)
-                private = private_columns(kind, model.greeting)
-                stored = [stored_row(row, private, self.key) for row in asked.rows]
-            finally:
-                # Also if the body is invalid: until then the model is busy, and this request counts as in progress.
-                async with asyncio.timeout(PREDICT_TIMEOUT):
+            async with asyncio.timeout(PREDICT_TIMEOUT):
+                answering = await model.send(kind, body)
+                try:
+                    asked = read_rows_and_ids(body)
+                    private = private_columns(kind, model.greeting)
+                    stored = encrypt_private(asked.rows, private, self.key)
+                finally:
+                    # Also if the body is invalid: until then the model is busy, and this request is in progress.
                     answer = from_json(await answering)
         except TimeoutError:
             model.kill()  # and restart_on_exit starts it again
@@ -227,9 +228,9 @@ class Server:
             raise RequestError(503, "the model has stopped and is being restarted; try again later") from None
         return asked, stored, answer
 
-    async def _store(self, predictions: list[dict[str, Any]]) -> None:
+    async def _store(self, request: PredictedRequest) -> None:
         try:
-            await asyncio.wrap_future(self.group_commit.store(predictions))
+            await asyncio.wrap_future(self.group_commit.store(request))
         except DuplicateIdError:
             raise RequestError(409, "ids: the log has a prediction with one of these ids already") from None
         except LogError:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from datetime import timedelta
 from http.client import HTTPException
 from pathlib import Path
@@ -20,43 +21,67 @@ from cryptography.fernet import Fernet
 
 from retrace.errors import UserError
 from retrace.serving import log as log_module
-from retrace.serving.log import DuplicateIdError, Log, LogError, Prediction, text_of, utc_now
+from retrace.serving.log import DuplicateIdError, Log, LogError, PredictedRequest, Prediction, utc_now
 from tests.conftest import change_params, check, run
 from tests.retrace.serving.conftest import Served, postgres, reply, rows_of, serving
 
 
-def prediction(number: int, **values: Any) -> dict[str, Any]:
-    row = {
-        "id": f"p{number}",
-        "time": text_of(utc_now()),
-        "model": "m",
-        "version": "v1.0.0",
-        "package": "abc",
-        "request_type": "rows",
-    }
-    return row | {"input": '{"a":1}', "private": None, "output": "0.25", "seconds": 0.01} | values
+def asked(*ids: str, private: list[str] | None = None, **values: Any) -> PredictedRequest:
+    """A request with a row for each id."""
+    request = PredictedRequest(
+        ids=ids,
+        time=utc_now(),
+        model="m",
+        version="v1.0.0",
+        package="abc",
+        request_type="rows",
+        input=json.dumps([{"a": name} for name in ids]),
+        private=None if private is None else json.dumps(private),
+        output=json.dumps([number / 4 for number in range(len(ids))]),
+        seconds=0.01,
+    )
+    return request._replace(**values)
+
+
+def stored_ids(log: Log) -> list[str]:
+    return [each.id for part in log.since(utc_now() - timedelta(days=100)) for each in part]
 
 
 def test_what_is_stored_is_found(address: str):
     log = Log(address)
-    log.store([prediction(1), prediction(2, version=None, private=b"x")])
-    assert log.find("p2") == Prediction(**prediction(2, version=None, private=b"x", time=log.find("p2").time))  # type: ignore[union-attr]
+    request = asked("p1", 'p"2\u00e4\\', version=None, private=["x", "y"])
+    log.store([asked("p0"), request])
+    expected = Prediction(
+        id='p"2\u00e4\\',
+        time=request.time,
+        model="m",
+        version=None,
+        package="abc",
+        request_type="rows",
+        input={"a": 'p"2\u00e4\\'},
+        private="y",
+        output=0.25,
+        seconds=0.01,
+    )
+    assert log.find('p"2\u00e4\\') == expected
     assert log.find("p3") is None
-    assert Log(address).find("p1") is not None, "another connection"
+    assert Log(address).find("p0") is not None, "another connection"
 
 
 def test_a_group_with_an_id_that_is_taken_is_stored_not_at_all(address: str):
     log = Log(address)
-    log.store([prediction(1)])
+    log.store([asked("p1")])
     with pytest.raises(DuplicateIdError):
-        log.store([prediction(2), prediction(1)])
-    assert log.find("p2") is None
+        log.store([asked("p2", "p3"), asked("p4", "p1")])
+    assert stored_ids(log) == ["p1"]
+    with log.engine.begin() as connection:
+        assert connection.scalar(sql.text("SELECT count(*) FROM requests")) == 1
 
 
 def test_the_last_label_holds_and_the_earlier_ones_are_kept(address: str):
     log = Log(address)
     log.register("abc", {"classes": [False, True]})
-    log.store([prediction(1), prediction(2)])
+    log.store([asked("p1", "p2")])
     assert log.add_labels({"p1": True, "p9": True}) == ["p9: the log has no prediction with this id"]
     assert log.labels_of("p1") == [], "all or nothing"
     assert log.add_labels({"p1": True, "p2": True}) == []
@@ -85,7 +110,7 @@ def test_a_label_must_be_one_that_the_model_can_have_predicted(
 ):
     log = Log(address)
     log.register("abc", {"classes": classes})
-    log.store([prediction(1)])
+    log.store([asked("p1")])
     messages = log.add_labels({"p1": label})
     assert len(messages) == (stored is None)
     assert [value for _, value in log.labels_of("p1")] == ([] if stored is None else [stored])
@@ -98,7 +123,7 @@ def test_a_label_must_be_one_that_the_model_can_have_predicted(
 def test_a_label_in_csv_means_the_class_or_the_number(address: str, classes: list[Any], text: str, stored: Any):
     log = Log(address)
     log.register("abc", {"classes": classes})
-    log.store([prediction(1)])
+    log.store([asked("p1")])
     assert bool(log.add_labels({"p1": text}, from_text=True)) == (stored is None)
     assert [value for _, value in log.labels_of("p1")] == ([] if stored is None else [stored])
 
@@ -116,7 +141,7 @@ def test_servers_that_start_at_once_share_a_new_log(address: str):
 
 
 def test_a_migration_that_fails_changes_nothing(address: str, monkeypatch: pytest.MonkeyPatch):
-    Log(address).store([prediction(1)])
+    Log(address).store([asked("p1")])
     monkeypatch.setattr(log_module, "VERSION", 2)
     statements = ["ALTER TABLE predictions ADD COLUMN place TEXT", "ALTER TABLE nothing ADD COLUMN place TEXT"]
     monkeypatch.setattr(log_module, "MIGRATIONS", {2: statements})
@@ -128,7 +153,7 @@ def test_a_migration_that_fails_changes_nothing(address: str, monkeypatch: pytes
 
 def test_what_another_program_still_reads_is_told(tmp_path: Path):
     log = Log(f"sqlite:///{tmp_path}/log.db")
-    log.store([prediction(1), prediction(2)])
+    log.store([asked("p1", "p2")])
     reader = sqlite3.connect(tmp_path / "log.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM predictions").fetchone()
@@ -138,18 +163,24 @@ def test_what_another_program_still_reads_is_told(tmp_path: Path):
 
 def test_predictions_come_in_parts_in_their_order(address: str):
     log, now = Log(address), utc_now()
-    log.store([prediction(number, time=text_of(now - timedelta(days=10 - number))) for number in range(10)])
+    log.store([asked(f"p{number}", time=now - timedelta(days=10 - number)) for number in range(10)])
     parts = list(log.since(now - timedelta(days=8), size=3))
     assert [[each.id for each in part] for part in parts] == [["p2", "p3", "p4"], ["p5", "p6", "p7"], ["p8", "p9"]]
+
+
+def test_the_predictions_of_a_request_stay_together(address: str):
+    log = Log(address)
+    log.store([asked("z", "b", "y"), asked("a"), asked("x", "c")])
+    parts = list(log.since(utc_now() - timedelta(days=1), size=2))
+    assert [[each.id for each in part] for part in parts] == [["z", "b", "y"], ["a", "x", "c"]]
+    assert [[each.input["a"] for each in part] for part in parts] == [["z", "b", "y"], ["a", "x", "c"]]
+    assert [each.output for part in parts for each in part] == [0, 0.25, 0.5, 0, 0, 0.25]
 
 
 def test_what_is_forgotten_is_gone_with_its_labels(address: str, tmp_path: Path):
     log, now = Log(address), utc_now()
     log.store(
-        [
-            prediction(number, time=text_of(now - timedelta(days=number)), input=f'"only-{number}-x"')
-            for number in range(5)
-        ]
+        [asked(f"p{number}", time=now - timedelta(days=number), input=f'["only-{number}-x"]') for number in range(5)]
     )
     log.register("abc", {"classes": [0, 1]})
     log.add_labels({"p1": 1, "p4": 1})
@@ -164,8 +195,47 @@ def test_what_is_forgotten_is_gone_with_its_labels(address: str, tmp_path: Path)
         assert b"only-4-x" not in stored
 
 
+def test_a_row_of_a_request_is_forgotten_without_the_others(address: str, tmp_path: Path):
+    log = Log(address)
+    log.store([asked("only-1-x", "only-2-x", "only-3-x", private=["secret-1-x", "secret-2-x", "secret-3-x"])])
+    before = log.find("only-3-x")
+    assert log.forget("only-2-x")
+    assert stored_ids(log) == ["only-1-x", "only-3-x"]
+    assert log.find("only-3-x") == before
+    with log.engine.begin() as connection:
+        content = connection.execute(sql.text("SELECT * FROM requests")).one()
+        assert json.loads(content.input) == [{"a": "only-1-x"}, None, {"a": "only-3-x"}]
+    if address.startswith("sqlite"):
+        stored = b"".join(file.read_bytes() for file in tmp_path.glob("log.db*"))
+        assert b"secret-1-x" in stored
+        assert b"only-2-x" not in stored
+        assert b"secret-2-x" not in stored
+    assert log.forget("only-1-x")
+    assert log.forget("only-3-x")
+    with log.engine.begin() as connection:
+        assert connection.scalar(sql.text("SELECT count(*) FROM requests")) == 0
+
+
+def test_rows_of_a_request_that_are_forgotten_at_once_are_all_gone(address: str):
+    log, names = Log(address), [f"only-{number}-x" for number in range(12)]
+    log.store([asked(*names)])
+
+    def forget(name: str) -> None:
+        with suppress(LogError):  # SQLite's journal is in use
+            Log(address).forget(name)
+
+    commands = [threading.Thread(target=forget, args=(name,)) for name in names]
+    for command in commands:
+        command.start()
+    for command in commands:
+        command.join()
+    with log.engine.begin() as connection:
+        assert connection.scalar(sql.text("SELECT count(*) FROM predictions")) == 0
+        assert connection.scalar(sql.text("SELECT count(*) FROM requests")) == 0
+
+
 def test_a_log_of_an_earlier_version_is_brought_up_to_date(address: str, monkeypatch: pytest.MonkeyPatch):
-    Log(address).store([prediction(1)])
+    Log(address).store([asked("p1")])
     # As the next version will do it.
     monkeypatch.setattr(log_module, "VERSION", 2)
     monkeypatch.setattr(log_module, "MIGRATIONS", {2: ["ALTER TABLE predictions ADD COLUMN place TEXT"]})
@@ -339,7 +409,7 @@ def test_private_columns_are_encrypted(private_wine: Path, address: str, tmp_pat
     stored = Log(address).find("a")
     assert stored is not None
     assert "alcohol" not in stored.input
-    assert b"12.34567" not in bytes(stored.private or b"")
+    assert "12.34567" not in str(stored.private)
     if address.startswith("sqlite"):
         assert b"12.34567" not in b"".join(file.read_bytes() for file in tmp_path.glob("log.db*"))
     again = [sys.executable, "-m", "retrace", "recompute", "a"]

@@ -53,7 +53,7 @@ def changed_log(project: Path, folder: Path, statement: str) -> dict[str, str]:
 
 
 def test_a_number_that_differs_is_told_with_the_reason(recorded: Path, tmp_path: Path):
-    other = changed_log(recorded, tmp_path, """UPDATE predictions SET output = '{"0":1.0}' WHERE id = 'one'""")
+    other = changed_log(recorded, tmp_path, """UPDATE requests SET output = '[{"0":1.0}]' WHERE number = 1""")
     done = recompute(recorded, "one", **other)
     assert done.returncode == 1
     line, last = done.stdout.splitlines()
@@ -66,15 +66,15 @@ def test_a_number_that_differs_is_told_with_the_reason(recorded: Path, tmp_path:
     ("statement", "told"),
     [
         (
-            "UPDATE predictions SET version = 'v7.0.0', package = 'abc' WHERE id = 'one'",
+            "UPDATE requests SET version = 'v7.0.0', package = 'abc' WHERE number = 1",
             "FAIL  one: VERSION v7.0.0: late-flights has no such version; it has v1.0.0; --model names its file",
         ),
         (
-            "UPDATE predictions SET package = 'abc' WHERE id = 'one'",
+            "UPDATE requests SET package = 'abc' WHERE number = 1",
             "FAIL  one: no version has the package that served it (SHA-256 abc…); --model names its file",
         ),
         (
-            "UPDATE predictions SET version = NULL, package = 'abc' WHERE id = 'one'",
+            "UPDATE requests SET version = NULL, package = 'abc' WHERE number = 1",
             "FAIL  one: no version has the package that served it (SHA-256 abc…); --model names its file",
         ),
     ],
@@ -85,7 +85,7 @@ def test_a_package_that_is_missing_is_told(recorded: Path, tmp_path: Path, state
 
 
 def test_what_was_served_where_the_repository_is_not_is_found_by_its_hash(recorded: Path, tmp_path: Path):
-    done = recompute(recorded, "one", **changed_log(recorded, tmp_path, "UPDATE predictions SET version = NULL"))
+    done = recompute(recorded, "one", **changed_log(recorded, tmp_path, "UPDATE requests SET version = NULL"))
     assert (done.returncode, done.stdout[:6]) == (0, "PASS  "), done.stdout
 
 
@@ -95,7 +95,7 @@ def test_no_prediction_is_no_pass(recorded: Path):
 
 
 def test_a_row_that_the_model_refuses_is_told_alone(recorded: Path, tmp_path: Path):
-    other = changed_log(recorded, tmp_path, "UPDATE predictions SET input = '{}' WHERE id = 'one'")
+    other = changed_log(recorded, tmp_path, "UPDATE requests SET input = '[{}]' WHERE number = 1")
     done = recompute(recorded, "--since", "2020-01-01", **other)
     assert done.stdout.splitlines() == [
         "FAIL  one: the package rejects this row now",
