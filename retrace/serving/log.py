@@ -294,6 +294,21 @@ class Log:
             found = connection.execute(query).one_or_none()
         return predictions_of(found, [found])[0] if found else None
 
+    def find_request(self, ids: Sequence[str]) -> list[Prediction]:
+        """The predictions of the request that had these ids, in this order; none if there was no such request.
+
+        Raises:
+            LogError: the log can't be read.
+        """
+        first = sql.select(PREDICTIONS.c.request).where(PREDICTIONS.c.id == ids[0]).scalar_subquery()
+        with self._transaction() as connection:
+            request = connection.execute(sql.select(REQUESTS).where(REQUESTS.c.number == first)).one_or_none()
+            query = sql.select(PREDICTIONS).where(PREDICTIONS.c.request == first).order_by(PREDICTIONS.c.position)
+            predictions = connection.execute(query).all()
+        if [each.id for each in predictions] != list(ids):
+            return []
+        return predictions_of(request, predictions)
+
     def since(self, moment: datetime, size: int = BATCH_SIZE) -> Iterator[list[Prediction]]:
         """The predictions since a moment in UTC, in the order in which they were stored, in parts.
 

@@ -9,7 +9,7 @@ from retrace.serving.model_process import ModelProcess
 
 REPLY = {
     "200": "The predictions in the order of the rows, with their ids. They are stored.",
-    "409": "The log has one of the ids already.",
+    "409": "The log has another request with one of the ids.",
     "408": "The request took too long to arrive.",
     "413": "Too many rows or bytes.",
     "415": "The header Content-Type isn't application/json.",

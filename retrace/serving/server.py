@@ -23,9 +23,11 @@ from retrace.serving.log import (
     Log,
     LogError,
     PredictedRequest,
+    Prediction,
     encrypt_private,
     private_columns,
     utc_now,
+    whole_row,
 )
 from retrace.serving.metrics import Metrics, edges_for
 from retrace.serving.model_process import ModelExitedError, ModelProcess
@@ -176,26 +178,26 @@ class Server:
                 raise RequestError(422, *answer["errors"])
             ids = asked.ids or new_ids(len(asked.rows))
             outputs = named_outputs(answer["predictions"], model.greeting["description"]["classes"])
-            version = model.package.version
-            await self._store(
-                PredictedRequest(
-                    ids=ids,
-                    time=utc_now(),
-                    model=model.package.name,
-                    version=version,
-                    package=model.package.sha256,
-                    request_type=kind,
-                    input=shown,
-                    private=encrypted,
-                    output=to_json(outputs).decode(),
-                    seconds=time.perf_counter() - started,
-                )
+            predicted = PredictedRequest(
+                ids=ids,
+                time=utc_now(),
+                model=model.package.name,
+                version=model.package.version,
+                package=model.package.sha256,
+                request_type=kind,
+                input=shown,
+                private=encrypted,
+                output=to_json(outputs).decode(),
+                seconds=time.perf_counter() - started,
             )
-        reply = {
-            "version": version,
-            "predictions": [{"id": name, "prediction": output} for name, output in zip(ids, outputs, strict=True)],
-            "warnings": answer["warnings"],
-        }
+            try:
+                await asyncio.wrap_future(self.group_commit.store(predicted))
+            except DuplicateIdError:
+                earlier = await asyncio.to_thread(self._find_earlier, kind, ids, asked.rows)
+                return Answered(reply_with(earlier[0].version, ids, [each.output for each in earlier], []), "", [])
+            except LogError:
+                raise not_stored_error() from None
+        reply = reply_with(predicted.version, ids, outputs, answer["warnings"])
         return Answered(reply, model.package.label, answer["predictions"])
 
     async def _ask(
@@ -228,13 +230,22 @@ class Server:
             raise RequestError(503, "the model has stopped and is being restarted; try again later") from None
         return asked, stored, answer
 
-    async def _store(self, request: PredictedRequest) -> None:
+    def _find_earlier(self, kind: str, ids: list[str], rows: list[dict[str, Any]]) -> list[Prediction]:
+        """The stored predictions of the same request, which a client sends again if it got no reply.
+
+        Raises:
+            RequestError: another request has one of the ids, or the log can't be read.
+        """
         try:
-            await asyncio.wrap_future(self.group_commit.store(request))
-        except DuplicateIdError:
-            raise RequestError(409, "ids: the log has a prediction with one of these ids already") from None
+            earlier = self.log.find_request(ids)
+            is_same = [whole_row(each, self.key) for each in earlier] == rows and earlier[0].request_type == kind
         except LogError:
-            raise RequestError(503, "the prediction can't be stored, so it isn't given; try again later") from None
+            raise not_stored_error() from None
+        except UserError:  # the private columns were encrypted with another key
+            is_same = False
+        if not is_same:
+            raise RequestError(409, "ids: the log has another request with one of these ids")
+        return earlier
 
     async def count(self, answered: Answered) -> None:
         """Count the predictions of a reply, after it's sent."""
@@ -256,6 +267,17 @@ class Server:
         if messages:
             raise RequestError(422, *shortened([f"labels: {message}" for message in messages], "errors"))
         return {"stored": len(labels)}
+
+
+def reply_with(version: str | None, ids: list[str], outputs: list[Any], warnings: list[str]) -> dict[str, Any]:
+    """The content of a reply with predictions."""
+    predictions = [{"id": name, "prediction": output} for name, output in zip(ids, outputs, strict=True)]
+    return {"version": version, "predictions": predictions, "warnings": warnings}
+
+
+def not_stored_error() -> RequestError:
+    """The reply to a request while the log fails."""
+    return RequestError(503, "the prediction can't be stored, so it isn't given; try again later")
 
 
 def busy_error() -> RequestError:

@@ -21,7 +21,7 @@ from cryptography.fernet import Fernet
 
 from retrace.errors import UserError
 from retrace.serving import log as log_module
-from retrace.serving.log import DuplicateIdError, Log, LogError, PredictedRequest, Prediction, utc_now
+from retrace.serving.log import REQUESTS, DuplicateIdError, Log, LogError, PredictedRequest, Prediction, utc_now
 from tests.conftest import change_params, check, run
 from tests.retrace.serving.conftest import Served, postgres, reply, rows_of, serving
 
@@ -360,9 +360,9 @@ def test_no_prediction_without_storing_it_while_postgresql_is_away(released_wine
 
 
 def test_an_id_that_is_taken_is_refused_and_the_others_are_not(released_wine: Path, address: str):
-    row = rows_of(released_wine, 1)[0]
+    row, other = rows_of(released_wine, 2)
     with serving(released_wine, RETRACE_LOG=address) as server:
-        server.predict([row], ids=["taken"])
+        server.predict([other], ids=["taken"])
         statuses: dict[str, int] = {}
 
         def ask(name: str) -> None:
@@ -374,6 +374,34 @@ def test_an_id_that_is_taken_is_refused_and_the_others_are_not(released_wine: Pa
         for client in clients:
             client.join()
     assert statuses == {"a": 200, "b": 200, "taken": 409, "c": 200, "d": 200}
+
+
+def test_a_request_that_is_sent_again_gets_its_stored_predictions(released_wine: Path, address: str):
+    rows = rows_of(released_wine, 3)
+    with serving(released_wine, RETRACE_LOG=address) as server:
+        request = {"rows": rows, "ids": ["a", "b", "c"]}
+        first = server.post("/predict", request)
+        log = Log(address)
+        with log.engine.begin() as connection:  # as if another version had answered
+            changed = [{"0": 0.5, "1": 0.25, "2": 0.25}] * 3
+            connection.execute(sql.update(REQUESTS).values(version="v0.9.0", output=json.dumps(changed)))
+        again = server.post("/predict", request)
+        others = [
+            {"rows": rows[::-1], "ids": ["a", "b", "c"]},
+            {"rows": rows[:2], "ids": ["a", "b"]},
+            {"rows": [*rows, rows[0]], "ids": ["a", "b", "c", "d"]},
+            {"rows": rows, "ids": ["d", "b", "c"]},
+        ]
+        replies = [server.post("/predict", other) for other in others]
+        metrics = server.get("/metrics").content
+    assert first.status == again.status == 200
+    assert again.content["version"] == "v0.9.0"
+    assert [each["prediction"] for each in again.content["predictions"]] == changed
+    assert [each["id"] for each in again.content["predictions"]] == ["a", "b", "c"]
+    told = {"errors": ["ids: the log has another request with one of these ids"]}
+    assert [(each.status, each.content) for each in replies] == [(409, told)] * 4
+    assert stored_ids(log) == ["a", "b", "c"]
+    assert 'retrace_predictions_total{version="v1.0.0"} 3.0' in metrics
 
 
 def test_labels_arrive_over_http(released_wine: Path, address: str):
