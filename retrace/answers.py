@@ -60,13 +60,13 @@ class Answers:
         reader = self.readers[kind]
         table = as_table(reader.read(body), reader.columns)
         if kind == "raw" and self._prepare_request is not None:
-            table = conform(self._prepare_request(table), self.package.columns, "the prepared rows")
+            table = conform(self._prepare_request(table), self.package.columns, "the prepared rows: ")
         predictions = require_finite(self.package.predict(table))
         return {"predictions": predictions.tolist(), "warnings": unseen_categories(table, self._categories)}
 
     def _answer_file(self, body: bytes) -> dict[str, Any]:
         source, target = map(Path, from_json(body))
-        table = conform(pd.read_parquet(source), self.package.columns, "the rows")
+        table = conform(pd.read_parquet(source), self.package.columns)
         predictions = require_finite(self.package.predict(table))
         columns: Mapping[str, NDArray[np.float64]] = {"prediction": predictions}
         if predictions.ndim == 2:

@@ -4,7 +4,7 @@ A row is a JSON object with a value for each column. `null` is a missing value.
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -137,6 +137,24 @@ def unseen_categories(table: pd.DataFrame, categories: Mapping[str, frozenset[st
             if isinstance(value, str) and value not in known:  # a missing value is no category
                 warnings.append(f"row {number}: column {column}: fewer than 10 rows of train have this category")
     return shortened(warnings, "warnings")
+
+
+def first_failing_row(values: pd.Series, convert: Callable[[pd.Series], object]) -> int:
+    """The number, from 1, of the first row of a column that can't be converted together with the rows before it.
+
+    Args:
+        values: a column whose conversion fails, shape (rows,).
+        convert: the conversion, which raises an exception if it fails.
+    """
+    converted, failing = 0, len(values)  # the first `converted` rows can be converted, the first `failing` rows can't
+    while failing - converted > 1:
+        middle = (converted + failing) // 2
+        try:
+            convert(values.iloc[:middle])
+            converted = middle
+        except Exception:  # whatever `convert` raises
+            failing = middle
+    return failing
 
 
 def shortened(messages: Sequence[str], what: str) -> list[str]:

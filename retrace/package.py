@@ -23,6 +23,7 @@ import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from numpy.typing import NDArray
 from retrace.errors import UserError
 from retrace.examples import Target
 from retrace.files import as_text
-from retrace.input_rows import CSV_CELLS
+from retrace.input_rows import CSV_CELLS, first_failing_row
 from retrace.models import is_in_lock, read_model
 
 FILE = Path("release/model.zip")
@@ -95,25 +96,26 @@ class Package:
         return pd.DataFrame({name: values})
 
 
-def conform(table: pd.DataFrame, columns: Mapping[str, str], name: str) -> pd.DataFrame:
+def conform(table: pd.DataFrame, columns: Mapping[str, str], prefix: str = "") -> pd.DataFrame:
     """The input columns of a table, with the types that they had in training.
 
     Args:
         table: rows; columns that the model doesn't use are left out.
         columns: the kind of each input column: number, boolean or text.
-        name: what error messages call the table.
+        prefix: what error messages begin with, such as the name of a file and a colon.
 
     Raises:
-        UserError: a column is missing, or has a value of another type.
+        UserError: a column is missing, or has a value of another type. The message has the number of its row, from 1.
     """
     if missing := [column for column in columns if column not in table]:
-        raise UserError(f"{name}: has no column {', '.join(missing)}; the model needs it")
+        raise UserError(f"{prefix}has no column {', '.join(missing)}; the model needs it")
     found = {}
     for column, kind in columns.items():
         try:
             found[column] = _conform_column(table[column], kind)
         except (ValueError, TypeError):
-            raise UserError(f"{name}: column {column}: each value must be a {kind}, or empty") from None
+            row = first_failing_row(table[column], partial(_conform_column, kind=kind))
+            raise UserError(f"{prefix}row {row}: column {column}: must be a {kind}, or empty") from None
     return pd.DataFrame(found)
 
 
@@ -186,7 +188,7 @@ def main() -> None:
         table = pd.read_csv(rows, **CSV_CELLS)
     except (OSError, ValueError) as error:
         raise UserError(f"{rows}: can't be read: {str(error).partition(chr(10))[0]}") from None
-    package.predictions(conform(table, package.columns, str(rows))).to_csv(sys.stdout, index=False)
+    package.predictions(conform(table, package.columns, f"{rows}: ")).to_csv(sys.stdout, index=False)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,12 @@ same command goes on after the last part. At the end the parts are joined.
 
 import asyncio
 import json
+import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,22 +23,23 @@ from pydantic_core import from_json, to_json
 from tqdm import tqdm
 
 from retrace.command_line import make_parser
-from retrace.errors import UserError
+from retrace.errors import UserError, one_line
 from retrace.files import replacing
-from retrace.input_rows import CSV_CELLS
+from retrace.input_rows import CSV_CELLS, first_failing_row, shortened
 from retrace.registry import PROD
 from retrace.serving.model_process import ModelExitedError, ModelProcess
 from retrace.serving.packages import Released, find_package
 
 BATCH_SIZE = 50_000
 ENDINGS = (".csv", ".parquet", ".jsonl")
+WARNINGS = ".warnings.json"  # the ending of a file with the warnings about the rows of a part
 
 
 def predict(words: list[str]) -> None:
     """Predict for the rows of a CSV, Parquet or JSON Lines file, or of a folder of such files.
 
     The result is of the same kind. It has the columns of the rows, and after them the prediction. Nothing is stored in
-    the log.
+    the log. At the end, up to 20 categories are listed that fewer than ten rows of train have.
     """
     parser = make_parser("predict", str(predict.__doc__))
     parser.add_argument("source", metavar="FILE", type=Path, help="rows with the model's input columns")
@@ -54,8 +58,11 @@ def predict(words: list[str]) -> None:
             shutil.rmtree(folder)  # there is nothing to go on from
         raise
     join(sorted(folder.glob(f"*{out.suffix}")), out)
+    warnings = read_warnings(folder)
     shutil.rmtree(folder)
     print(f"{out}: {rows:,} predictions by {package.title}")
+    for warning in shortened(warnings, "warnings"):
+        print(one_line(warning), file=sys.stderr)
 
 
 def files_of(source: Path, out: Path) -> list[Path]:
@@ -110,14 +117,15 @@ async def predict_parts(files: list[Path], package: Released, folder: Path) -> i
         kinds = {column["name"]: column["kind"] for column in model.greeting["description"]["columns"]}
         with tqdm(unit=" rows", disable=None, leave=False) as progress:
             for file in files:
+                rows_before = 0  # of this file, in earlier parts
                 for table in read_parts(file, kinds):
                     first_columns = first_columns or list(table)
                     if list(table) != first_columns and file.suffix != ".jsonl":
                         raise UserError(f"{file}: has other columns than {files[0]}, or in another order")
                     part = folder / f"{number:08}{file.suffix}"
                     if not part.exists():
-                        await predict_part(table, file, model, part)
-                    number, rows = number + 1, rows + len(table)
+                        await predict_part(table, file, rows_before, model, part)
+                    number, rows, rows_before = number + 1, rows + len(table), rows_before + len(table)
                     progress.update(len(table))
     finally:
         await model.stop()
@@ -126,12 +134,13 @@ async def predict_parts(files: list[Path], package: Released, folder: Path) -> i
     return rows
 
 
-async def predict_part(table: pd.DataFrame, file: Path, model: ModelProcess, target: Path) -> None:
-    """Write rows with their predictions.
+async def predict_part(table: pd.DataFrame, file: Path, rows_before: int, model: ModelProcess, target: Path) -> None:
+    """Write rows with their predictions, and beside them the warnings about them.
 
     Args:
         table: the rows, as `read_parts` gives them.
         file: where they come from.
+        rows_before: the number of rows before them in the file.
         model: the running package.
         target: the file of the part; the one with the number 0 has a header.
 
@@ -145,19 +154,42 @@ async def predict_part(table: pd.DataFrame, file: Path, model: ModelProcess, tar
             try:
                 pa.array(table[name], from_pandas=True)
             except (pa.ArrowException, TypeError):
-                raise UserError(f"{file}: column {name}: has values of several types") from None
+                row = rows_before + first_failing_row(table[name], partial(pa.array, from_pandas=True))
+                told = f"{file}: row {row}: column {name}: has another type than the values before it"
+                raise UserError(told) from None
         table[names].to_parquet(rows, index=False)
         try:
             answer = await model.ask("file", to_json([str(rows.absolute()), str(predictions.absolute())]))
         except ModelExitedError:
             raise UserError(f"{file}: the model's process has ended; call the command again to go on") from None
         if "errors" in answer:
-            raise UserError(*(f"{file}: {message}" for message in answer["errors"]))
+            raise UserError(*(about_file(message, file, rows_before) for message in answer["errors"]))
         predicted = pd.read_parquet(predictions)
     if taken := set(predicted) & set(table):
         raise UserError(f"{file}: has a column {', '.join(sorted(map(str, taken)))}, as the predictions; rename it")
-    with replacing(target) as part:
+    warnings = [about_file(message, file, rows_before) for message in answer["warnings"]]
+    target.with_suffix(WARNINGS).write_bytes(to_json(warnings))
+    with replacing(target) as part:  # only now, because a part that is there isn't predicted again
         write_part(table, predicted, part, target)
+
+
+def about_file(message: str, file: Path, rows_before: int) -> str:
+    """A message of the model's process, which counts the rows of a part, as one that counts the rows of the file.
+
+    Args:
+        message: begins with `row NUMBER`, if it's about a row.
+        file: the file, which is named first.
+        rows_before: the number of rows in the file before those of the part.
+    """
+    return f"{file}: " + re.sub(r"^row (\d+)", lambda row: f"row {rows_before + int(row[1])}", message)
+
+
+def read_warnings(folder: Path) -> list[str]:
+    """The warnings about the rows of all parts in a folder, in the order of the rows; of each part at most 20."""
+    warnings: list[str] = []
+    for file in sorted(folder.glob(f"*{WARNINGS}")):
+        warnings += json.loads(file.read_bytes())
+    return warnings
 
 
 def write_part(table: pd.DataFrame, predicted: pd.DataFrame, part: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrace.input_rows import InvalidRowsError, RowReader, as_table, shortened, unseen_categories
+from retrace.input_rows import InvalidRowsError, RowReader, as_table, first_failing_row, shortened, unseen_categories
 
 COLUMNS = {"size": "number", "new": "boolean", "kind": "text"}
 READER = RowReader(COLUMNS)
@@ -86,6 +86,13 @@ def test_categories_that_train_has_not_are_told_and_missing_ones_are_not():
     assert unseen_categories(table, {"kind": frozenset(["a", "b"])}) == [
         "row 3: column kind: fewer than 10 rows of train have this category"
     ]
+
+
+@pytest.mark.parametrize("row", [1, 2, 7, 50])
+def test_the_first_row_that_cannot_be_converted_is_found(row: int):
+    values = ["1"] * 50
+    values[row - 1 :: 3] = ["one"] * len(values[row - 1 :: 3])
+    assert first_failing_row(pd.Series(values), lambda column: column.astype(float)) == row
 
 
 def test_long_lists_are_shortened():

@@ -226,12 +226,12 @@ def test_predictions_outside_of_the_training_types_are_one_line(released: Path):
         package = read_package(Path("release/model.zip"))
     rows = read_table(released / "data/split/valid.parquet").head(3)
     name = next(iter(package.columns))
-    with pytest.raises(SystemExit, match=f"rows: has no column {name}; the model needs it"):
-        conform(rows.drop(columns=name), package.columns, "rows")
-    with pytest.raises(SystemExit, match=f"rows: column {name}: each value must be a number, or empty"):
-        conform(rows.assign(**{name: "much"}), package.columns, "rows")
-    with pytest.raises(SystemExit, match=f"rows: column {name}: each value must be a number"):
-        conform(rows.assign(**{name: np.inf}), package.columns, "rows")
+    with pytest.raises(SystemExit, match=f"rows.csv: has no column {name}; the model needs it"):
+        conform(rows.drop(columns=name), package.columns, "rows.csv: ")
+    with pytest.raises(SystemExit, match=rf"^rows\.csv: row 1: column {name}: must be a number, or empty$"):
+        conform(rows.assign(**{name: "much"}), package.columns, "rows.csv: ")
+    with pytest.raises(SystemExit, match=f"^row 3: column {name}: must be a number, or empty$"):
+        conform(rows.assign(**{name: [1, None, np.inf]}), package.columns)
 
 
 def test_results_that_are_not_reproduced_are_refused_before_test_is_opened(released: Path, tmp_path: Path):

@@ -1,6 +1,7 @@
 """Predictions for files: the same numbers as anywhere, in parts, and once more after a kill."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +12,9 @@ import pandas as pd
 import pytest
 
 from retrace.files import read_table
-from tests.conftest import ENVIRONMENT, run
+from retrace.serving import batch
+from retrace.serving.batch import write_part
+from tests.conftest import ENVIRONMENT, retrace, run
 from tests.retrace.serving.test_serve import evaluated
 
 
@@ -126,7 +129,7 @@ def test_it_goes_on_after_a_kill(released_wine: Path, rows: pd.DataFrame, tmp_pa
     ("change", "told"),
     [
         (lambda rows: rows.drop(columns="alcohol"), "has no column alcohol; the model needs it"),
-        (lambda rows: rows.assign(alcohol="strong"), "the rows: column alcohol: each value must be a number, or empty"),
+        (lambda rows: rows.assign(alcohol="strong"), "row 1: column alcohol: must be a number, or empty"),
         (lambda rows: rows.assign(prediction_0=1), "has a column prediction_0, as the predictions; rename it"),
         (lambda _rows: b"PAR1", "can't be read as parquet"),
     ],
@@ -139,6 +142,75 @@ def test_wrong_rows_are_one_line(released_wine: Path, rows: pd.DataFrame, tmp_pa
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
     assert done.stderr.startswith(f"{file}: {told}")
     assert not (tmp_path / "out.parquet").exists()
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are predicted in parts of 10 rows, if the command runs in this process."""
+    monkeypatch.setattr(batch, "BATCH_SIZE", 10)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("kind", [".csv", ".jsonl"])
+def test_the_first_wrong_cell_is_told_by_its_row_in_the_file_and_without_its_value(
+    released_wine: Path, rows: pd.DataFrame, tmp_path: Path, kind: str
+):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    write(rows, folder / f"1{kind}")
+    wrong = rows.astype(object)
+    wrong.loc[wrong.index[[22, 25]], "alcohol"] = "Sec-ret"
+    write(wrong, folder / f"2{kind}")
+    done = retrace("predict", str(folder), "--out", str(tmp_path / f"out{kind}"), cwd=released_wine)
+    problem = "must be a number, or empty" if kind == ".csv" else "has another type than the values before it"
+    assert done.stderr == f"{folder}/2{kind}: row 23: column alcohol: {problem}\n"
+
+
+@pytest.fixture
+def unknown_carriers(released_demo: Path, tmp_path: Path) -> Path:
+    """A file of 40 rows of the demo, of which every second one has a carrier that train doesn't have."""
+    rows = read_table(released_demo / "data/split/valid.parquet").head(40)
+    rows.loc[rows.index[1::2], "carrier"] = "Sec-ret"
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    return tmp_path / "rows.csv"
+
+
+def warning(file: Path, row: int) -> str:
+    return f"{file}: row {row}: column carrier: fewer than 10 rows of train have this category"
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_unseen_categories_are_told_by_their_row_in_the_file_but_only_the_first_20(
+    released_demo: Path, tmp_path: Path, unknown_carriers: Path
+):
+    done = retrace("predict", str(unknown_carriers), "--out", str(tmp_path / "out.csv"), cwd=released_demo)
+    assert done.stdout == f"{tmp_path}/out.csv: 40 predictions by late-flights v1.0.0\n"
+    assert done.stderr.splitlines() == [warning(unknown_carriers, row) for row in range(2, 41, 2)]
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    for name in ("1.csv", "2.csv"):
+        shutil.copy(unknown_carriers, folder / name)
+    done = retrace("predict", str(folder), "--out", str(tmp_path / "out.csv"), cwd=released_demo)
+    told = [warning(folder / "1.csv", row) for row in range(2, 41, 2)]
+    assert done.stderr.splitlines() == [*told, "and more warnings"]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_unseen_categories_of_the_parts_before_an_interruption_are_told_too(
+    released_demo: Path, tmp_path: Path, unknown_carriers: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def interrupted_in_the_third_part(table: pd.DataFrame, predicted: pd.DataFrame, part: Path, target: Path) -> None:
+        if target.stem == "00000002":
+            raise InterruptedError
+        write_part(table, predicted, part, target)
+
+    words = ("predict", str(unknown_carriers), "--out", str(tmp_path / "out.csv"))
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "write_part", interrupted_in_the_third_part)
+        with pytest.raises(InterruptedError):
+            retrace(*words, cwd=released_demo)
+    done = retrace(*words, cwd=released_demo)
+    assert done.stderr.splitlines() == [warning(unknown_carriers, row) for row in range(2, 41, 2)]
 
 
 def test_a_wrong_ending_is_one_line(released_wine: Path, tmp_path: Path):
