@@ -1,6 +1,6 @@
 """What a package answers to requests for predictions: retrace/worker.py describes requests and answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -68,11 +68,7 @@ class Answers:
         source, target = map(Path, from_json(body))
         table = conform(pd.read_parquet(source), self.package.columns)
         predictions = require_finite(self.package.predict(table))
-        columns: Mapping[str, NDArray[np.float64]] = {"prediction": predictions}
-        if predictions.ndim == 2:
-            classes = self.package.target.classes
-            columns = {f"prediction_{name}": predictions[:, number] for number, name in enumerate(classes)}
-        pd.DataFrame(columns).to_parquet(target, index=False)
+        self.package.as_columns(predictions).to_parquet(target, index=False)
         return {"rows": len(table), "warnings": unseen_categories(table, self._categories)}
 
 

@@ -87,13 +87,18 @@ class Package:
         """
         return self.target.predict(self.model, table)
 
-    def predictions(self, table: pd.DataFrame) -> pd.DataFrame:
-        """A table of predictions with a column for the number, or for the probability of each class."""
-        values = self.predict(table)
-        if values.ndim == 2:
-            return pd.DataFrame(values, columns=[str(name) for name in self.target.classes])
-        name = str(self.target.classes[-1]) if self.target.classes else str(self.description["target"])
-        return pd.DataFrame({name: values})
+    def as_columns(self, predictions: NDArray[np.float64]) -> pd.DataFrame:
+        """Predictions as the columns of a table.
+
+        Args:
+            predictions: what `predict` returns.
+
+        Returns:
+            A column `prediction`; with more than two classes a column `prediction_CLASS` for each.
+        """
+        if predictions.ndim == 1:
+            return pd.DataFrame({"prediction": predictions})
+        return pd.DataFrame(predictions, columns=[f"prediction_{name}" for name in self.target.classes])
 
 
 def conform(table: pd.DataFrame, columns: Mapping[str, str], prefix: str = "") -> pd.DataFrame:
@@ -188,7 +193,8 @@ def main() -> None:
         table = pd.read_csv(rows, **CSV_CELLS)
     except (OSError, ValueError) as error:
         raise UserError(f"{rows}: can't be read: {str(error).partition(chr(10))[0]}") from None
-    package.predictions(conform(table, package.columns, f"{rows}: ")).to_csv(sys.stdout, index=False)
+    predictions = package.predict(conform(table, package.columns, f"{rows}: "))
+    package.as_columns(predictions).to_csv(sys.stdout, index=False)
 
 
 if __name__ == "__main__":

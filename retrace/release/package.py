@@ -48,7 +48,7 @@ from retrace.answers import Answers
 package = read_package(Path(sys.argv[1]), trusted=True)
 Answers(package)
 table = pd.read_parquet(sys.argv[2])
-package.predictions(conform(table, package.columns)).to_parquet(sys.argv[3])
+package.as_columns(package.predict(conform(table, package.columns))).to_parquet(sys.argv[3])
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 MAX_CATEGORIES = 1000  # of a column; with more, it's rather free text, or names

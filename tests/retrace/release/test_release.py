@@ -93,7 +93,8 @@ from retrace.release.package import describe
 data, model = read_params().data, load_model(Path("models/model.skops"))
 valid, target = read_table(Path("data/split/valid.parquet")), Target.of(model.classes_.tolist(), data)
 predictions = target.predict(model, valid[features(valid, data)])
-pd.DataFrame(predictions, columns=target.classes).to_csv(sys.stdout, index=False)
+columns = [f"prediction_{name}" for name in target.classes]
+pd.DataFrame(predictions, columns=columns).to_csv(sys.stdout, index=False)
 """
 
 

@@ -14,7 +14,7 @@ import pytest
 from retrace.files import read_table
 from retrace.serving import batch
 from retrace.serving.batch import write_part
-from tests.conftest import ENVIRONMENT, retrace, run
+from tests.conftest import ENVIRONMENT, check, retrace, run
 from tests.retrace.serving.test_serve import evaluated
 
 
@@ -56,6 +56,21 @@ def test_each_kind_of_file_gives_the_numbers_of_evaluate(
     ]
     assert list(found)[: len(rows.columns)] == list(rows)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, result.name])
+
+
+@pytest.mark.parametrize(
+    ("project", "names"),
+    [("released_wine", ["prediction_0", "prediction_1", "prediction_2"]), ("released_demo", ["prediction"])],
+)
+def test_the_package_alone_prints_the_columns_that_the_command_adds(
+    project: str, names: list[str], tmp_path: Path, request: pytest.FixtureRequest
+):
+    folder: Path = request.getfixturevalue(project)
+    rows, result = tmp_path / "rows.csv", tmp_path / "result.csv"
+    read_table(folder / "data/split/valid.parquet").head(20).to_csv(rows, index=False)
+    assert predict(folder, rows, result).returncode == 0
+    printed = check(sys.executable, "release/model.zip", str(rows), cwd=folder)
+    assert printed == pd.read_csv(result, dtype=str)[names].to_csv(index=False), "the same to the last digit"
 
 
 @pytest.fixture(scope="module")
