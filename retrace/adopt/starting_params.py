@@ -8,6 +8,7 @@ from retrace.adopt import columns
 from retrace.adopt.splitting import REFITS
 from retrace.examples import Kind, Target, features, is_number
 from retrace.params import Data, Params
+from retrace.placeholders import DECISION_AFTER_ADOPT, question_about
 
 FEW_ROWS = 5_000  # from which on trees may be large
 MOST_SLICE_COLUMNS, MOST_SLICES = 2, 10
@@ -59,8 +60,8 @@ def _first_sections(prepared: pd.DataFrame, data: Data, name: str) -> dict[str, 
     return {
         "problem": {
             "name": name,
-            "question": f"What is {data.target}, by the other columns?",
-            "decision": "Not written down yet: what will be done otherwise for knowing it?",
+            "question": question_about(data.target),
+            "decision": DECISION_AFTER_ADOPT,
             "costs": None,
         },
         "train": {

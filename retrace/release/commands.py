@@ -10,7 +10,8 @@ from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
 from retrace.files import read_table, replacing
 from retrace.git import git, git_status, require_own_repository
-from retrace.params import read_params
+from retrace.params import FILE, Params, read_params
+from retrace.placeholders import DECISION, DECISION_AFTER_ADOPT, QUESTION, question_about
 from retrace.release.openings import FILE as OPENINGS
 from retrace.release.openings import record_opening, versions_opened_for
 from retrace.release.rerun import rerun_release
@@ -27,6 +28,24 @@ def run(*command: str) -> bool:
     return subprocess.run([sys.executable, "-m", *command], env=with_this_python()).returncode == 0
 
 
+def require_stated_problem(params: Params) -> None:
+    """Check that params.yaml says what is predicted and what for: the model card shows it.
+
+    Raises:
+        UserError: it still has the placeholders of a new project.
+    """
+    advice = {}
+    if params.problem.question in (QUESTION, question_about(params.data.target)):
+        advice["question"] = "write what is predicted"
+    if params.problem.decision in (DECISION, DECISION_AFTER_ADOPT):
+        advice["decision"] = "write what is done with a prediction"
+    if advice:
+        why = "which the model card shows, and commit it"
+        raise UserError(
+            *(f"{FILE}: problem.{key}: is still a placeholder; {what}, {why}" for key, what in advice.items())
+        )
+
+
 def require_clean_tree() -> None:
     """Check that every change is committed.
 
@@ -41,8 +60,8 @@ def require_clean_tree() -> None:
 def release(words: list[str]) -> None:
     """Release the commit: score it once on the rows of test, write its cards, pack the model, tag it NAME@vVERSION.
 
-    The tree must be clean, the results reproduced, the gate passed, and VERSION later than the last. Nothing is pushed
-    without --push.
+    params.yaml must say what is predicted and what for, the tree be clean, the results reproduced, the gate passed, and
+    VERSION later than the last. Nothing is pushed without --push.
     """
     parser = make_parser("release", str(release.__doc__).partition("\n")[0])
     parser.add_argument("version", metavar="VERSION", help="three numbers, such as 1.0.0")
@@ -52,6 +71,7 @@ def release(words: list[str]) -> None:
     params = read_params()
     name = params.problem.name
     version = registry.parse_version(arguments.version)
+    require_stated_problem(params)
     require_clean_tree()
     registry.require_later(name, version)
     registry.identity()

@@ -16,8 +16,9 @@ import yaml
 from retrace.files import read_table
 from retrace.package import conform, read_package
 from retrace.params import read_params
+from retrace.placeholders import DECISION, DECISION_AFTER_ADOPT, QUESTION, question_about
 from retrace.release.package import describe
-from tests.conftest import IDENTITY, change_params, check, commit, retrace, run
+from tests.conftest import IDENTITY, ROOT, change_params, check, commit, retrace, run
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +165,29 @@ def test_changes_that_are_not_committed_are_refused(released: Path, tmp_path: Pa
     done = retrace("release", "1.1.0", cwd=project)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "not committed: new.txt; commit or stash it first" in done.stderr
+
+
+def test_the_question_and_the_decision_of_a_new_project_are_refused(released: Path, tmp_path: Path):
+    project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
+    target = read_params(project / "params.yaml").data.target
+    why = "which the model card shows, and commit it"
+    question = f"params.yaml: problem.question: is still a placeholder; write what is predicted, {why}\n"
+    decision = f"params.yaml: problem.decision: is still a placeholder; write what is done with a prediction, {why}\n"
+    for placeholders, told in [
+        ({"question": QUESTION, "decision": DECISION}, question + decision),
+        ({"question": question_about(target), "decision": DECISION_AFTER_ADOPT}, question + decision),
+        ({"question": "Which wine is it?"}, decision),
+    ]:
+        change_params(project, problem=placeholders)
+        commit(project)
+        done = retrace("release", "1.1.0", cwd=project)
+        assert (done.returncode, done.stderr) == (1, told)
+
+
+def test_the_template_writes_these_placeholders():
+    text = (ROOT / "params.yaml.jinja").read_text()
+    assert f"  question: {QUESTION}'" in text
+    assert f"  decision: {DECISION}'" in text
 
 
 def test_a_gate_that_fails_is_refused_before_test_is_opened(released: Path, tmp_path: Path):
