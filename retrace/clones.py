@@ -12,6 +12,8 @@ from retrace.errors import UserError
 from retrace.git import git, git_names
 
 DVC = [sys.executable, "-m", "dvc"]
+# By its path, because a clone may have an older version of it. -P: the modules beside it aren't to be imported.
+DVC_WITHOUT_HINTS = [sys.executable, "-P", str(Path(__file__).with_name("dvc_without_hints.py"))]
 
 
 def with_this_python() -> dict[str, str]:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from retrace import registry
-from retrace.clones import with_this_python
+from retrace.clones import DVC, DVC_WITHOUT_HINTS, with_this_python
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
 from retrace.files import read_table, replacing
@@ -17,6 +17,7 @@ from retrace.release.openings import record_opening, versions_opened_for
 from retrace.release.rerun import rerun_release
 from retrace.resamples import fingerprint
 
+RETRACE = [sys.executable, "-m", "retrace"]
 PIPELINE = Path("release/dvc.yaml")
 PIPELINE_OF_THE_TOOL = Path("retrace/release/pipeline.yaml")
 TEST = Path("data/split/test.parquet")
@@ -25,7 +26,7 @@ GO_BACK = "`git restore --staged --worktree release` and `git clean -fdq release
 
 def run(*command: str) -> bool:
     """Run a command, whose output is shown; returns whether it succeeds."""
-    return subprocess.run([sys.executable, "-m", *command], env=with_this_python()).returncode == 0
+    return subprocess.run(command, env=with_this_python()).returncode == 0
 
 
 def require_stated_problem(params: Params) -> None:
@@ -76,9 +77,9 @@ def release(words: list[str]) -> None:
     registry.require_later(name, version)
     registry.identity()
     rows = fingerprint(read_table(TEST), params.data)
-    if not run("retrace", "gate"):
+    if not run(*RETRACE, "gate"):
         raise UserError(f"{name} {version} is not released: the gate fails")
-    if not run("retrace", "reproduce"):
+    if not run(*RETRACE, "reproduce"):
         raise UserError(f"{name} {version} is not released: the results are not reproduced")
 
     looks = len(versions_opened_for(rows))
@@ -90,7 +91,7 @@ def release(words: list[str]) -> None:
         part.write_bytes(PIPELINE_OF_THE_TOOL.read_bytes())
     git("add", "--", str(OPENINGS))
     git("commit", "--quiet", "--message", f"Open test for {name} {version}", "--", str(OPENINGS))
-    if not run("dvc", "repro", str(PIPELINE)):
+    if not run(*DVC_WITHOUT_HINTS, "repro", str(PIPELINE)):
         failed = f"{name} {version} is not released: {PIPELINE} fails"
         raise UserError(f"{failed}; {GO_BACK}; the look at test stays recorded")
     git("add", "--", "release")
@@ -115,7 +116,7 @@ def push(tag: str) -> None:
         UserError: it fails; the release stays here.
     """
     stays = f"{tag} is released here, but not pushed"
-    if not run("dvc", "push", "dvc.yaml", str(PIPELINE)):
+    if not run(*DVC, "push", "dvc.yaml", str(PIPELINE)):
         raise UserError(f"{stays}; once that is fixed: {how_to_push(tag)}")
     try:
         git("push", "--quiet", "--atomic", "origin", "HEAD", f"refs/tags/{tag}")

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from retrace.clones import DVC, clean_clone, with_this_python
+from retrace.clones import DVC_WITHOUT_HINTS, clean_clone, with_this_python
 from retrace.errors import UserError
 from retrace.git import git_status
 
@@ -26,7 +26,7 @@ def rerun_release(tag: str, keep: Path | None = None) -> list[str]:
     """
     with clean_clone(f"refs/tags/{tag}") as clone:
         for command in (["repro", "--force", "dvc.yaml"], ["repro", "--force", "--single-item", "release/dvc.yaml"]):
-            if subprocess.run([*DVC, *command], cwd=clone, env=with_this_python()).returncode:
+            if subprocess.run([*DVC_WITHOUT_HINTS, *command], cwd=clone, env=with_this_python()).returncode:
                 raise UserError(f"`dvc repro {command[-1]}` fails in a clone of {tag}; what it printed is above")
         differences = sorted(git_status(folder=clone))
         if keep and not differences:

@@ -9,7 +9,7 @@ compares them.
 import os
 import subprocess
 
-from retrace.clones import DVC, clean_clone, with_this_python
+from retrace.clones import DVC_WITHOUT_HINTS, clean_clone, with_this_python
 from retrace.errors import UserError
 from retrace.review.dvc_project import FROZEN
 from retrace.review.lock import Verdict, verify
@@ -36,7 +36,8 @@ def reproduce() -> Verdict:
     frozen = [name for name, stage in read_stages(head).items() if stage.why_not_judged == FROZEN]
     with clean_clone(str(head.commit), frozen) as clone:
         print(f"{head.short}: running every stage in {clone}", flush=True)
-        done = subprocess.run([*DVC, "repro", "--force", "dvc.yaml"], cwd=clone, env=environment, umask=0o077)
+        command = [*DVC_WITHOUT_HINTS, "repro", "--force", "dvc.yaml"]
+        done = subprocess.run(command, cwd=clone, env=environment, umask=0o077)
         if done.returncode:
             raise UserError("the pipeline failed in the clone; what it printed is above")
         return verify(head, clone)

@@ -26,7 +26,7 @@ from dvc_data.hashfile.build import build
 from dvc_data.hashfile.transfer import transfer
 from pydantic import BaseModel, ValidationError
 
-from retrace.clones import DVC, with_this_python
+from retrace.clones import DVC_WITHOUT_HINTS, with_this_python
 from retrace.errors import UserError, one_line
 from retrace.files import write_json
 from retrace.git import head
@@ -143,7 +143,7 @@ def _changed_since(before: dict[str, str]) -> list[str]:
 
 def _command() -> tuple[list[str], dict[str, str]]:
     """DVC on this project's own dvc.yaml, and the environment in which stages find this `python`."""
-    return [*DVC, "repro", "dvc.yaml"], with_this_python()
+    return [*DVC_WITHOUT_HINTS, "repro", "dvc.yaml"], with_this_python()
 
 
 def run_pipeline() -> bool:

@@ -44,7 +44,7 @@ PATH = os.pathsep.join([*FOLDERS, f"{sys.base_prefix}/bin"])
 RELEASE = """
 from retrace.release import commands
 run = commands.run
-commands.run = lambda *command: command[0] == "retrace" or run(*command)
+commands.run = lambda *command: command[:3] == (*commands.RETRACE,) or run(*command)
 commands.release(["1.0.0"])
 """
 

@@ -29,6 +29,8 @@ def released(wine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     commit(project)
     done = release(project, "1.0.0")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Running stage" in done.stdout
+    assert not any(hint in done.stdout for hint in ("git add", "core.autostage", "Use `dvc push`")), done.stdout
     return project
 
 
