@@ -35,8 +35,9 @@ rollback: .venv/installed  ## put the version before into production [STAGE= MES
 history: .venv/installed  ## show what was released and deployed when
 	@python -m retrace history
 
+# exec: a shell between make and the server would let make report Ctrl-C as an error.
 serve: .venv/installed  ## answer requests for predictions [MODEL=1.0.0 PORT=]
-	@python -m retrace serve $(if $(MODEL),"$(MODEL)") $(if $(PORT),--port "$(PORT)")
+	@exec python -m retrace serve $(if $(MODEL),"$(MODEL)") $(if $(PORT),--port "$(PORT)")
 
 undo: .venv/installed  ## bring back the committed results; code and parameters stay
 	@git reset --quiet -- dvc.lock metrics && git ls-files -z dvc.lock metrics | git checkout-index --force -z --stdin

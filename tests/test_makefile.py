@@ -1,6 +1,8 @@
 """make tells what it can do, and what it needs, in a line each."""
 
+import contextlib
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -72,6 +74,35 @@ def test_an_environment_of_a_python_that_cannot_be_used_is_made_anew(tmp_path: P
     assert not (tmp_path / ".venv/old").exists()
     assert run(str(old), "-c", "import pip", cwd=tmp_path).returncode == 0
     assert "is up to date" in check("make", "install", cwd=tmp_path)
+
+
+SERVER = """#!/bin/sh
+[ "$1" = -c ] && exit  # make looks at the version of Python
+trap 'echo stopped; exit 0' INT
+echo ready
+while true; do sleep 0.1; done
+"""
+
+
+@pytest.mark.parametrize("words", [[], ["PORT=8001"]])  # make runs a command with quotes in it by a shell
+def test_ctrl_c_in_make_serve_shows_no_error(tmp_path: Path, words: list[str]):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").write_text(SERVER)
+    (tmp_path / ".venv/bin/python").chmod(0o755)
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(tmp_path)
+        os.execvp("make", ["make", "--old-file=.venv/installed", "serve", *words])
+    with os.fdopen(terminal, "r+b", buffering=0) as typed_and_shown:
+        assert typed_and_shown.readline() == b"ready\r\n"
+        typed_and_shown.write(b"\x03")  # Ctrl-C
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal is closed
+            while more := typed_and_shown.read(1000):
+                shown += more
+    os.waitpid(process, 0)
+    assert shown == b"^Cstopped\r\n"
 
 
 def test_make_clean_leaves_what_cannot_be_made_again(copy_of, wine: Path):
