@@ -1,0 +1,1 @@
+"""In production: has the data or the model's performance changed, and how sure is that? Pure functions, no files."""
