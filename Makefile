@@ -55,8 +55,8 @@ test-all: .venv/installed  ## run all checks and tests (45 minutes)
 bench: .venv/installed  ## measure what the pipeline and the server cost
 	python -m tests.bench && OMP_NUM_THREADS=1 python -m tests.bench_serving
 
-calibrate: .venv/installed  ## simulate whether the report's verdicts are right
-	python -m tests.calibrate
+calibrate: .venv/installed  ## simulate whether verdicts and alarms are right
+	python -m tests.calibrate && python -m tests.calibrate_watch
 
 lock: .venv/installed  ## pin the packages of the .in files; keep other versions
 	uv pip compile $(COMPILE) requirements.in -o requirements.txt

@@ -26,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -618,15 +619,15 @@ def trial_by_draws(case: Case, number: int, by_slice: bool) -> list[dict[str, An
 TABLES = {table.__name__: table for table in (coverage, shared, single, threshold, moved, verdicts, power, draws)}
 
 
-def write(name: str, header: list[str], lines: Lines) -> None:
-    """Put a table in its place in docs/review.md; a column whose name ends in a colon holds numbers."""
+def write(name: str, header: list[str], lines: Lines, page: Path) -> None:
+    """Put a table in its place in a page of docs/; a column whose name ends in a colon holds numbers."""
     rule = ["--:" if column.endswith(":") else "---" for column in header]
     written = [[column.removesuffix(":") for column in header], rule, *lines]
     table = "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in written)
-    text = DOCS.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     place = re.compile(rf"(<!-- calibrate: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-    assert place.search(text), f"{DOCS} has no place for the table {name}"
-    DOCS.write_text(place.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text), encoding="utf-8")
+    assert place.search(text), f"{page} has no place for the table {name}"
+    page.write_text(place.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text), encoding="utf-8")
     print(f"\n{table}", flush=True)
 
 
@@ -635,7 +636,7 @@ def main() -> None:
     for name in sys.argv[1:] or TABLES:
         start = time.monotonic()
         header, lines = TABLES[name]()
-        write(name, header, lines)
+        write(name, header, lines, DOCS)
         print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
         if name in ("coverage", "shared"):
             broken += too_low(lines)
