@@ -39,6 +39,10 @@ history: .venv/installed  ## show what was released and deployed when
 serve: .venv/installed  ## answer requests for predictions [MODEL=1.0.0 PORT=]
 	@exec python -m retrace serve $(if $(MODEL),"$(MODEL)") $(if $(PORT),--port "$(PORT)")
 
+watch: .venv/installed  ## compare what was served with the release [SINCE= UNTIL= BY=]
+	@python -m retrace watch $(if $(MODEL),--model "$(MODEL)") $(if $(SINCE),--since "$(SINCE)") \
+	    $(if $(UNTIL),--until "$(UNTIL)") $(if $(BY),--by "$(BY)") $(if $(NOTIFY),--notify "$(NOTIFY)")
+
 undo: .venv/installed  ## bring back the committed results; code and parameters stay
 	@git reset --quiet -- dvc.lock metrics && git ls-files -z dvc.lock metrics | git checkout-index --force -z --stdin
 	@git clean -dfxq -- dvc.lock metrics && dvc checkout --quiet --force --allow-missing dvc.yaml
@@ -97,4 +101,4 @@ endif
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce release deploy rollback history serve undo test test-template test-all bench calibrate lock upgrade clean
+.PHONY: help install repro plots gate report reproduce release deploy rollback history serve watch undo test test-template test-all bench calibrate lock upgrade clean

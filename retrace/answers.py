@@ -48,7 +48,9 @@ class Answers:
     def answer(self, kind: str, body: bytes) -> dict[str, Any]:
         """The answer to a request. Its messages contain no value of a row, unless `prepare_request` puts one there."""
         try:
-            return self._answer_file(body) if kind == "file" else self._answer_rows(kind, body)
+            if kind == "file":
+                return self._answer_file(body)
+            return self._prepare(body) if kind == "features" else self._answer_rows(kind, body)
         except InvalidRowsError as error:
             return {"errors": error.messages}
         except UserError as error:
@@ -57,12 +59,22 @@ class Answers:
             return {"errors": [f"the model can't predict for these rows ({type(error).__name__})"]}
 
     def _answer_rows(self, kind: str, body: bytes) -> dict[str, Any]:
+        table = self._read(kind, body)
+        predictions = require_finite(self.package.predict(table))
+        return {"predictions": predictions.tolist(), "warnings": unseen_categories(table, self._categories)}
+
+    def _read(self, kind: str, body: bytes) -> pd.DataFrame:
+        """The rows of a request, with the model's input columns."""
         reader = self.readers[kind]
         table = as_table(reader.read(body), reader.columns)
         if kind == "raw" and self._prepare_request is not None:
-            table = conform(self._prepare_request(table), self.package.columns, "the prepared rows: ")
-        predictions = require_finite(self.package.predict(table))
-        return {"predictions": predictions.tolist(), "warnings": unseen_categories(table, self._categories)}
+            return conform(self._prepare_request(table), self.package.columns, "the prepared rows: ")
+        return table
+
+    def _prepare(self, body: bytes) -> dict[str, Any]:
+        """The features of raw rows."""
+        table = self._read("raw", body).astype(object)
+        return {"features": table.where(table.notna(), None).to_dict("records")}
 
     def _answer_file(self, body: bytes) -> dict[str, Any]:
         source, target = map(Path, from_json(body))

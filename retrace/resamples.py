@@ -13,7 +13,7 @@ random pool of independent units is a valid unit, too: only degrees of freedom a
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -124,10 +124,17 @@ def resample(pools: Codes, draws: int, salt: str = "") -> Draws:
     """
     count = int(pools.max()) + 1
     weights = np.empty((draws, len(pools)), dtype=np.int16)
+    for draw, weights_of_draw in enumerate(each_resample(pools, draws, salt)):
+        weights[draw] = weights_of_draw
+    return Draws(count, weights)
+
+
+def each_resample(pools: Codes, draws: int, salt: str = "") -> Iterator[NDArray[np.integer]]:
+    """How often each row is in each of the resamples that `resample` returns, one after the other; shape (rows,)."""
+    count = int(pools.max()) + 1
     for draw in range(draws):
         rng = np.random.default_rng([SEED, 0, draw, *salt.encode()])
-        weights[draw] = np.bincount(rng.integers(0, count, count), minlength=count)[pools]
-    return Draws(count, weights)
+        yield np.bincount(rng.integers(0, count, count), minlength=count)[pools]
 
 
 def bootstrap(table: pd.DataFrame, data: Data, draws: int) -> Draws:

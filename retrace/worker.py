@@ -8,10 +8,12 @@ message describes the package and the schema of its rows. Each later one answers
 
 - `rows`: an object with the list `rows`, each of which has the model's input columns.
 - `raw`: the same, with rows as the data set's `prepare_request` takes them, if it has this function.
+- `features`: the same as `raw`, but the answer has the features in place of predictions.
 - `file`: a list of the paths of a Parquet file with the model's input columns, and of one to write the predictions to.
 
 An answer has either `predictions` and `warnings`, or `errors`, a list of messages. For `file`, it has `rows`, their
-number, in place of `predictions`. Nothing that the model's code prints once it's loaded is shown, because it could
+number, in place of `predictions`; for `features`, it has `features`,
+a list of rows. Nothing that the model's code prints once it's loaded is shown, because it could
 contain values of the rows.
 """
 

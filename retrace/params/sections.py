@@ -152,6 +152,11 @@ class Gate(Section):
         return self
 
 
+class Watch(Section):
+    false_alarms: Share
+    label_days: Annotated[int, Field(ge=0)]
+
+
 class Params(Section):
     problem: Problem
     data: Data
@@ -159,6 +164,7 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     gate: Gate
+    watch: Watch
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:

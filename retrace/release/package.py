@@ -163,7 +163,7 @@ def main() -> None:
     target = Target(tuple(description["classes"]))
     columns = [column["name"] for column in description["columns"]]
     predicted = target.predict(model, valid[columns])
-    reference = json.loads(Path("metrics/data.json").read_text(encoding="utf-8"))
+    reference = json.loads(Path("release/reference.json").read_text(encoding="utf-8"))
     reference["predictions"] = histogram(predicted.reshape(len(valid), -1)[:, -1])
     members = {
         "model.json": json_bytes(description),

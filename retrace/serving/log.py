@@ -309,20 +309,40 @@ class Log:
             return []
         return predictions_of(request, predictions)
 
-    def since(self, moment: datetime, size: int = BATCH_SIZE) -> Iterator[list[Prediction]]:
+    def times_of(self, package_sha256: str) -> tuple[datetime, datetime] | None:
+        """When a package predicted for the first and for the last time, in UTC; None if it never did.
+
+        Raises:
+            LogError: the log can't be read.
+        """
+        times = sql.func.min(REQUESTS.c.time), sql.func.max(REQUESTS.c.time)
+        with self._transaction() as connection:
+            first, last = connection.execute(sql.select(*times).where(REQUESTS.c.package == package_sha256)).one()
+        return None if first is None else (first, last)
+
+    def since(
+        self, moment: datetime, size: int = BATCH_SIZE, *, until: datetime | None = None, package: str | None = None
+    ) -> Iterator[list[Prediction]]:
         """The predictions since a moment in UTC, in the order in which they were stored, in parts.
 
         Args:
             moment: in UTC.
             size: a part ends with the request with which it has that many predictions.
+            until: a moment in UTC; later predictions are left out.
+            package: the SHA-256 of a package; predictions of others are left out.
 
         Raises:
             LogError: the log can't be read.
         """
+        wanted = REQUESTS.c.time >= moment
+        if until is not None:
+            wanted &= REQUESTS.c.time < until
+        if package is not None:
+            wanted &= REQUESTS.c.package == package
         last: int | None = 0
         while last is not None:
             with self._transaction() as connection:
-                part, last = read_part(connection, moment, last, size)
+                part, last = read_part(connection, wanted, last, size)
             if part:
                 yield part
 
@@ -395,20 +415,20 @@ def first_requests(requests: Sequence[sql.Row[int, int]], rows: int) -> list[int
 
 
 def read_part(
-    connection: sql.Connection, moment: datetime, last: int, size: int
+    connection: sql.Connection, wanted: sql.ColumnElement[bool], last: int, size: int
 ) -> tuple[list[Prediction], int | None]:
     """The predictions of the next requests.
 
     Args:
         connection: to the log.
-        moment: earlier requests are left out; in UTC.
+        wanted: a condition of the requests.
         last: the number of the last request that has been read.
         size: how many predictions are enough.
 
     Returns:
         The predictions, and the number of the last request of these, or None if there is none.
     """
-    later = sql.and_(REQUESTS.c.number > last, REQUESTS.c.time >= moment)
+    later = sql.and_(REQUESTS.c.number > last, wanted)
     query = sql.select(REQUESTS.c.number, REQUESTS.c.rows).where(later).order_by(REQUESTS.c.number).limit(size)
     numbers = first_requests(connection.execute(query).all(), size)
     if not numbers:

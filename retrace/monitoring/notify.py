@@ -1,0 +1,86 @@
+"""Tell GitHub about alarms: one issue for each, which is closed when the alarm is over.
+
+It calls `gh`, GitHub's command-line program, in the project's folder. An issue is recognised by a comment in its body,
+and only among those with the label `alarm`, which only people with the right to do so can give. An issue that somebody
+closed while its alarm was open isn't opened again.
+"""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from retrace.errors import UserError
+from retrace.markdown import code, table
+
+LABEL = "alarm"
+MOST_ISSUES = "10000"
+
+
+def notify_github(content: Mapping[str, Any]) -> None:
+    """Open, update and close the issues of a model's alarms.
+
+    Args:
+        content: of watch.json.
+
+    Raises:
+        UserError: `gh` isn't installed, isn't logged in, or fails.
+    """
+    call_gh("label", "create", LABEL, "--force", "--description", "make watch noticed a change", "--color", "C62828")
+    fields = "number,state,title,body"
+    found = json.loads(
+        call_gh("issue", "list", "--label", LABEL, "--state", "all", "--limit", MOST_ISSUES, "--json", fields)
+    )
+    for series in content["series"]:
+        for alarm in series["alarms"]:
+            mark = mark_of(content, series["name"], alarm)
+            issue = next((each for each in found if mark in each["body"]), None)
+            title = f"Alarm: {content['model']}: {series['name']}"
+            body = f"{describe(content, series, alarm)}\n\n{mark}\n"
+            if issue is None and alarm["over"] is None:
+                call_gh("issue", "create", "--label", LABEL, "--title", title, "--body", body)
+            elif issue is not None and issue["state"] == "OPEN":
+                number = str(issue["number"])
+                if issue["body"].strip() != body.strip():
+                    call_gh("issue", "edit", number, "--body", body)
+                if alarm["over"] is not None:
+                    call_gh("issue", "close", number, "--comment", f"Over since {alarm['over']}.")
+
+
+def mark_of(content: Mapping[str, Any], series: str, alarm: Mapping[str, Any]) -> str:
+    """The comment by which the issue of an alarm is recognised; JSON, whose `>` is escaped, so that nothing ends it."""
+    key = [content["package"], content["by"], series, alarm["raised"]]
+    text = json.dumps(key).replace(">", "\\u003e").replace("--", "-\\u002d")
+    return f"<!-- retrace watch {text} -->"
+
+
+def describe(content: Mapping[str, Any], series: Mapping[str, Any], alarm: Mapping[str, Any]) -> str:
+    """An alarm in Markdown; names from the data are in code spans, where GitHub recognises nothing."""
+    version = content["version"] or content["package"][:12]
+    row = [code(alarm["statistic"]), *(f"{alarm[key]:.4g}" for key in ("before", "now", "low", "high"))]
+    return "\n\n".join(
+        [
+            f"{code(series['name'])} of {code(content['model'])} {code(version)} has changed.",
+            table(["statistic", "was:", "is:", "chance explains from:", "to:"], [row]),
+            f"It began about {alarm['since']}, and was certain enough on {alarm['raised']}.",
+            "docs/monitoring.md says what to do.",
+        ]
+    )
+
+
+def call_gh(*words: str) -> str:
+    """What a command of `gh` prints.
+
+    Raises:
+        UserError: it isn't installed, or fails.
+    """
+    try:
+        done = subprocess.run(["gh", *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise UserError(
+            "gh: not found; install GitHub's command-line program, and log in with `gh auth login`"
+        ) from None
+    if done.returncode:
+        reason = (done.stderr.strip() or "no message").splitlines()[-1]
+        raise UserError(f"gh {words[0]} {words[1]}: {reason}")
+    return done.stdout
