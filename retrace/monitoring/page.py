@@ -198,7 +198,7 @@ def draw_traffic(content: Mapping[str, Any]) -> str:
         .mark_line(point=alt.OverlayMarkDef(size=12))
         .encode(x=time_axis(), y=alt.Y("rows:Q", title=None), color=alt.Color("what:N", title=None, scale=colors))
     )
-    return picture_of(chart, width=700)
+    return picture_of(chart, width=400)
 
 
 def time_axis() -> alt.X:

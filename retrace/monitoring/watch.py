@@ -337,7 +337,7 @@ def print_summary(content: Mapping[str, Any]) -> None:
                 moved_to = f"{alarm['statistic']} was {alarm['before']:.4g} and is {alarm['now']:.4g}"
                 print(f"ALARM  {series['name']}: {moved_to} since {alarm['since']}")
     if not alarms:
-        print(f"no alarm: nothing of {len(content['series'])} series has changed more than chance explains")
+        print(f"no alarm: no change of the {len(content['series'])} series is certain enough")
     if beyond := beyond_all_days(content):
         print(f"the last {content['by']} is beyond all {content['by']}s of the release: {', '.join(beyond)}")
     for metric, found in content["performance"]["scores"].items():
