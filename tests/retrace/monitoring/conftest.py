@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,23 @@ from retrace.serving.outputs import named_outputs
 REQUEST = 500  # rows
 
 
-def store_served(project: Path, address: str, rows: pd.DataFrame, times: pd.Series, ids: list[str]) -> Log:
-    """Store predictions for prepared rows as if they had been served at some times; returns the log."""
+def store_served(
+    watched: tuple[Path, str],
+    rows: pd.DataFrame,
+    times: pd.Series,
+    ids: list[str],
+    raw_rows: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> Log:
+    """Store predictions for prepared rows as if they had been served at some times; returns the log.
+
+    Args:
+        watched: the project, and the address of the log.
+        rows: the prepared rows.
+        times: when each was served.
+        ids: of the predictions.
+        raw_rows: makes a raw row of a row, which is then stored in its place.
+    """
+    project, address = watched
     file = project / "release/model.zip"
     package, sha256 = read_package(file, trusted=True), hashlib.sha256(file.read_bytes()).hexdigest()
     log = Log(address)
@@ -27,20 +41,29 @@ def store_served(project: Path, address: str, rows: pd.DataFrame, times: pd.Seri
     names, when = [ids[number] for number in order], times.iloc[order].tolist()
     outputs = named_outputs(package.predict(table).tolist(), package.description["classes"])
     inputs = table.astype(object).where(table.notna(), None).to_dict("records")
+    if raw_rows is not None:
+        inputs = [raw_rows(row) for row in inputs]
+    kind = "rows" if raw_rows is None else "raw"
     requests = []
     start = 0
     for number in range(1, len(names) + 1):
         is_end = number == len(names) or when[number].date() != when[start].date() or number - start == REQUEST
         if is_end:
             part = slice(start, number)
-            requests.append(stored(names[part], when[start], sha256, inputs[part], outputs[part]))
+            requests.append(
+                PredictedRequest(
+                    ids=names[part],
+                    time=when[start],
+                    model="late-flights",
+                    version="v1.0.0",
+                    package=sha256,
+                    request_type=kind,
+                    input=to_json(inputs[part]).decode(),
+                    private=None,
+                    output=to_json(outputs[part]).decode(),
+                    seconds=0.01,
+                )
+            )
             start = number
     log.store(requests)
     return log
-
-
-def stored(ids: list[str], time: datetime, sha256: str, inputs: list[Any], outputs: list[Any]) -> PredictedRequest:
-    content: Callable[[list[Any]], str] = lambda values: to_json(values).decode()  # noqa: E731
-    return PredictedRequest(
-        ids, time, "late-flights", "v1.0.0", sha256, "rows", content(inputs), None, content(outputs), 0.01
-    )

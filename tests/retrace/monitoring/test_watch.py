@@ -16,6 +16,7 @@ from retrace.serving.log import Log
 from tests.conftest import check, retrace, run
 from tests.retrace.monitoring.conftest import store_served
 from tests.retrace.serving.conftest import postgres
+from tests.retrace.serving.test_serve import project_whose_code
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ class Watched:
 
     def serve(self, rows: pd.DataFrame, times: pd.Series) -> list[str]:
         self.ids = [f"p{number}" for number in range(len(rows))]
-        store_served(self.project, self.address, rows, times, self.ids)
+        store_served((self.project, self.address), rows, times, self.ids)
         return self.ids
 
     def label(self, labels: dict[str, Any]) -> None:
@@ -245,6 +246,38 @@ def test_rows_that_do_not_depend_on_each_other_are_compared_as_rows(
     done, content = changed.watch("--until", "2026-03-11", monkeypatch=monkeypatch)
     assert done.returncode == 3
     assert content["series"][0]["name"] == "alcohol"
+
+
+NEGATED = """
+REQUEST_COLUMNS = dict.fromkeys(["minus_alcohol", *COLUMNS], "number")
+
+
+def prepare_request(rows):
+    return rows.assign(alcohol=-rows["minus_alcohol"])[["alcohol", *COLUMNS]]
+"""
+
+
+def test_raw_rows_are_compared_by_the_features_that_the_package_computes(
+    released_wine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rows = pd.read_parquet(released_wine / "data/split/valid.parquet")
+    others = [name for name in rows.columns.drop(["row_id", "target"]) if name != "alcohol"]
+    project = project_whose_code(released_wine, tmp_path, f"\nCOLUMNS = {others}\n{NEGATED}")
+    times = pd.Series(pd.Timestamp("2026-03-01"), index=rows.index)
+    ids = [str(number) for number in range(len(rows))]
+
+    def negate(row: dict[str, Any]) -> dict[str, Any]:
+        return {"minus_alcohol": -row["alcohol"]} | {name: row[name] for name in others}
+
+    found = []
+    for raw_rows in (None, negate):
+        watched = Watched(project, f"sqlite:///{tmp_path}/{raw_rows is None}.db")
+        store_served((project, watched.address), rows, times, ids, raw_rows)
+        done, content = watched.watch("--until", "2026-03-02", monkeypatch=monkeypatch)
+        assert done.stderr == ""
+        found.append(content)
+    assert found[0] == found[1]
+    assert sum(found[0]["predictions"]) == len(rows)
 
 
 @pytest.mark.parametrize(
