@@ -20,6 +20,7 @@ import tempfile
 import time
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic_core import to_json
@@ -31,7 +32,7 @@ from retrace.serving.log import Log, utc_now
 from tests.conftest import ENVIRONMENT, check, copy_project, run_release
 from tests.retrace.serving.conftest import Served, rows_of, serving
 
-WARM_UP = 20
+BLOCK, WARM_UP = 10, 2  # requests in a block, and blocks that aren't counted
 IMPORTS = {
     "the server": "retrace.serving.app, uvicorn",
     "the model": "retrace.answers, sklearn.ensemble, sklearn.compose",
@@ -43,29 +44,38 @@ def percentile(times: list[float], share: float) -> float:
 
 
 def latency(project: Path, server: Served, size: int, rounds: int) -> None:
-    """Print how long requests of some rows take over HTTP, and in this process; they alternate.
+    """Print how long requests of some rows take over HTTP, and in this process; blocks of ten alternate.
 
-    In this process, once from rows to predictions, and once from the JSON of a request to that of its answer.
+    In this process, once from rows to predictions, and once from the JSON of a request to that of its answer. Single
+    requests don't alternate, because each way would find the processor's caches full of another one's data.
     """
     with chdir(project):
         answers = Answers(read_package(Path("release/model.zip")))
     rows = rows_of(project, 3000)
     connection = server.connect()
     times: dict[str, list[float]] = {"served": [], "predicted": [], "answered": []}
-    for number in range(rounds + WARM_UP):
-        some = [rows[(number * size + row) % len(rows)] for row in range(size)]
-        body = json.dumps({"rows": some}).encode()
-        start = time.perf_counter()
+
+    def predict(some: list[Any], _body: bytes) -> None:
         answers.package.predict(as_table(some, answers.package.columns))
-        predicted = time.perf_counter()
+
+    def answer(_some: list[Any], body: bytes) -> None:
         to_json(answers.answer("rows", body))
-        answered = time.perf_counter()
+
+    def request(_some: list[Any], body: bytes) -> None:
         connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
         assert connection.getresponse().read().startswith(b'{"version"')
-        if number >= WARM_UP:
-            times["served"].append(time.perf_counter() - answered)
-            times["answered"].append(answered - predicted)
-            times["predicted"].append(predicted - start)
+
+    for number in range(rounds // BLOCK + WARM_UP):
+        requests = []
+        for start in range(number * BLOCK, (number + 1) * BLOCK):
+            some = [rows[(start * size + row) % len(rows)] for row in range(size)]
+            requests.append((some, json.dumps({"rows": some}).encode()))
+        for name, call in (("predicted", predict), ("answered", answer), ("served", request)):
+            for some, body in requests:
+                begin = time.perf_counter()
+                call(some, body)
+                if number >= WARM_UP:
+                    times[name].append(time.perf_counter() - begin)
     for name, share in (("median", 0.5), ("99th percentile", 0.99)):
         served, predicted, answered = (percentile(times[which], share) * 1e3 for which in times)
         print(
