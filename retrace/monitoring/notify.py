@@ -61,9 +61,10 @@ def describe(content: Mapping[str, Any], series: Mapping[str, Any], alarm: Mappi
     return "\n\n".join(
         [
             f"{code(series['name'])} of {code(content['model'])} {code(version)} has changed.",
-            table(["statistic", "was:", "is:", "chance explains from:", "to:"], [row]),
-            f"It began about {alarm['since']}, and was certain enough on {alarm['raised']}.",
-            "docs/monitoring.md says what to do.",
+            table(["statistic", "before:", "since:", "expected from:", "to:"], [row]),
+            f"The change began about {alarm['since']}. The alarm was raised on {alarm['raised']}. Without a change, "
+            "the mean would be in the expected range 95 times in 100.",
+            "What to do is in docs/operating.md, under After an alarm.",
         ]
     )
 

@@ -61,7 +61,7 @@ def period_of(content: Mapping[str, Any]) -> str:
     """The days in words."""
     first, last = content["days"][0], content["days"][-1]
     if content["by"] != "day":
-        return f"{len(content['days'])} {content['by']}s, which begin from {first} to {last}"
+        return f"{len(content['days'])} {content['by']}s (UTC); the first begins on {first}, the last on {last}"
     return f"{len(content['days'])} days, from {first} to {last} (UTC)"
 
 
@@ -71,7 +71,7 @@ def traffic_of(content: Mapping[str, Any]) -> str:
     empty = [day for day, count in zip(content["days"], content["predictions"], strict=True) if not count]
     told = f"{rows:,} predictions, {labels:,} of them with a label."
     if empty:
-        told += f" No predictions on {len(empty)} of the {content['by']}s, the last time on {empty[-1]}."
+        told += f" {len(empty)} {content['by']}s had no predictions, most recently {empty[-1]}."
     return told
 
 
@@ -81,28 +81,28 @@ def notes_on(content: Mapping[str, Any]) -> list[str]:
     if content["unreadable"]:
         told = "The inputs of {:,} predictions are encrypted, so they aren't compared. RETRACE_LOG_KEY decrypts them."
         notes.append(told.format(content["unreadable"]))
-    if beyond := beyond_all_days(content):
+    if outside := outside_range(content):
         notes.append(
-            f"On the last {content['by']}, these are lower or higher than on all {content['by']}s of the release: "
-            f"{', '.join(beyond)}. That can be chance."
+            f"On the latest {content['by']} with data, these are lower or higher than on all {content['by']}s of the "
+            f"release, which can be chance: {', '.join(outside)}."
         )
     found = content["labelled_rows"]
     if found is not None and found["p_value"] is not None and found["p_value"] < SELECTED:
         notes.append(
-            f"Labels come for some predictions rather than for others: a labelled row has a higher prediction than an "
-            f"unlabelled one of the same {content['by']} in {found['superiority']:.0%} of all pairs, where chance "
-            f"explains {found['low']:.0%} to {found['high']:.0%}. So the scores with labels are biased."
+            f"Whether a prediction has a label depends on the prediction: in {found['superiority']:.0%} of the pairs "
+            f"from the same {content['by']}, the labelled row has the higher one, where chance explains "
+            f"{found['low']:.0%} to {found['high']:.0%}. So the scores with labels may be biased."
         )
     return notes
 
 
-def beyond_all_days(content: Mapping[str, Any]) -> list[str]:
-    """The statistics whose last day is lower or higher than all days of the release."""
+def outside_range(content: Mapping[str, Any]) -> list[str]:
+    """The statistics whose last day with rows is lower or higher than all days of the release."""
     return [
         f"{series['name']} ({name})"
         for series in content["series"]
         for name, statistic in series["statistics"].items()
-        if statistic["beyond"]
+        if statistic["outside_range"]
     ]
 
 
@@ -113,11 +113,11 @@ def performance_note(content: Mapping[str, Any]) -> str:
     """What the scores are of."""
     labels = sum(content["labels"])
     if not labels:
-        return "No label is known yet. Estimates are right only if the probabilities still are."
+        return "No label is known yet. Estimates need two classes, and probabilities that are still calibrated."
     due = days_text(content["label_days"])
     return (
         f"With labels: the {labels:,} predictions whose label is known. Estimated: all predictions, if their "
-        f"probabilities are still right. Labels are judged from {due} after the prediction on."
+        f"probabilities are still calibrated. Alarms that need labels wait until {due} after the prediction."
     )
 
 
@@ -129,7 +129,7 @@ def days_text(days: int) -> str:
 def score_text(found: Mapping[str, float | None] | None) -> str:
     """A score with its interval."""
     if found is None or found["score"] is None:
-        return "-"
+        return "n/a"
     if found["low"] is None or found["high"] is None:
         return f"{found['score']:.4g}"
     return f"{found['score']:.4g} ({found['low']:.4g} to {found['high']:.4g})"
@@ -138,11 +138,11 @@ def score_text(found: Mapping[str, float | None] | None) -> str:
 def alarm_text(name: str, alarm: Mapping[str, Any]) -> str:
     """An alarm in words."""
     told = (
-        f"{name}: {alarm['statistic']} was {alarm['before']:.4g} and is {alarm['now']:.4g}. Chance explains "
-        f"{alarm['low']:.4g} to {alarm['high']:.4g}. It began about {alarm['since']}, and was certain enough on "
-        f"{alarm['raised']}"
+        f"{name}: {alarm['statistic']} was {alarm['before']:.4g}, and {alarm['now']:.4g} from {alarm['since']} to "
+        f"{alarm['raised']}, when the alarm was raised. Without a change, it would be {alarm['low']:.4g} to "
+        f"{alarm['high']:.4g}"
     )
-    return f"{told}, and over on {alarm['over']}." if alarm["over"] else f"{told}."
+    return f"{told}. It was over on {alarm['over']}." if alarm["over"] else f"{told}."
 
 
 def describe_series(series: Mapping[str, Any], days: Sequence[str]) -> dict[str, Any]:
@@ -165,13 +165,13 @@ def describe_series(series: Mapping[str, Any], days: Sequence[str]) -> dict[str,
 def statistic_row(name: str, shift: Mapping[str, float | None] | None) -> dict[str, str]:
     """A row of a series' table."""
     if shift is None or None in shift.values():
-        return {"name": name, "was": "-", "now": "-", "range": "-"}
+        return {"name": name, "was": "n/a", "now": "n/a", "range": "n/a"}
     low_to_high = f"{shift['low']:.3g} to {shift['high']:.3g}"
     return {"name": name, "was": f"{shift['before']:.3g}", "now": f"{shift['now']:.3g}", "range": low_to_high}
 
 
 def draw_statistic(name: str, statistic: Mapping[str, Any], days: Sequence[str], since: Sequence[str]) -> str | None:
-    """A chart of a statistic by day with the band of chance, as the address of a picture; None without values."""
+    """A chart of a statistic by day with the band of chance, as a data URI; None without values."""
     columns = {key: statistic[key] for key in ("values", "low", "high")}
     table = pd.DataFrame({"day": pd.to_datetime(list(days), utc=True), **columns}).dropna(subset="values")
     if table.empty:
@@ -188,7 +188,7 @@ def draw_statistic(name: str, statistic: Mapping[str, Any], days: Sequence[str],
 
 
 def draw_traffic(content: Mapping[str, Any]) -> str:
-    """A chart of the number of predictions and of labels by day, as the address of a picture."""
+    """A chart of the number of predictions and of labels by day, as a data URI."""
     days = pd.to_datetime(content["days"], utc=True)
     counts = {"predictions": content["predictions"], "labels": content["labels"]}
     table = pd.concat([pd.DataFrame({"day": days, "what": name, "rows": count}) for name, count in counts.items()])
@@ -207,7 +207,7 @@ def time_axis() -> alt.X:
 
 
 def picture_of(chart: alt.Chart | alt.LayerChart, width: int = 250) -> str:
-    """A chart as an SVG picture in a data URI. Grey text is readable in the light and in the dark."""
+    """A chart as an SVG picture in a data URI. Grey text is readable in light and in dark mode."""
     configured = (
         chart.properties(width=width, height=130, background="transparent")
         .configure_axis(labelColor=GREY, titleColor=GREY, gridColor=GREY, gridOpacity=0.3, domainColor=GREY)

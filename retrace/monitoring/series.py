@@ -70,8 +70,8 @@ class Series:
     def days(self, counts: Counts) -> dict[str, Days]:
         """The statistics of each day, from what `count` returns.
 
-        Means have four digits, in the reference as on served days. Otherwise days that are equal, such as those without
-        a missing value, would be ranked by rounding errors.
+        Means have four digits, in the reference as on served days. Otherwise rounding errors would decide how days with
+        equal means are ranked, such as those on which a column is constant.
         """
         found = {name: days_of(counts, scores) for name, scores in self.statistics.items()}
         return {name: replace(days, means=rounded(days.means)) for name, days in found.items()}

@@ -1,7 +1,7 @@
 """Has anything changed since the release? `python -m retrace watch` compares the served predictions with the release.
 
 It reads the log (retrace/serving/log.py) and the reference in the package (retrace/monitoring/reference.py), and
-writes predictions/watch.json and predictions/watch.html. docs/monitoring.md says what an alarm means.
+writes watch.json, watch.html and watch.prom to predictions/. docs/monitoring.md says what an alarm means.
 """
 
 import json
@@ -27,7 +27,7 @@ from retrace.monitoring.exchangeability import Counts, Days, Rows, Shift
 from retrace.monitoring.inputs import Inputs
 from retrace.monitoring.metrics import write_metrics
 from retrace.monitoring.notify import notify_github
-from retrace.monitoring.page import beyond_all_days, write_page
+from retrace.monitoring.page import outside_range, write_page
 from retrace.monitoring.performance import measure_labels, measure_performance
 from retrace.monitoring.series import Series, WatchedModel, read_series
 from retrace.monitoring.served import read_served
@@ -51,9 +51,16 @@ def watch(words: list[str]) -> None:
     """
     parser = make_parser("watch", str(watch.__doc__))
     parser.add_argument("--model", default=PROD, help="a stage (prod by default), a version, or a model.zip")
-    parser.add_argument("--since", type=utc_time, metavar="TIME", help="the first day (UTC); by default of the model")
-    parser.add_argument("--until", type=utc_time, metavar="TIME", help="the day after the last one, which is over")
-    parser.add_argument("--by", choices=PERIODS, default="day", help="what is compared as a whole")
+    parser.add_argument(
+        "--since",
+        type=utc_time,
+        metavar="TIME",
+        help="the first day (UTC); by default that of the model's first prediction",
+    )
+    parser.add_argument(
+        "--until", type=utc_time, metavar="TIME", help="the day after the last one (UTC); by default today"
+    )
+    parser.add_argument("--by", choices=PERIODS, default="day", help="the length of a period")
     parser.add_argument("--notify", choices=["github"], help="open an issue for each alarm, and close it later")
     arguments = parser.parse_args(words)
     package = find_package(arguments.model)
@@ -167,7 +174,7 @@ def days_to_compare(
     end = pd.Period(until or pd.Timestamp.now("UTC").tz_localize(None), frequency)
     days = pd.period_range(first, end - 1, freq=frequency)
     if not len(days):
-        raise UserError(f"--until: the first {by} ({first}) isn't over yet; --until names the day after the last one")
+        raise UserError(f"--until: no {by} from {first} on is over by then; --until names the day after the last one")
     return days
 
 
@@ -208,7 +215,7 @@ def compare_statistics(
         series: what is watched.
         released: its part of the reference.
         counts: how many served rows of each day are in each bin, shape (days, bins).
-        joined_days: how many days of the reference are compared as a whole.
+        joined_days: how many periods of the reference make one of the served ones; a month counts as 30 days.
     """
     if "statistics" not in released:
         rows = reference_counts(series.column, released["rows"])
@@ -270,20 +277,20 @@ def describe_statistic(before: Any, now: Any) -> dict[str, Any]:
     Returns:
         `values` and `rows` of each day, with the range from `low` to `high` in which 95 of 100 days are if nothing has
         changed; `shift`, how far the mean over all days has moved, `moved`, the same as a multiple of what chance
-        explains; and `beyond`, whether the last day is lower or higher than all days of the release.
+        explains; and `outside_range`, whether the last day with rows is lower or higher than all days of the release.
     """
     rows = now.rows if isinstance(now, Days) else now.counts[:, np.isfinite(now.scores)].sum(axis=1)
     days = [now.take(slice(day, day + 1)) for day in range(len(now))]
     some = next((day for day, count in zip(days, rows, strict=True) if count), None)
     if some is None:
         shifts: list[dict[str, float]] = [{}] * len(days)
-    elif isinstance(now, Days):  # chance moves all days alike
+    elif isinstance(now, Days):  # the interval of one day doesn't depend on its number of rows
         of_a_day = some.shift(before)._asdict()
         shifts = [of_a_day | {"now": mean} if count else {} for mean, count in zip(now.means, rows, strict=True)]
     else:
         shifts = [day.shift(before)._asdict() if count else {} for day, count in zip(days, rows, strict=True)]
     shift = None if some is None else now.shift(before)
-    beyond = isinstance(now, Days) and some is not None and is_beyond(before, now)
+    is_outside_range = isinstance(now, Days) and some is not None and is_outside(before, now)
     return {
         "values": [number(shift.get("now")) for shift in shifts],
         "rows": rows.tolist(),
@@ -291,12 +298,12 @@ def describe_statistic(before: Any, now: Any) -> dict[str, Any]:
         "high": [number(shift.get("high")) for shift in shifts],
         "shift": None if shift is None else numbers(shift._asdict()),
         "moved": 0.0 if shift is None else moved(shift),
-        "beyond": beyond,
+        "outside_range": is_outside_range,
     }
 
 
-def is_beyond(before: Days, now: Days) -> bool:
-    """Whether the last day is lower or higher than all days of the release."""
+def is_outside(before: Days, now: Days) -> bool:
+    """Whether the last day with rows is lower or higher than all days of the release."""
     reference, last = before.present(), now.present()[-1]
     return bool(last < reference.min() or last > reference.max())
 
@@ -334,17 +341,18 @@ def print_summary(content: Mapping[str, Any]) -> None:
         for alarm in series["alarms"]:
             if alarm["over"] is None:
                 alarms += 1
-                moved_to = f"{alarm['statistic']} was {alarm['before']:.4g} and is {alarm['now']:.4g}"
-                print(f"ALARM  {series['name']}: {moved_to} since {alarm['since']}")
+                moved_to = f"{alarm['statistic']} was {alarm['before']:.4g}, and {alarm['now']:.4g}"
+                print(f"ALARM  {series['name']}: {moved_to} from {alarm['since']} to {alarm['raised']}")
     if not alarms:
-        print(f"no alarm: no change of the {len(content['series'])} series is certain enough")
-    if beyond := beyond_all_days(content):
-        print(f"the last {content['by']} is beyond all {content['by']}s of the release: {', '.join(beyond)}")
+        watched = sum(series["level"] is not None for series in content["series"])
+        print(f"no open alarm: no change of {watched} series is certain enough")
+    if outside := outside_range(content):
+        print(f"outside of the range of the release's {content['by']}s, which can be chance: {', '.join(outside)}")
     for metric, found in content["performance"]["scores"].items():
-        for name in ("served", "estimated"):
+        for name, told in (("served", "with labels"), ("estimated", "estimated without labels")):
             if found[name] is not None:
-                print(f"{metric}, {name}: {interval_text(found[name])}; on test it was {interval_text(found['test'])}")
-    print(f"{PAGE} shows it")
+                print(f"{metric} {told}: {interval_text(found[name])}; on test: {interval_text(found['test'])}")
+    print(f"Details: {PAGE}")
 
 
 def interval_text(found: Mapping[str, float]) -> str:

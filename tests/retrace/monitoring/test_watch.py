@@ -20,9 +20,15 @@ from tests.retrace.serving.test_serve import project_whose_code
 
 
 @pytest.fixture(scope="module")
-def october(released_demo: Path) -> pd.DataFrame:
+def whole_october(released_demo: Path) -> pd.DataFrame:
     """The rows of test, on which the released scores are."""
     return pd.read_parquet(released_demo / "data/split/test.parquet")
+
+
+@pytest.fixture(scope="module")
+def october(whole_october: pd.DataFrame) -> pd.DataFrame:
+    """Some rows of test, in the order of time, because fewer are faster."""
+    return whole_october.sample(frac=0.2, random_state=1).sort_index().reset_index(drop=True)
 
 
 class Watched:
@@ -60,14 +66,14 @@ UNTIL = ("--until", "2013-11-01")
 
 
 def test_the_rows_of_test_have_the_scores_of_the_release(
-    watched: Watched, october: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    watched: Watched, whole_october: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ):
-    ids = watched.serve(october, october["departure"])
-    watched.label(dict(zip(ids, october["late"].tolist(), strict=True)))
+    ids = watched.serve(whole_october, whole_october["departure"])
+    watched.label(dict(zip(ids, whole_october["late"].tolist(), strict=True)))
     done, content = watched.watch(*UNTIL, monkeypatch=monkeypatch)
     assert done.stderr == ""
     assert (content["days"][0], content["days"][-1], len(content["days"])) == ("2013-10-01", "2013-10-31", 31)
-    assert sum(content["predictions"]) == sum(content["labels"]) == len(october)
+    assert sum(content["predictions"]) == sum(content["labels"]) == len(whole_october)
     for metric, scores in content["performance"]["scores"].items():
         assert scores["served"]["score"] == pytest.approx(scores["test"]["score"], rel=1e-4), metric
         for end in ("low", "high"):
@@ -78,11 +84,11 @@ def test_the_rows_of_test_have_the_scores_of_the_release(
 
 
 def test_days_that_are_like_those_of_the_release_are_no_alarm(
-    released_demo: Path, watched: Watched, october: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    released_demo: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ):
     """The days are drawn from all days of the release, so that nothing has changed."""
     parts = [pd.read_parquet(released_demo / f"data/split/{part}.parquet") for part in ("train", "valid")]
-    rows = pd.concat([*parts, october], ignore_index=True)
+    rows = pd.concat(parts, ignore_index=True).sample(frac=0.2, random_state=1)
     days = rows["departure"].dt.normalize()
     drawn = days.drop_duplicates().sample(28, random_state=1)
     rows = rows[days.isin(drawn)]
@@ -92,7 +98,7 @@ def test_days_that_are_like_those_of_the_release_are_no_alarm(
     watched.label(dict(zip(ids, rows["late"].tolist(), strict=True)))
     done, content = watched.watch("--until", "2013-11-29", monkeypatch=monkeypatch)
     assert done.returncode == 0, done.stdout
-    assert "no alarm: no change of the " in done.stdout
+    assert "no open alarm: no change of " in done.stdout
     assert "No alarm: no change is certain enough." in (watched.project / "predictions/watch.html").read_text()
     assert not any(series["alarms"] for series in content["series"])
 
@@ -111,7 +117,7 @@ def test_a_change_is_an_alarm_that_names_what_changed_and_when(
     assert "2013-10-13" <= alarm["since"] <= "2013-10-17"
     assert "2013-10-15" < alarm["raised"] < "2013-10-25"
     assert not alarm["low"] <= alarm["now"] <= alarm["high"]
-    assert "the last day is beyond all days of the release: temp (missing)" in done.stdout
+    assert "outside of the range of the release's days, which can be chance: " in done.stdout
     page = (watched.project / "predictions/watch.html").read_text()
     assert "Alarm: temp: missing was " in page
     metrics = (watched.project / "predictions/watch.prom").read_text()
@@ -162,14 +168,14 @@ def test_labels_that_are_not_due_yet_are_not_judged(
 ):
     """In November, the same flights are late that were in time in October, and the other way round."""
     november = october.assign(departure=october["departure"] + pd.Timedelta(days=31), late=~october["late"])
-    rows = pd.concat([october, november], ignore_index=True).sample(frac=0.25, random_state=1)
+    rows = pd.concat([october, november], ignore_index=True)
     ids = watched.serve(rows, rows["departure"])
     known = rows["departure"] < "2013-12-01"
     watched.label({name: bool(late) for name, late, due in zip(ids, rows["late"], known, strict=True) if due})
     done, content = watched.watch("--until", "2013-12-02", monkeypatch=monkeypatch)
     assert done.returncode == 3
     assert sum(content["labels"]) == known.sum()
-    assert "2013-10-30" <= series_of(content, "log loss")["alarms"][0]["since"] <= "2013-11-03"
+    assert "2013-10-27" <= series_of(content, "log loss")["alarms"][0]["since"] <= "2013-11-05"
     assert content["labelled_rows"]["labelled"] == 1, "the labels of the last day are not due"
 
 
@@ -184,7 +190,7 @@ def test_labels_of_some_predictions_only_are_noticed(
     assert content["labelled_rows"]["superiority"] == 1
     assert content["labelled_rows"]["p_value"] < 1e-10
     page = (watched.project / "predictions/watch.html").read_text()
-    assert "So the scores with labels are biased." in page
+    assert "So the scores with labels may be biased." in page
     assert content["performance"]["scores"]["roc_auc"]["estimated"]["score"] == pytest.approx(0.7, abs=0.05)
 
 
@@ -193,7 +199,7 @@ def test_without_labels_performance_is_estimated(
 ):
     watched.serve(october, october["departure"])
     done, content = watched.watch(*UNTIL, monkeypatch=monkeypatch)
-    assert "log_loss, estimated: " in done.stdout
+    assert "log_loss estimated without labels: " in done.stdout
     scores = content["performance"]["scores"]["log_loss"]
     assert scores["served"] is None
     assert scores["estimated"]["low"] < scores["estimated"]["score"] < scores["estimated"]["high"]
@@ -283,7 +289,7 @@ def test_raw_rows_are_compared_by_the_features_that_the_package_computes(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--until", "2013-09-01"], "--until: the first day (2013-10-01) isn't over yet"),
+        (["--until", "2013-09-01"], "--until: no day from 2013-10-01 on is over by then"),
         (["--since", "2014-01-01", "--until", "2014-02-01"], "has no predictions by late-flights"),
         (["--since", "soon"], "argument --since: must be a time such as 2026-01-31"),
     ],
