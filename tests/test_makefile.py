@@ -4,7 +4,9 @@ import contextlib
 import os
 import pty
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +94,7 @@ def test_ctrl_c_in_make_serve_shows_no_error(tmp_path: Path, words: list[str]):
     (tmp_path / ".venv/bin/python").chmod(0o755)
     process, terminal = pty.fork()
     if process == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # it's ignored where the tests run in the background
         os.chdir(tmp_path)
         os.execvp("make", ["make", "--old-file=.venv/installed", "serve", *words])
     with os.fdopen(terminal, "r+b", buffering=0) as typed_and_shown:
@@ -99,8 +102,10 @@ def test_ctrl_c_in_make_serve_shows_no_error(tmp_path: Path, words: list[str]):
         typed_and_shown.write(b"\x03")  # Ctrl-C
         shown = b""
         with contextlib.suppress(OSError):  # the terminal is closed
-            while more := typed_and_shown.read(1000):
+            while select.select([terminal], [], [], 60)[0] and (more := typed_and_shown.read(1000)):
                 shown += more
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)  # if it goes on after Ctrl-C
     os.waitpid(process, 0)
     assert shown == b"^Cstopped\r\n"
 
