@@ -39,7 +39,7 @@ history: .venv/installed  ## show what was released and deployed when
 serve: .venv/installed  ## answer requests for predictions [MODEL=1.0.0 PORT=]
 	@exec python -m retrace serve $(if $(MODEL),"$(MODEL)") $(if $(PORT),--port "$(PORT)")
 
-watch: .venv/installed  ## compare what was served with the release [SINCE= UNTIL= BY=]
+watch: .venv/installed  ## compare what was served with the release [SINCE= UNTIL=]
 	@python -m retrace watch $(if $(MODEL),--model "$(MODEL)") $(if $(SINCE),--since "$(SINCE)") \
 	    $(if $(UNTIL),--until "$(UNTIL)") $(if $(BY),--by "$(BY)") $(if $(NOTIFY),--notify "$(NOTIFY)")
 

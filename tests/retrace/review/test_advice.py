@@ -202,6 +202,7 @@ ELSEWHERE = {
     "git rm -r --cached -- {}": "tests/retrace/adopt/test_adopt.py",
     "make lock": "asks the package index for the packages that requirements.in names",
     "make push": "tests/template/test_remotes.py",
+    "make serve": "docs/operating.md",
     "make update": "tests/template/test_template.py",
     "make deploy VERSION=1.0.0 STAGE={}": "docs/operating.md",
     "python -m retrace forget --older-than 36500": "tests/retrace/serving/test_log.py",
