@@ -74,6 +74,9 @@ class Answers:
     def _prepare(self, body: bytes) -> dict[str, Any]:
         """The features of raw rows."""
         table = self._read("raw", body).astype(object)
+        for name, kind in self.package.columns.items():
+            if kind == "boolean":
+                table[name] = table[name].map({1.0: True, 0.0: False})
         return {"features": table.where(table.notna(), None).to_dict("records")}
 
     def _answer_file(self, body: bytes) -> dict[str, Any]:

@@ -133,7 +133,9 @@ class Days:
         """The days' means, less the median of the days `like`, divided by the expected standard deviation of each."""
         known = like.rows > 0
         between_days = max(0.0, float(like.means[known].var() - self.row_variance * (1 / like.rows[known]).mean()))
-        deviation = np.sqrt(between_days + self.row_variance / np.maximum(self.rows, 1))
+        # Not more rows than the days `like` have: their median isn't known any better.
+        rows = np.clip(self.rows, 1, np.median(like.rows[known]))
+        deviation = np.sqrt(between_days + self.row_variance / rows)
         # From the median, so that days with the most common value, such as 0, are equal whatever their number of rows.
         distance: Array = self.means - np.median(like.means[known])
         standardized: Array = np.divide(distance, deviation, out=distance.copy(), where=deviation > 0)

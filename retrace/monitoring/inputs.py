@@ -62,7 +62,8 @@ class Inputs:
             prepared = self._runner.run(self._prepare([whole_row(part[number], self._key) for number in some]))
             for number, row in zip(some, prepared, strict=True):
                 rows[number] = row
-        return pd.DataFrame([row for row in rows if row is not None], columns=self._names), readable
+        found = [row for row in rows if row is not None]
+        return pd.DataFrame(found, columns=self._names, dtype=object), readable  # whole numbers stay so beside nulls
 
     async def _prepare(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The features of raw rows."""

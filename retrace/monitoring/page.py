@@ -12,6 +12,7 @@ import vl_convert
 
 from retrace.files import replacing
 
+alt.data_transformers.disable_max_rows()  # its limit of 5,000 is meant for pages with the data inside
 TEMPLATE = Path(__file__).with_name("page.html")
 SHOWN = 3  # statistics of a series in its table; the others are folded
 BLUE, ORANGE, RED, GREY = "#3d85c6", "#e69138", "#e05252", "#888888"  # they are seen on white and on black

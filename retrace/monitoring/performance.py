@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from retrace.examples import Target
 from retrace.monitoring.estimated_scores import estimate_scores
 from retrace.monitoring.selective_labels import measure_selection
-from retrace.monitoring.series import WatchedModel
+from retrace.monitoring.series import WatchedModel, category_text
 from retrace.monitoring.served import Served
 from retrace.resamples import each_resample
 from retrace.scored_rows import interval, is_small
@@ -65,7 +65,7 @@ def slices_of(
         for value, test in values.items():
             if column not in served.slices:
                 continue
-            selected = (served.slices[column].astype(str) == value).to_numpy()
+            selected = (category_text(served.slices[column]) == value).to_numpy()
             truth = served.truth[selected]
             days = len(np.unique(served.day_of_row[served.labelled][selected]))
             if test["small"] or not len(truth) or is_small(target, truth, days):

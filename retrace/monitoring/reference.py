@@ -30,6 +30,8 @@ from retrace.resamples import BLOCKS, pools
 from retrace.scored_rows import FEWEST_UNITS
 
 FILE = Path("release/reference.json")
+# The names of the columns that retrace/monitoring/series.py derives; an input column may have one of these names, too.
+DERIVED = ("prediction", "predicted class", "highest probability", "label", "log loss", "absolute error", "cost")
 
 
 def period_of(params: Params) -> Block | None:
@@ -108,19 +110,25 @@ def make_reference(
     selected = slices(test, params.evaluate.slices, pools(parts["test"], data))
     test = test.assign(**labels)
 
-    shown = [name for name in columns if not data.hides(name)]
+    shown = {name: name if name not in DERIVED else f"input {name}" for name in columns if not data.hides(name)}
     losses = {name: describe_values(values) for name, values in labels.items() if name != "label"}
     loss = next(iter(losses))
     watched = [
-        (inputs, [Series(name, "inputs", name, described[name]) for name in shown]),
+        (inputs, [Series(title, "inputs", name, described[name]) for name, title in shown.items()]),
         (held_out, [Series(name, "predictions", name, describe_values(values)) for name, values in outputs.items()]),
-        (test, [Series("label", "labels", "label", describe_values(labels["label"]))]),
+        (
+            test,
+            [] if data.hides(data.target) else [Series("label", "labels", "label", describe_values(labels["label"]))],
+        ),
         (test, [Series(name, "performance", name, column) for name, column in losses.items()]),
         (
             test,
             [
-                Series(f"{loss}, {column} = {value}", "slices", loss, losses[loss], (column, value))
-                for column, value in selected
+                Series(
+                    f"{loss}, {column} = {value}", "slices", loss, describe_values(labels[loss][rows]), (column, value)
+                )
+                for (column, value), rows in selected.items()
+                if column in shown  # a request has the input columns only
             ],
         ),
     ]
@@ -129,7 +137,10 @@ def make_reference(
     for table, group in watched:
         days, periods = (None, None) if period is None else days_of_rows(table[data.time], period)
         for series in group:
-            found = series.content() | {"rows": len(table)}
+            if series.group in ("performance", "slices") and not {"histogram", "values"} & series.column.keys():
+                continue  # too few rows
+            counts = series.count(table, np.zeros(len(table), dtype=np.intp), 1)
+            found = series.content() | {"rows": int(counts.sum())}
             if days is not None and periods is not None:
                 found["statistics"] = summarise(series, table, days, len(periods))
             if found.get("statistics") != {}:

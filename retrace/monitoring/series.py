@@ -63,7 +63,7 @@ class Series:
         shape = (number_of_days, number_of_bins(self.column))
         if self.slice is not None:
             column, value = self.slice
-            selected = (table[column].astype(str) == value).to_numpy()
+            selected = (category_text(table[column]) == value).to_numpy()
             table, days = table[selected], days[selected]
         return count_rows(bin_of_rows(table[self.values], self.column), days, shape)
 
@@ -79,6 +79,11 @@ class Series:
     def content(self) -> dict[str, Any]:
         """The series as JSON."""
         return asdict(self) | {"column": dict(self.column)}
+
+
+def category_text(values: pd.Series) -> pd.Series:
+    """Categories as text; 1 and 1.0 are the same."""
+    return values.map(lambda value: str(int(value)) if isinstance(value, float) and value.is_integer() else str(value))
 
 
 def rounded(values: Array) -> Array:

@@ -34,6 +34,7 @@ from retrace.monitoring.served import read_served
 from retrace.params import Costs, read_params
 from retrace.registry import PROD
 from retrace.resamples import BLOCKS
+from retrace.scored_rows import FEWEST_UNITS
 from retrace.serving.log import Log, open_log
 from retrace.serving.packages import Released, find_package
 
@@ -115,6 +116,8 @@ def compare(log: Log, package: Released, since: datetime | None, until: datetime
     joined_days = DAYS[by] // DAYS[reference["period"] or by]
     for each, released in zip(series, reference["series"], strict=True):
         statistics = compare_statistics(each, released, served.counts[each.name], joined_days)
+        if not statistics:
+            continue
         judged = len(days) if each.group in ("inputs", "predictions") else all_labels_due
         level = levels.get(each.name)
         alarms = find_changes(statistics, judged, level, 365 // DAYS[by]) if level else []
@@ -126,6 +129,10 @@ def compare(log: Log, package: Released, since: datetime | None, until: datetime
                 "alarms": [describe_alarm(alarm, days) for alarm in alarms],
                 "statistics": {name: describe_statistic(*compared) for name, compared in statistics.items()},
             }
+        )
+    if not found:
+        raise UserError(
+            f"--by {by}: the release has fewer than {FEWEST_UNITS} {by}s to compare with; use a shorter period"
         )
     return {
         "model": package.name,
@@ -225,7 +232,8 @@ def compare_statistics(
     for name, statistic in released["statistics"].items():
         means, rows = np.array(statistic["means"]), np.array(statistic["rows"])
         before = join_days(Days(means, rows, statistic["row_variance"]), joined_days)
-        found[name] = Compared(before, now[name])
+        if len(before.present()) >= FEWEST_UNITS:
+            found[name] = Compared(before, now[name])
     return found
 
 
@@ -355,7 +363,9 @@ def print_summary(content: Mapping[str, Any]) -> None:
     print(f"Details: {PAGE}")
 
 
-def interval_text(found: Mapping[str, float]) -> str:
+def interval_text(found: Mapping[str, float | None]) -> str:
     """A score and its interval."""
+    if found["score"] is None:
+        return "n/a"
     low, high = found["low"], found["high"]
     return f"{found['score']:.4g}" + ("" if low is None or high is None else f" ({low:.4g} to {high:.4g})")

@@ -46,6 +46,7 @@ REQUESTS = sql.Table(
     sql.Column("private", sql.Text),  # the private columns, encrypted; none if no column is private
     sql.Column("output", sql.Text, nullable=False),
     sql.Column("seconds", sql.Float, nullable=False),  # from the request to the predictions
+    sqlite_autoincrement=True,  # so that a number isn't used again after its request was deleted
 )
 PREDICTIONS = sql.Table(
     "predictions",
@@ -357,8 +358,7 @@ class Log:
             connection.execute(sql.delete(LABELS).where(LABELS.c.id == prediction_id))
             where = PREDICTIONS.c.id == prediction_id
             found = connection.execute(sql.select(PREDICTIONS).where(where)).one_or_none()
-            if found is not None:
-                connection.execute(sql.delete(PREDICTIONS).where(where))
+            if found is not None and connection.execute(sql.delete(PREDICTIONS).where(where)).rowcount:
                 forget_row(connection, found.request, found.position)
         self._empty_journal()
         return found is not None
@@ -434,10 +434,10 @@ def read_part(
     if not numbers:
         return [], None
     requests = connection.execute(sql.select(REQUESTS).where(later, REQUESTS.c.number <= numbers[-1]))
-    where = PREDICTIONS.c.request.between(numbers[0], numbers[-1])
     order = (PREDICTIONS.c.request, PREDICTIONS.c.position)
+    query = sql.select(PREDICTIONS).join(*REQUEST).where(later, REQUESTS.c.number <= numbers[-1]).order_by(*order)
     found: dict[int, list[Any]] = defaultdict(list)
-    for prediction in connection.execute(sql.select(PREDICTIONS).where(where).order_by(*order)):
+    for prediction in connection.execute(query):
         found[prediction.request].append(prediction)
     ordered = sorted(requests, key=lambda request: request.number)
     return [each for request in ordered for each in predictions_of(request, found[request.number])], numbers[-1]

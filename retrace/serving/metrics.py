@@ -33,7 +33,10 @@ class PredictionHistogram(Collector):
         names = [*(str(float(edge)) for edge in self._edges), "+Inf"]
         what = "Predictions, or the probability of the last class"
         counts = list(zip(names, accumulate(self._counts), strict=True))
-        yield HistogramMetricFamily("retrace_prediction", what, buckets=counts, sum_value=self._sum)
+        found = HistogramMetricFamily("retrace_prediction", what, buckets=counts, sum_value=self._sum)
+        if self._edges[0] < 0:  # then a sum has no meaning for Prometheus, and the family leaves out the count with it
+            found.add_sample("retrace_prediction_count", {}, sum(self._counts))
+        yield found
 
 
 class Metrics:

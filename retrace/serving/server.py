@@ -238,7 +238,8 @@ class Server:
         """
         try:
             earlier = self.log.find_request(ids)
-            is_same = [whole_row(each, self.key) for each in earlier] == rows and earlier[0].request_type == kind
+            is_same = bool(earlier) and (earlier[0].model, earlier[0].request_type) == (self.model.package.name, kind)
+            is_same = is_same and [whole_row(each, self.key) for each in earlier] == rows
         except LogError:
             raise not_stored_error() from None
         except UserError:  # the private columns were encrypted with another key
@@ -249,7 +250,8 @@ class Server:
 
     async def count(self, answered: Answered) -> None:
         """Count the predictions of a reply, after it's sent."""
-        self.metrics.count_predictions(answered.title, answered.outputs)
+        if answered.outputs:  # none, if the request had been answered before
+            self.metrics.count_predictions(answered.title, answered.outputs)
 
     async def add_labels(self, request: Request) -> dict[str, int]:
         """Store the labels of a request.

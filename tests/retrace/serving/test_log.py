@@ -393,13 +393,16 @@ def test_a_request_that_is_sent_again_gets_its_stored_predictions(released_wine:
             {"rows": rows, "ids": ["d", "b", "c"]},
         ]
         replies = [server.post("/predict", other) for other in others]
+        with log.engine.begin() as connection:
+            connection.execute(sql.update(REQUESTS).values(model="of another project"))
+        replies.append(server.post("/predict", request))
         metrics = server.get("/metrics").content
     assert first.status == again.status == 200
     assert again.content["version"] == "v0.9.0"
     assert [each["prediction"] for each in again.content["predictions"]] == changed
     assert [each["id"] for each in again.content["predictions"]] == ["a", "b", "c"]
     told = {"errors": ["ids: the log has another request with one of these ids"]}
-    assert [(each.status, each.content) for each in replies] == [(409, told)] * 4
+    assert [(each.status, each.content) for each in replies] == [(409, told)] * 5
     assert stored_ids(log) == ["a", "b", "c"]
     assert 'retrace_predictions_total{version="v1.0.0"} 3.0' in metrics
 
