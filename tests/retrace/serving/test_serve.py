@@ -480,11 +480,11 @@ def test_a_model_that_ends_is_started_again(released_wine: Path, tmp_path: Path)
 
 
 def test_surplus_requests_are_told_to_come_back(served_wine: Served, released_wine: Path):
-    rows = rows_of(released_wine) * 100  # takes a while
+    body = json.dumps({"rows": rows_of(released_wine) * 200}).encode()  # takes a while
     replies: list[Reply] = []
 
     def ask() -> None:
-        replies.append(served_wine.post("/predict", {"rows": rows}))
+        replies.append(served_wine.send("POST", "/predict", body))
 
     clients = [threading.Thread(target=ask) for _ in range(40)]
     for client in clients:
