@@ -24,7 +24,7 @@ interval of a difference covers the truth less often than docs/review.md promise
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -631,13 +631,27 @@ def write(name: str, header: list[str], lines: Lines, page: Path) -> None:
     print(f"\n{table}", flush=True)
 
 
+def make_tables(tables: Mapping[str, Callable[[], tuple[list[str], Lines]]], page: Path) -> Iterator[tuple[str, Lines]]:
+    """Make the tables that the command line names, or all, and put each in its place in a page.
+
+    Args:
+        tables: the functions that make them, by name.
+        page: of docs/.
+
+    Returns:
+        The name and the lines of each table, after it's written.
+    """
+    for name in sys.argv[1:] or tables:
+        start = time.monotonic()
+        header, lines = tables[name]()
+        write(name, header, lines, page)
+        print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+        yield name, lines
+
+
 def main() -> None:
     broken = []
-    for name in sys.argv[1:] or TABLES:
-        start = time.monotonic()
-        header, lines = TABLES[name]()
-        write(name, header, lines, DOCS)
-        print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+    for name, lines in make_tables(TABLES, DOCS):
         if name in ("coverage", "shared"):
             broken += too_low(lines)
     if broken:

@@ -14,7 +14,6 @@ Trials run on all cores. The exit code is 1 if there are more false alarms than 
 """
 
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -46,7 +45,7 @@ from retrace.params import Costs, read_params
 from retrace.resamples import blocks
 from retrace.scores import metrics_of, score_draws
 from src.stages.describe import describe
-from tests.calibrate import Lines, write
+from tests.calibrate import Lines, make_tables
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs/monitoring.md"
@@ -438,11 +437,7 @@ def broken(name: str, lines: Lines) -> Lines:
 
 def main() -> None:
     too_many = []
-    for name in sys.argv[1:] or TABLES:
-        start = time.monotonic()
-        header, lines = TABLES[name]()
-        write(name, header, lines, DOCS)
-        print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+    for name, lines in make_tables(TABLES, DOCS):
         too_many += broken(name, lines)
     if too_many:
         sys.exit("\n".join(["More false alarms than promised:", *(", ".join(line) for line in too_many)]))

@@ -9,6 +9,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
+from retrace.monitoring.page import has_open_alarm
+
 
 def write_metrics(content: Mapping[str, Any], path: Path) -> None:
     """Write the metrics.
@@ -29,8 +31,7 @@ def write_metrics(content: Mapping[str, Any], path: Path) -> None:
     )
     score = gauge("score", "The score: on test, of served predictions with labels, or estimated", "metric", "source")
     for series in content["series"]:
-        is_open = any(each["over"] is None for each in series["alarms"])
-        alarm.labels(**model, series=series["name"]).set(is_open)
+        alarm.labels(**model, series=series["name"]).set(has_open_alarm(series))
         for name, statistic in series["statistics"].items():
             shift.labels(**model, series=series["name"], statistic=name).set(statistic["moved"])
     for metric, scores in content["performance"]["scores"].items():

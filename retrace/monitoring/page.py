@@ -146,6 +146,11 @@ def alarm_text(name: str, alarm: Mapping[str, Any]) -> str:
     return f"{told}. It was over on {alarm['over']}." if alarm["over"] else f"{told}."
 
 
+def has_open_alarm(series: Mapping[str, Any]) -> bool:
+    """Whether a series of watch.json has an alarm that isn't over."""
+    return any(alarm["over"] is None for alarm in series["alarms"])
+
+
 def describe_series(series: Mapping[str, Any], days: Sequence[str]) -> dict[str, Any]:
     """A series as the page shows it, with a chart of the statistic of its last alarm, or that has moved most."""
     names = sorted(series["statistics"], key=lambda name: -series["statistics"][name]["moved"])
@@ -155,7 +160,7 @@ def describe_series(series: Mapping[str, Any], days: Sequence[str]) -> dict[str,
     since = [alarm["since"] for alarm in series["alarms"] if alarm["statistic"] == names[0]]
     return {
         "name": series["name"],
-        "is_open": any(alarm["over"] is None for alarm in series["alarms"]),
+        "is_open": has_open_alarm(series),
         "shown": names[0],
         "chart": draw_statistic(names[0], series["statistics"][names[0]], days, since),
         "rows": rows[:SHOWN],

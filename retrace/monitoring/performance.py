@@ -43,9 +43,7 @@ def measure_performance(
     estimated: dict[str, Scores] = {}
     if target.kind == "two classes" and len(served.predictions):
         found = estimate_scores(served.predictions, model.costs, model.overdispersion)
-        estimated = {
-            name: {key: finite(value) for key, value in each._asdict().items()} for name, each in found.items()
-        }
+        estimated = {name: finite_values(each._asdict()) for name, each in found.items()}
     scores = {
         name: {"test": test, "served": with_labels.get(name), "estimated": estimated.get(name)}
         for name, test in released["scores"]["model"].items()
@@ -94,13 +92,18 @@ def scores_of(served: Served, selected: NDArray[np.bool_], metrics: Mapping[str,
     found = {}
     for name, metric in metrics.items():
         ends = interval(scores[name], resampled[name], units, metric)
-        found[name] = {key: finite(value) for key, value in {"score": scores[name], **ends}.items()}
+        found[name] = finite_values({"score": scores[name], **ends})
     return found
 
 
-def finite(value: float) -> float | None:
-    """A number with six digits; None if it isn't finite."""
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+def finite(value: float | None) -> float | None:
+    """A number with six digits; None if there is none, or if it isn't finite."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+
+
+def finite_values(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Numbers with six digits, by name; None if one isn't finite."""
+    return {name: finite(value) for name, value in values.items()}
 
 
 def measure_labels(served: Served, judged: int) -> dict[str, Any] | None:
@@ -118,4 +121,4 @@ def measure_labels(served: Served, judged: int) -> dict[str, Any] | None:
         return None
     predictions = served.predictions if served.predictions.ndim == 1 else served.predictions[:, -1]
     selection = measure_selection(predictions[rows], served.labelled[rows], served.day_of_row[rows])
-    return {name: finite(value) for name, value in selection._asdict().items()}
+    return finite_values(selection._asdict())

@@ -23,6 +23,7 @@ from retrace.examples import Target, features, slices
 from retrace.files import FEWEST_ROWS_SHOWN, read_table, write_json
 from retrace.models import load_model
 from retrace.monitoring.estimated_scores import measure_overdispersion
+from retrace.monitoring.exchangeability import Counts
 from retrace.monitoring.series import Series, label_columns, prediction_columns
 from retrace.params import Block, Params, SplitByTime, read_params
 from retrace.privacy import histogram, without_rare
@@ -48,19 +49,16 @@ def days_of_rows(times: pd.Series, period: Block) -> tuple[NDArray[np.intp], pd.
     return periods.get_indexer(pd.PeriodIndex(found)).astype(np.intp), periods
 
 
-def summarise(series: Series, table: pd.DataFrame, days: NDArray[np.intp], number_of_days: int) -> dict[str, Any]:
+def summarise(series: Series, counts: Counts) -> dict[str, Any]:
     """The statistics of each day.
 
     Args:
         series: what is watched.
-        table: has its values.
-        days: the day of each row as a number from 0, shape (rows,).
-        number_of_days: how many days there are.
+        counts: how many rows of each day are in each bin, shape (days, bins).
 
     Returns:
         By statistic: `means`, `rows` and `row_variance`, as retrace/monitoring/exchangeability.py describes them.
     """
-    counts = series.count(table, days, number_of_days)
     found = {}
     for name, statistic in series.days(counts).items():
         shown = statistic.rows >= FEWEST_ROWS_SHOWN
@@ -106,7 +104,8 @@ def make_reference(
     outputs = prediction_columns(predictions, target)
     held_out = held_out.assign(**outputs)
     test = parts["test"].reset_index(drop=True)
-    labels = label_columns(target.truth(test[data.target]), predictions[len(parts["valid"]) :], target, costs)
+    truth, of_test = target.truth(test[data.target]), predictions[len(parts["valid"]) :]
+    labels = label_columns(truth, of_test, target, costs)
     selected = slices(test, params.evaluate.slices, pools(parts["test"], data))
     test = test.assign(**labels)
 
@@ -135,20 +134,21 @@ def make_reference(
     period = period_of(params)
     content = []
     for table, group in watched:
-        days, periods = (None, None) if period is None else days_of_rows(table[data.time], period)
+        days, number_of_days = np.zeros(len(table), dtype=np.intp), 1
+        if period is not None:
+            days, periods = days_of_rows(table[data.time], period)
+            number_of_days = len(periods)
         for series in group:
             if series.group in ("performance", "slices") and not {"histogram", "values"} & series.column.keys():
                 continue  # too few rows
-            counts = series.count(table, np.zeros(len(table), dtype=np.intp), 1)
+            counts = series.count(table, days, number_of_days)
             found = series.content() | {"rows": int(counts.sum())}
-            if days is not None and periods is not None:
-                found["statistics"] = summarise(series, table, days, len(periods))
+            if period is not None:
+                found["statistics"] = summarise(series, counts)
             if found.get("statistics") != {}:
                 content.append(found)
     if period is not None and target.kind == "two classes":
         days, _ = days_of_rows(test[data.time], period)
-        of_test = predictions[len(parts["valid"]) :]
-        truth = target.truth(test[data.target])
         overdispersion = measure_overdispersion(truth, of_test, days, costs)
     else:
         overdispersion = {}

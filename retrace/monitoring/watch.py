@@ -27,8 +27,8 @@ from retrace.monitoring.exchangeability import Counts, Days, Rows, Shift
 from retrace.monitoring.inputs import Inputs
 from retrace.monitoring.metrics import write_metrics
 from retrace.monitoring.notify import notify_github
-from retrace.monitoring.page import outside_range, write_page
-from retrace.monitoring.performance import measure_labels, measure_performance
+from retrace.monitoring.page import has_open_alarm, outside_range, score_text, write_page
+from retrace.monitoring.performance import finite, finite_values, measure_labels, measure_performance
 from retrace.monitoring.series import Series, WatchedModel, read_series
 from retrace.monitoring.served import read_served
 from retrace.params import Costs, read_params
@@ -74,7 +74,7 @@ def watch(words: list[str]) -> None:
     print_summary(content)
     if arguments.notify == "github":
         notify_github(content)
-    if any(alarm["over"] is None for series in content["series"] for alarm in series["alarms"]):
+    if any(map(has_open_alarm, content["series"])):
         sys.exit(ALARM)
 
 
@@ -271,7 +271,7 @@ def describe_alarm(alarm: Alarm, days: pd.PeriodIndex) -> dict[str, Any]:
         "since": day_name(days[alarm.since]),
         "raised": day_name(days[alarm.raised]),
         "over": None if alarm.over is None else day_name(days[alarm.over]),
-        **numbers(alarm.shift._asdict()),
+        **finite_values(alarm.shift._asdict()),
     }
 
 
@@ -300,11 +300,11 @@ def describe_statistic(before: Any, now: Any) -> dict[str, Any]:
     shift = None if some is None else now.shift(before)
     is_outside_range = isinstance(now, Days) and some is not None and is_outside(before, now)
     return {
-        "values": [number(shift.get("now")) for shift in shifts],
+        "values": [finite(shift.get("now")) for shift in shifts],
         "rows": rows.tolist(),
-        "low": [number(shift.get("low")) for shift in shifts],
-        "high": [number(shift.get("high")) for shift in shifts],
-        "shift": None if shift is None else numbers(shift._asdict()),
+        "low": [finite(shift.get("low")) for shift in shifts],
+        "high": [finite(shift.get("high")) for shift in shifts],
+        "shift": None if shift is None else finite_values(shift._asdict()),
         "moved": 0.0 if shift is None else moved(shift),
         "outside_range": is_outside_range,
     }
@@ -322,20 +322,13 @@ def moved(shift: Shift) -> float:
     return float(f"{abs(shift.now - shift.before) / margin:.6g}") if margin > 0 else 0.0
 
 
-def number(value: float | None) -> float | None:
-    """A number with six digits; None if it isn't finite."""
-    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
-
-
-def numbers(values: Mapping[str, float]) -> dict[str, float | None]:
-    """Numbers with six digits, by name."""
-    return {name: number(value) for name, value in values.items()}
-
-
 def worst_first(series: Mapping[str, Any]) -> tuple[bool, float, str]:
     """The key by which series are sorted: open alarms, then those that have moved most in proportion to chance."""
-    is_open = any(alarm["over"] is None for alarm in series["alarms"])
-    return (not is_open, -max(statistic["moved"] for statistic in series["statistics"].values()), series["name"])
+    return (
+        not has_open_alarm(series),
+        -max(statistic["moved"] for statistic in series["statistics"].values()),
+        series["name"],
+    )
 
 
 def print_summary(content: Mapping[str, Any]) -> None:
@@ -359,13 +352,5 @@ def print_summary(content: Mapping[str, Any]) -> None:
     for metric, found in content["performance"]["scores"].items():
         for name, told in (("served", "with labels"), ("estimated", "estimated without labels")):
             if found[name] is not None:
-                print(f"{metric} {told}: {interval_text(found[name])}; on test: {interval_text(found['test'])}")
+                print(f"{metric} {told}: {score_text(found[name])}; on test: {score_text(found['test'])}")
     print(f"Details: {PAGE}")
-
-
-def interval_text(found: Mapping[str, float | None]) -> str:
-    """A score and its interval."""
-    if found["score"] is None:
-        return "n/a"
-    low, high = found["low"], found["high"]
-    return f"{found['score']:.4g}" + ("" if low is None or high is None else f" ({low:.4g} to {high:.4g})")
