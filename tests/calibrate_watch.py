@@ -33,8 +33,6 @@ from retrace.monitoring.column_statistics import (
     Column,
     bin_of_rows,
     count_rows,
-    days_of_values,
-    days_of_volume,
     number_of_bins,
     series_of_days,
     series_of_rows,
@@ -225,6 +223,19 @@ def alarms() -> tuple[list[str], Lines]:
 Series = dict[str, Days]
 
 
+def days_of_values(values: Array, days: NDArray[np.intp], count: int) -> Days:
+    """The mean by day of a number that each row has.
+
+    Args:
+        values: finite, shape (rows,).
+        days: the day of each row as a number from 0, shape (rows,).
+        count: the number of days, each of which has rows.
+    """
+    rows = np.bincount(days, minlength=count)
+    means = np.bincount(days, values, minlength=count) / rows
+    return Days(means, rows, float(((values - means[days]) ** 2).mean()))
+
+
 def demo() -> tuple[dict[str, tuple[Column, Counts]], dict[str, Series]]:
     """The demo's days: each column's counts by day with its description, and the series that have one number a day."""
     params = read_params()
@@ -243,7 +254,7 @@ def demo() -> tuple[dict[str, tuple[Column, Counts]], dict[str, Series]]:
     loss = -np.log(np.where(truth, predicted, 1 - predicted).clip(1e-15))
     values: dict[str, Series] = {
         "loss": {"mean": days_of_values(loss, days, len(names))},
-        "rows": {"number": days_of_volume(np.bincount(days))},
+        "rows": {"number": Days(np.bincount(days).astype(float), np.ones(len(names), dtype=np.int64), 0.0)},
     }
     for origin in sorted(table["origin"].unique()):
         rows = (table["origin"] == origin).to_numpy()

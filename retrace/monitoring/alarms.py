@@ -7,7 +7,8 @@ The promise: over a year of looking each day, the probability of one or more fal
 (retrace/monitoring/exchangeability.py) would then have a mean that isn't 0. How far it is from 0 isn't known, so all
 shifts are considered, weighted by a normal distribution (Robbins, 1970). The evidence is how many times more likely the
 scores are with such a change than without one. Nor is the day of the change known: the evidence of a year is the mean
-over all of its days, on which days that are still to come count as 1.
+over all of its days, on which days that are still to come count as 1. The first day has half of the weight, because
+what differs between training and serving differs from the first day on.
 
 **Why looking each day is paid for.** Without a change, the expected evidence is at most 1, whenever one looks. By
 Ville's inequality (1939) the probability that it ever reaches 1 / level is at most the level. See Shin, Ramdas and
@@ -25,7 +26,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from retrace.monitoring.exchangeability import Array, NormalScores, Shift, Units
+from retrace.monitoring.exchangeability import LONGEST_LAG, Array, NormalScores, Shift, Units
+
+SHIFT = 2.0  # the standard deviation of a shift, in those of the mean of a day's units
 
 
 class Alarm(NamedTuple):
@@ -67,8 +70,8 @@ def log_evidence_by_start(found: NormalScores) -> Array:
 
     If n units came before the change and N before some day, the units of that day are compared with a pool of which
     n / N is from before the change. A shift of size s then moves the score of this day's m units by s times n / N times
-    the root of m N / (N + m). The shift has a normal distribution; its standard deviation is that of the mean of the
-    units on the day of the change.
+    the root of m N / (N + m). The shift has a normal distribution. Its standard deviation is SHIFT times that of the
+    mean of the units on the day of the change.
 
     Args:
         found: the scores of each day.
@@ -81,14 +84,15 @@ def log_evidence_by_start(found: NormalScores) -> Array:
     known = (units > 0) & (earlier > 0)
     weight = np.sqrt(np.divide(units, earlier * (earlier + units), out=np.zeros(days), where=known))
     sums = np.append(0, np.cumsum(weight * found.scores))
-    information = np.append(0, np.cumsum(weight**2))
     start = np.arange(days)[:, None]
     scale = earlier / np.sqrt(np.maximum(units, 1))
     sum_since = scale[:, None] * (sums[1:] - sums[:-1, None])
-    information_since = (scale**2 * found.variance_ratio)[:, None] * (information[1:] - information[:-1, None])
-    later = start <= np.arange(days)
-    spread = 1 + np.where(later, information_since, 0)
-    evidence: Array = np.where(later, sum_since**2 / (2 * spread) - np.log(spread) / 2, -np.inf)
+    lag = np.arange(days) - start
+    later = lag >= 0
+    growth = np.take_along_axis(found.variance_growth, np.clip(lag, 0, LONGEST_LAG), axis=1)
+    variance_since = (scale**2)[:, None] * np.cumsum(np.where(later, weight**2 * growth, 0), axis=1)
+    spread = 1 + SHIFT**2 * variance_since
+    evidence: Array = np.where(later, (SHIFT * sum_since) ** 2 / (2 * spread) - np.log(spread) / 2, -np.inf)
     return evidence
 
 
@@ -103,7 +107,7 @@ def log_evidence(by_start: Array, days_per_year: int) -> Array:
     to_come = days_per_year - 1 - np.arange(days)
     with np.errstate(divide="ignore"):
         total: Array = np.logaddexp(logsumexp(by_start, axis=0), np.log(to_come))
-    return total - math.log(days_per_year)
+    return np.asarray(np.logaddexp(by_start[0], total - math.log(days_per_year)) - math.log(2))
 
 
 def find_alarms(

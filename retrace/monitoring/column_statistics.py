@@ -68,7 +68,11 @@ def reference_counts(column: Column, rows: int) -> Counts:
     """
     missing = round(column["missing"] * rows)
     if "histogram" in column:
-        present = list(column["histogram"]["counts"])
+        counts, other_rows = np.array(column["histogram"]["counts"]), column["histogram"]["other_rows"]
+        # Bins with fewer than 10 rows are shown as empty. Their rows are divided among all empty bins.
+        empty = counts == 0
+        counts[empty] = np.diff(np.linspace(0, other_rows, empty.sum() + 1).round())
+        present = counts.tolist()
     elif "values" in column:
         present = [*column["values"].values(), column["other_rows"]]
     else:
@@ -121,22 +125,3 @@ def series_of_days(counts: Counts, column: Column) -> dict[str, Days]:
 def series_of_rows(counts: Counts, column: Column) -> dict[str, Rows]:
     """All statistics of a column, of which each row is a unit; `counts` has shape (days, bins)."""
     return {name: Rows(counts, scores) for name, scores in statistics(column).items()}
-
-
-def days_of_values(values: Array, days: NDArray[np.intp], count: int) -> Days:
-    """The mean by day of a number that each row has, such as its loss.
-
-    Args:
-        values: finite, shape (rows,).
-        days: the day of each row as a number from 0, shape (rows,).
-        count: the number of days.
-    """
-    rows = np.bincount(days, minlength=count)
-    sums = np.bincount(days, values, minlength=count)
-    means = np.divide(sums, rows, out=np.full(count, np.nan), where=rows > 0)
-    return Days(means, rows, float(((values - means[days]) ** 2).mean()) if len(values) else 0.0)
-
-
-def days_of_volume(rows: NDArray[np.integer]) -> Days:
-    """The number of rows of each day as a statistic; shape (days,)."""
-    return Days(rows.astype(float), np.ones(len(rows), dtype=np.int64), 0.0)

@@ -10,8 +10,13 @@ at most 1. After a change their mean differs from 0. retrace/monitoring/alarms.p
 Units with equal values share their rank. Vovk and others break such ties at random. Here the score is the mean over all
 ways of breaking them, so that nothing is random, and a statistic that never varies has the score 0. The theory covers
 units without ties; docs/monitoring.md shows by simulation that the promise is kept with ties, too.
+
+A rank doesn't say how far a day is beyond all days of the reference, so that a small and a large change look alike.
+Beyond the reference's range, a power law is assumed in place of ranks, as is usual for extreme values (Hill, 1975;
+Weissman, 1978). Its exponent is estimated from the reference.
 """
 
+import math
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -26,6 +31,10 @@ Counts = NDArray[np.int64]
 
 LARGEST_SCORE = 38.0  # the normal score of the smallest probability that a float can hold
 SMALLEST_PROBABILITY = 1e-9  # of an observation, relative to that of the tail beyond it; below it, it's as good as 0
+SMALLEST_EXCEEDANCE = 1e-300  # the smallest probability of a day beyond the reference's range; its score is 37
+TAIL = 0.1  # the share of the reference's days from which the tail is estimated
+HEAVIEST_TAIL, LIGHTEST_TAIL = 1.0, 5.0  # exponents of power laws
+FEWEST_IN_TAIL, USUAL_TAIL = 3, 2.0  # with fewer different days in the tail, the exponent is 2
 LARGEST_CORRELATION = 0.99
 LONGEST_LAG = 14  # in days, for correlations that fade slowly
 SMALLEST_SKEWNESS = 1e-3  # below it, a sum is taken as normal: the tails of pearson3 are imprecise there
@@ -39,14 +48,15 @@ class NormalScores(NamedTuple):
             (days,).
         earlier: the number of units before each day, shape (days,).
         units: the number of units of each day, shape (days,).
-        variance_ratio: how many times larger the variance of a sum of scores is than if they were independent, at least
-            1, estimated from the units before each day; shape (days,).
+        variance_growth: by how much the variance of a sum of scores that begins on a day grows with its first, second,
+            third and so on day, at least 1, estimated from the units before the day; shape (days, LONGEST_LAG + 1). The
+            last one holds for all later days, too.
     """
 
     scores: Array
     earlier: Array
     units: Array
-    variance_ratio: Array
+    variance_growth: Array
 
 
 class Shift(NamedTuple):
@@ -110,21 +120,23 @@ class Days:
         """
         all_days = earlier.append(self)
         present = all_days.rows > 0
-        scores, ratio = np.zeros(len(all_days)), np.ones(len(all_days))
-        scores[present] = sequential_scores(all_days._standardized(like=earlier)[present])
-        ratio[present] = variance_ratio(scores[present])
+        scores, growth = np.zeros(len(all_days)), np.ones((len(all_days), LONGEST_LAG + 1))
+        scores[present] = sequential_scores(
+            all_days._standardized(like=earlier)[present], int((earlier.rows > 0).sum())
+        )
+        growth[present] = variance_growth(scores[present])
         these = slice(len(earlier), None)
         count = np.cumsum(present)
-        # On each day, the ratio is the one that was estimated up to the last day before it that has rows.
+        # On each day, the growth is the one that was estimated up to the last day before it that has rows.
         last = np.maximum.accumulate(np.where(present, np.arange(len(present)), 0))
-        ratio = ratio[np.append(0, last[:-1])]
+        growth = growth[np.append(0, last[:-1])]
         earlier_days: Array = (count - present).astype(float)
-        return NormalScores(scores[these], earlier_days[these], present[these].astype(float), ratio[these])
+        return NormalScores(scores[these], earlier_days[these], present[these].astype(float), growth[these])
 
     def shift(self, before: "Days") -> Shift:
         """How far the mean of these days is from that of the days before, of which at least 2 have rows."""
         values, mean = before.present(), before.mean()
-        ratio = variance_ratio(sequential_scores(values))[-1]
+        ratio = variance_growth(sequential_scores(values, len(values)))[-1, -1]
         error = float(values.std(ddof=1) * np.sqrt(ratio * (1 / len(values) + 1 / len(self.present()))))
         margin = float(stdtrit(len(values) - 1, 0.975)) * error
         return Shift(mean, self.mean(), mean - margin, mean + margin)
@@ -135,10 +147,14 @@ class Days:
         between_days = max(0.0, float(like.means[known].var() - self.row_variance * (1 / like.rows[known]).mean()))
         # Not more rows than the days `like` have: their median isn't known any better.
         rows = np.clip(self.rows, 1, np.median(like.rows[known]))
-        deviation = np.sqrt(between_days + self.row_variance / rows)
+        row_variance = self.row_variance
+        if between_days == row_variance == 0:
+            # The days `like` are all equal, such as the share of missing values in a column that has none. The next row
+            # may be the first that differs from them.
+            row_variance = 1 / like.rows.sum()
+        deviation = np.sqrt(between_days + row_variance / rows)
         # From the median, so that days with the most common value, such as 0, are equal whatever their number of rows.
-        distance: Array = self.means - np.median(like.means[known])
-        standardized: Array = np.divide(distance, deviation, out=distance.copy(), where=deviation > 0)
+        standardized: Array = (self.means - np.median(like.means[known])) / deviation
         return standardized
 
 
@@ -186,7 +202,7 @@ class Rows:
         earlier_counts = earlier.counts[:, used].sum(axis=0) + np.cumsum(counts, axis=0) - counts
         scores = _scores_of_sums(counts, earlier_counts, values)
         earlier_rows, rows = earlier_counts.sum(axis=1).astype(float), counts.sum(axis=1).astype(float)
-        return NormalScores(scores, earlier_rows, rows, np.ones(len(counts)))
+        return NormalScores(scores, earlier_rows, rows, np.ones((len(counts), LONGEST_LAG + 1)))
 
     def shift(self, before: "Rows") -> Shift:
         """How far the mean of these rows is from that of the rows before; there is at least one row of each."""
@@ -208,8 +224,17 @@ class Rows:
 Units = TypeVar("Units", Days, Rows)
 
 
-def sequential_scores(values: Array) -> Array:
-    """The normal score of each value's rank among itself and all earlier values; shape (values,)."""
+def sequential_scores(values: Array, reference: int) -> Array:
+    """The normal score of each value's rank among itself and all earlier values.
+
+    Args:
+        values: in the order of time, as distances from a typical value of the reference, shape (values,).
+        reference: how many of them, from the first on, are the reference. A later value that is beyond the range of
+            these has a score that also depends on how far it is beyond.
+
+    Returns:
+        Shape (values,).
+    """
     ordered: list[float] = []
     below, equal = np.empty(len(values)), np.empty(len(values))
     for number, value in enumerate(values.tolist()):
@@ -217,7 +242,11 @@ def sequential_scores(values: Array) -> Array:
         equal[number] = bisect_right(ordered, value) - below[number] + 1
         insort(ordered, value)
     count = np.arange(1, len(values) + 1)
-    return expected_normal_scores(below / count, equal / count, (count - below - equal) / count)
+    scores = expected_normal_scores(below / count, equal / count, (count - below - equal) / count)
+    for sign in (1, -1):
+        is_beyond, of_those = _scores_beyond(sign * values, reference)
+        scores[is_beyond] = sign * of_those
+    return scores
 
 
 def expected_normal_scores(below: Array, at: Array, above: Array) -> Array:
@@ -240,38 +269,78 @@ def expected_normal_scores(below: Array, at: Array, above: Array) -> Array:
     return np.where(is_upper, -scores, scores)
 
 
-def variance_ratio(scores: Array) -> Array:
-    """How many times larger the variance of a sum of scores is than if they were independent.
+def _scores_beyond(values: Array, reference: int) -> tuple[NDArray[np.bool_], Array]:
+    """Which values are higher than all values of the reference, and their scores.
 
-    A day is often similar to the days before. The ratio is the larger of two estimates:
+    If the order of all values is random, and j of n earlier ones are beyond the reference, the next one is beyond it
+    with the probability (j + 1) / (n + 1). That it's beyond r times the highest value of the reference is less likely
+    by the factor r ** -exponent.
 
-    - If the correlation with the next day is r, and r squared with the day after that, and so on, the variance of a sum
-      of many days is (1 + r) / (1 - r) times larger. The estimate of r is corrected for its bias (Kendall, 1954), and
-      one standard error is added, so that it's seldom too low.
-    - Correlations may also fade more slowly. In general the ratio is 1 plus twice the sum of the correlations at all
-      lags. The largest of these sums over 1 to LONGEST_LAG days is taken.
+    Args:
+        values: as distances from a typical value of the reference, shape (values,).
+        reference: how many of them, from the first on, are the reference.
+    """
+    known = values[:reference]
+    # With few rows or many equal days the highest distance can be small, or 0, by chance.
+    highest = max(float(known.max()), float(ndtri(reference / (reference + 1))))
+    is_beyond = values > highest
+    is_beyond[:reference] = False
+    earlier = np.arange(len(values))
+    beyond_before: Counts = np.cumsum(is_beyond) - is_beyond
+    is_that_far = (values[is_beyond] / highest) ** -_tail_exponent(known)
+    probability = ((beyond_before + 1) / (earlier + 1))[is_beyond] * is_that_far
+    return is_beyond, -ndtri(np.maximum(probability, SMALLEST_EXCEEDANCE))
 
-    If the units are exchangeable, the ratio that is estimated from earlier units is independent of the later scores. It
-    is at least 1, so it never increases the probability of a false alarm.
+
+def _tail_exponent(values: Array) -> float:
+    """The exponent of the power law that the highest values follow: the lower, the more likely are extreme values.
+
+    Hill's estimate, made lower by one standard error.
+    """
+    count = math.ceil(TAIL * len(values))
+    highest = np.sort(values)[-count - 1 :]
+    highest = highest[highest > 0]
+    if len(np.unique(highest)) < FEWEST_IN_TAIL:
+        return USUAL_TAIL
+    mean_log_ratio = np.log(highest[1:] / highest[0]).mean() * (1 + 1 / np.sqrt(len(highest) - 1))
+    return float(np.clip(1 / mean_log_ratio, HEAVIEST_TAIL, LIGHTEST_TAIL))
+
+
+def variance_growth(scores: Array) -> Array:
+    """By how much the variance of a sum of scores grows with each further day; by 1 if they are independent.
+
+    A day is often similar to the days before. With its m-th day, the variance of a sum grows by 1 plus twice the sum of
+    the correlations with the m - 1 days before. The larger of two estimates is taken:
+
+    - If the correlation with the next day is r, it's r squared with the day after that, and so on. The estimate of r is
+      corrected for its bias (Kendall, 1954), and one standard error is added, so that it's seldom too low.
+    - Correlations may also fade more slowly. The correlations at up to LONGEST_LAG days are estimated one by one, and
+      the largest of their sums is taken.
+
+    If the units are exchangeable, what is estimated from earlier units is independent of the later scores. It is at
+    least 1, so it never increases the probability of a false alarm.
 
     Args:
         scores: shape (units,).
 
     Returns:
-        The ratio, at least 1, estimated from all scores up to each one; shape (units,).
+        For each score, estimated from all scores up to it: the growth with the first, second, third and so on day, at
+        least 1; shape (units, LONGEST_LAG + 1). The last one holds for all later days, too.
     """
     count = np.arange(1, len(scores) + 1)
     squares = np.cumsum(scores**2)
-    correlations = np.zeros((min(LONGEST_LAG, len(scores) - 1) + 1, len(scores)))
-    for lag in range(1, len(correlations)):
+    correlations = np.zeros((LONGEST_LAG + 1, len(scores)))
+    for lag in range(1, min(len(correlations), len(scores))):
         products = np.cumsum(scores[lag:] * scores[:-lag])
         np.divide(products, squares[lag:], out=correlations[lag, lag:], where=squares[lag:] > 0)
-    next_day = correlations[min(1, len(correlations) - 1)]
+    next_day = correlations[1]
     standard_error = np.sqrt(np.maximum(1 - next_day**2, 0) / count)
     high = np.clip(next_day + (1 + 3 * next_day) / count + standard_error, 0, LARGEST_CORRELATION)
-    by_next_day = (1 + high) / (1 - high)
-    by_sums = 1 + 2 * np.cumsum(correlations, axis=0).max(axis=0)
-    return np.asarray(np.maximum(by_next_day, by_sums))
+    powers = high ** np.arange(1, LONGEST_LAG + 2)[:, None]
+    powers[-1] = 0  # of all later days: the sum of the correlations at all lags
+    by_next_day = 1 + 2 * (high - powers) / (1 - high)
+    by_sums = 1 + 2 * np.maximum.accumulate(np.cumsum(correlations, axis=0), axis=0)
+    return np.asarray(np.maximum(by_next_day, by_sums).T)
 
 
 def _density_at_quantile(probability: Array) -> Array:

@@ -20,7 +20,7 @@ def write_metrics(content: Mapping[str, Any], path: Path) -> None:
         path: of the file.
     """
     registry = CollectorRegistry()
-    model = {"model": content["model"], "version": content["version"] or content["package"][:12]}
+    model = {"model": content["model"], "version": content["version"]}
 
     def gauge(name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"retrace_watch_{name}", text, [*model, *labels], registry=registry)

@@ -10,27 +10,20 @@ import jinja2
 import pandas as pd
 import vl_convert
 
-from retrace.files import replacing
-
 alt.data_transformers.disable_max_rows()  # its limit of 5,000 is meant for pages with the data inside
 TEMPLATE = Path(__file__).with_name("page.html")
 SHOWN = 3  # statistics of a series in its table; the others are folded
 BLUE, ORANGE, RED, GREY = "#3d85c6", "#e69138", "#e05252", "#888888"  # they are seen on white and on black
 
 
-def write_page(content: Mapping[str, Any], path: Path) -> None:
-    """Write the page.
-
-    Args:
-        content: of watch.json.
-        path: of the page.
-    """
+def make_page(content: Mapping[str, Any]) -> str:
+    """The page in HTML, from the content of watch.json."""
     template = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
     watched = [describe_series(series, content["days"]) for series in content["series"]]
     alarms = [(series["name"], alarm) for series in content["series"] for alarm in series["alarms"]]
     scores = content["performance"]["scores"]
-    page = template.render(
-        title=f"{content['model']} {content['version'] or content['package'][:12]}",
+    return template.render(
+        title=f"{content['model']} {content['version']}",
         period=period_of(content),
         traffic=traffic_of(content),
         alarms=[alarm_text(name, alarm) for name, alarm in alarms if alarm["over"] is None],
@@ -54,8 +47,6 @@ def write_page(content: Mapping[str, Any], path: Path) -> None:
         ],
         watched=watched,
     )
-    with replacing(path) as part:
-        part.write_text(page, encoding="utf-8")
 
 
 def period_of(content: Mapping[str, Any]) -> str:
@@ -80,8 +71,10 @@ def notes_on(content: Mapping[str, Any]) -> list[str]:
     """What limits the meaning of the numbers."""
     notes = []
     if content["unreadable"]:
-        told = "The inputs of {:,} predictions are encrypted, so they aren't compared. RETRACE_LOG_KEY decrypts them."
-        notes.append(told.format(content["unreadable"]))
+        notes.append(
+            f"The inputs of {content['unreadable']:,} predictions aren't compared: they are encrypted and "
+            "RETRACE_LOG_KEY isn't set, or the package doesn't accept them."
+        )
     if outside := outside_range(content):
         notes.append(
             f"On the latest {content['by']} with data, these are lower or higher than on all {content['by']}s of the "

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from retrace.examples import Target
 from retrace.monitoring.estimated_scores import estimate_scores
 from retrace.monitoring.selective_labels import measure_selection
-from retrace.monitoring.series import WatchedModel, category_text
+from retrace.monitoring.series import WatchedModel
 from retrace.monitoring.served import Served
 from retrace.resamples import each_resample
 from retrace.scored_rows import interval, is_small
@@ -20,21 +20,18 @@ RESAMPLES = 200
 Scores = dict[str, float | None]
 
 
-def measure_performance(
-    served: Served, model: WatchedModel, released: Mapping[str, Any], gate_metric: str
-) -> dict[str, Any]:
+def measure_performance(served: Served, model: WatchedModel, released: Mapping[str, Any]) -> dict[str, Any]:
     """The scores of the labelled predictions, with 95 % intervals, beside those on test.
 
     Args:
         served: the predictions.
         model: that predicted.
         released: the content of release/test.json.
-        gate_metric: the metric by which slices are scored, unless it's the project's own.
 
     Returns:
         `scores`: for each metric `test`, `served` (None without labels) and `estimated` (None if there aren't two
         classes), each with `score`, `low` and `high`. `slices`: for each slice its column, value and number of rows,
-        and its scores by the gate's metric on test and served.
+        and its scores on test and served by the release's gate metric; none if that is the project's own.
     """
     target = model.target
     metrics = metrics_of(target.kind, model.costs)
@@ -49,13 +46,14 @@ def measure_performance(
         for name, test in released["scores"]["model"].items()
         if name in metrics
     }
-    return {"scores": scores, "slices": slices_of(served, target, metrics, released, gate_metric)}
+    return {"scores": scores, "slices": slices_of(served, target, metrics, released)}
 
 
 def slices_of(
-    served: Served, target: Target, metrics: Mapping[str, Metric], released: Mapping[str, Any], gate_metric: str
+    served: Served, target: Target, metrics: Mapping[str, Metric], released: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The scores of the slices that have scores on test; for the arguments, see measure_performance."""
+    gate_metric = released["gate_metric"]
     if gate_metric not in metrics:
         return []
     found = []
@@ -63,7 +61,7 @@ def slices_of(
         for value, test in values.items():
             if column not in served.slices:
                 continue
-            selected = (category_text(served.slices[column]) == value).to_numpy()
+            selected = (served.slices[column] == value).to_numpy()
             truth = served.truth[selected]
             days = len(np.unique(served.day_of_row[served.labelled][selected]))
             if test["small"] or not len(truth) or is_small(target, truth, days):

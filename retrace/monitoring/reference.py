@@ -24,7 +24,7 @@ from retrace.files import FEWEST_ROWS_SHOWN, read_table, write_json
 from retrace.models import load_model
 from retrace.monitoring.estimated_scores import measure_overdispersion
 from retrace.monitoring.exchangeability import Counts
-from retrace.monitoring.series import Series, label_columns, prediction_columns
+from retrace.monitoring.series import Series, category_text, label_columns, prediction_columns
 from retrace.params import Block, Params, SplitByTime, read_params
 from retrace.privacy import histogram, without_rare
 from retrace.resamples import BLOCKS, pools
@@ -107,7 +107,8 @@ def make_reference(
     truth, of_test = target.truth(test[data.target]), predictions[len(parts["valid"]) :]
     labels = label_columns(truth, of_test, target, costs)
     selected = slices(test, params.evaluate.slices, pools(parts["test"], data))
-    test = test.assign(**labels)
+    sliced = {column: category_text(test[column]) for column, _ in selected}
+    test = test.assign(**sliced, **labels)
 
     shown = {name: name if name not in DERIVED else f"input {name}" for name in columns if not data.hides(name)}
     losses = {name: describe_values(values) for name, values in labels.items() if name != "label"}

@@ -56,14 +56,14 @@ class Series:
         """How many rows of each day are in each bin, shape (days, bins).
 
         Args:
-            table: has the column of the values and that of the slice.
+            table: has the column of the values, and that of the slice as text (`category_text`).
             days: the day of each row as a number from 0, shape (rows,).
             number_of_days: how many days there are.
         """
         shape = (number_of_days, number_of_bins(self.column))
         if self.slice is not None:
             column, value = self.slice
-            selected = (category_text(table[column]) == value).to_numpy()
+            selected = (table[column] == value).to_numpy()
             table, days = table[selected], days[selected]
         return count_rows(bin_of_rows(table[self.values], self.column), days, shape)
 

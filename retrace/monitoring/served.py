@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from retrace.monitoring.column_statistics import number_of_bins
 from retrace.monitoring.exchangeability import Counts
-from retrace.monitoring.series import WatchedModel, label_columns, prediction_columns
+from retrace.monitoring.series import WatchedModel, category_text, label_columns, prediction_columns
 from retrace.serving.log import Log, Prediction
 
 PART = 20_000  # predictions that are held in memory with their inputs
@@ -28,8 +28,8 @@ class Served:
         predictions: shape (predictions,), or (predictions, classes) with more than two classes.
         labelled: whether each prediction has a label, shape (predictions,).
         truth: the labels of those that have one, as `Target.truth` returns them, shape (labelled,).
-        slices: the columns of `evaluate.slices` of those that have a label.
-        unreadable: how many predictions have inputs that can't be read, because they are encrypted.
+        slices: the columns of `evaluate.slices` of those that have a label, as text.
+        unreadable: how many predictions have inputs that are encrypted, or that the package doesn't accept.
     """
 
     days: pd.PeriodIndex
@@ -78,7 +78,7 @@ def read_served(
         unreadable += int((~readable).sum())
         outputs = pd.DataFrame(prediction_columns(predictions, target))
         sliced = pd.DataFrame(index=outputs.index, columns=columns, dtype=object)
-        sliced.loc[readable, columns] = table[columns].to_numpy(dtype=object)
+        sliced.loc[readable, columns] = table[columns].apply(category_text).to_numpy(dtype=object)
         losses = sliced[labelled].assign(**label_columns(truth, predictions[labelled], target, costs))
         rows_of_group = {
             "inputs": (table, day_of_row[readable]),

@@ -20,14 +20,14 @@ from tqdm import tqdm
 from retrace.command_line import make_parser, utc_time
 from retrace.errors import UserError
 from retrace.examples import Target
-from retrace.files import write_json
+from retrace.files import replacing, write_json
 from retrace.monitoring.alarms import Alarm, find_alarms, share_level
 from retrace.monitoring.column_statistics import reference_counts
 from retrace.monitoring.exchangeability import Counts, Days, Rows, Shift
 from retrace.monitoring.inputs import Inputs
 from retrace.monitoring.metrics import write_metrics
 from retrace.monitoring.notify import notify_github
-from retrace.monitoring.page import has_open_alarm, outside_range, score_text, write_page
+from retrace.monitoring.page import has_open_alarm, make_page, outside_range, score_text
 from retrace.monitoring.performance import finite, finite_values, measure_labels, measure_performance
 from retrace.monitoring.series import Series, WatchedModel, read_series
 from retrace.monitoring.served import read_served
@@ -67,9 +67,11 @@ def watch(words: list[str]) -> None:
     package = find_package(arguments.model)
     with open_log() as log:
         content = compare(log, package, arguments.since, arguments.until, arguments.by)
+    page = make_page(content)
     RESULT.parent.mkdir(exist_ok=True)
     write_json(content, RESULT)
-    write_page(content, PAGE)
+    with replacing(PAGE) as part:
+        part.write_text(page, encoding="utf-8")
     write_metrics(content, METRICS)
     print_summary(content)
     if arguments.notify == "github":
@@ -110,7 +112,7 @@ def compare(log: Log, package: Released, since: datetime | None, until: datetime
         raise UserError(f"{log.place}: has no predictions by {package.title} from {days[0]} to {days[-1]}")
     params = read_params()
     label_days = params.watch.label_days
-    levels = share_level(params.watch.false_alarms, groups_of(series, has_labels=bool(served.labelled.any())))
+    levels = share_level(params.watch.false_alarms, groups_of(series))
     all_labels_due = max(0, len(days) - math.ceil(label_days / DAYS[by]))
     found = []
     joined_days = DAYS[by] // DAYS[reference["period"] or by]
@@ -119,15 +121,15 @@ def compare(log: Log, package: Released, since: datetime | None, until: datetime
         if not statistics:
             continue
         judged = len(days) if each.group in ("inputs", "predictions") else all_labels_due
-        level = levels.get(each.name)
-        alarms = find_changes(statistics, judged, level, 365 // DAYS[by]) if level else []
+        level = levels[each.name]
+        alarms = find_changes(statistics, judged, level, 365 // DAYS[by])
         found.append(
             {
                 "name": each.name,
                 "group": each.group,
                 "level": level,
                 "alarms": [describe_alarm(alarm, days) for alarm in alarms],
-                "statistics": {name: describe_statistic(*compared) for name, compared in statistics.items()},
+                "statistics": {name: describe_statistic(*compared, judged) for name, compared in statistics.items()},
             }
         )
     if not found:
@@ -136,7 +138,7 @@ def compare(log: Log, package: Released, since: datetime | None, until: datetime
         )
     return {
         "model": package.name,
-        "version": package.version,
+        "version": package.version or package.sha256[:12],
         "package": package.sha256,
         "by": by,
         "days": [day_name(day) for day in days],
@@ -146,8 +148,8 @@ def compare(log: Log, package: Released, since: datetime | None, until: datetime
         "false_alarms": params.watch.false_alarms,
         "label_days": label_days,
         "labelled_rows": measure_labels(served, all_labels_due),
-        "gate_metric": params.gate.metric,
-        "performance": measure_performance(served, model, description["test"], params.gate.metric),
+        "gate_metric": description["test"]["gate_metric"],
+        "performance": measure_performance(served, model, description["test"]),
         "series": sorted(found, key=worst_first),
     }
 
@@ -190,19 +192,16 @@ def day_name(day: pd.Period) -> str:
     return str(day.start_time.date())
 
 
-def groups_of(series: Sequence[Series], *, has_labels: bool) -> dict[str, list[str]]:
+def groups_of(series: Sequence[Series]) -> dict[str, list[str]]:
     """The names of the series in the groups among which the probability of a false alarm is divided equally.
 
     Losses on all rows are a group and losses by slice another one, so that many columns don't make them hard to see.
-
-    Args:
-        series: what is watched.
-        has_labels: whether a label is known. Otherwise what needs labels has no part of the probability.
+    Labels have their part from the first day on, although they come later: otherwise an alarm could disappear with the
+    first label.
     """
     groups: dict[str, list[str]] = {"data": [], "performance": [], "slices": []}
     for each in series:
-        if has_labels or each.group in ("inputs", "predictions"):
-            groups.get(each.group, groups["data"]).append(each.name)
+        groups.get(each.group, groups["data"]).append(each.name)
     return groups
 
 
@@ -275,17 +274,19 @@ def describe_alarm(alarm: Alarm, days: pd.PeriodIndex) -> dict[str, Any]:
     }
 
 
-def describe_statistic(before: Any, now: Any) -> dict[str, Any]:
+def describe_statistic(before: Any, now: Any, judged: int) -> dict[str, Any]:
     """A statistic of each day, and how far chance would move it.
 
     Args:
         before: the statistic in the release.
         now: the statistic of the served days.
+        judged: how many of these are judged; labels of later days aren't due yet.
 
     Returns:
         `values` and `rows` of each day, with the range from `low` to `high` in which 95 of 100 days are if nothing has
         changed; `shift`, how far the mean over all days has moved, `moved`, the same as a multiple of what chance
-        explains; and `outside_range`, whether the last day with rows is lower or higher than all days of the release.
+        explains; and `outside_range`, whether the last judged day with rows is lower or higher than all days of the
+        release.
     """
     rows = now.rows if isinstance(now, Days) else now.counts[:, np.isfinite(now.scores)].sum(axis=1)
     days = [now.take(slice(day, day + 1)) for day in range(len(now))]
@@ -298,7 +299,7 @@ def describe_statistic(before: Any, now: Any) -> dict[str, Any]:
     else:
         shifts = [day.shift(before)._asdict() if count else {} for day, count in zip(days, rows, strict=True)]
     shift = None if some is None else now.shift(before)
-    is_outside_range = isinstance(now, Days) and some is not None and is_outside(before, now)
+    is_outside_range = isinstance(now, Days) and is_outside(before, now.take(slice(judged)))
     return {
         "values": [finite(shift.get("now")) for shift in shifts],
         "rows": rows.tolist(),
@@ -312,8 +313,8 @@ def describe_statistic(before: Any, now: Any) -> dict[str, Any]:
 
 def is_outside(before: Days, now: Days) -> bool:
     """Whether the last day with rows is lower or higher than all days of the release."""
-    reference, last = before.present(), now.present()[-1]
-    return bool(last < reference.min() or last > reference.max())
+    reference, last = before.present(), now.present()[-1:]
+    return bool((last < reference.min()).any() or (last > reference.max()).any())
 
 
 def moved(shift: Shift) -> float:
@@ -334,8 +335,7 @@ def worst_first(series: Mapping[str, Any]) -> tuple[bool, float, str]:
 def print_summary(content: Mapping[str, Any]) -> None:
     """Print what a person should know first."""
     rows, labels = sum(content["predictions"]), sum(content["labels"])
-    version = content["version"] or content["package"][:12]
-    print(f"{content['model']} {version}, {content['days'][0]} to {content['days'][-1]}")
+    print(f"{content['model']} {content['version']}, {content['days'][0]} to {content['days'][-1]}")
     print(f"{rows:,} predictions, {labels:,} of them with a label")
     alarms = 0
     for series in content["series"]:
@@ -345,8 +345,7 @@ def print_summary(content: Mapping[str, Any]) -> None:
                 moved_to = f"{alarm['statistic']} was {alarm['before']:.4g}, and {alarm['now']:.4g}"
                 print(f"ALARM  {series['name']}: {moved_to} from {alarm['since']} to {alarm['raised']}")
     if not alarms:
-        watched = sum(series["level"] is not None for series in content["series"])
-        print(f"no open alarm: no change of {watched} series is certain enough")
+        print(f"no open alarm: no change of {len(content['series'])} series is certain enough")
     if outside := outside_range(content):
         print(f"outside of the range of the release's {content['by']}s, which can be chance: {', '.join(outside)}")
     for metric, found in content["performance"]["scores"].items():

@@ -35,6 +35,7 @@ def test_scores(params: Params, test: pd.DataFrame, models: dict[str, Any]) -> d
         "rows": len(test),
         "units": evaluation.whole.resamples.units,
         "fingerprint": fingerprint(test, params.data),
+        "gate_metric": params.gate.metric,
         "scores": evaluation.scores_content(),
         "slices": evaluation.slices_content(params.gate.metric),
         "decision": evaluation.decision,

@@ -253,6 +253,7 @@ class Log:
             package_of: dict[str, str] = {}
             for ids in batches(list(labels)):
                 query = sql.select(PREDICTIONS.c.id, REQUESTS.c.package).join(*REQUEST).where(PREDICTIONS.c.id.in_(ids))
+                query = query.with_for_update(read=True, key_share=True)  # until its label is stored, none is deleted
                 package_of |= {prediction: package for prediction, package in connection.execute(query)}  # noqa: C416
             query = sql.select(PACKAGES).where(PACKAGES.c.package.in_(set(package_of.values())))
             descriptions = {package: from_json(content) for package, content in connection.execute(query)}
@@ -558,7 +559,11 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 
 def reason(error: SQLAlchemyError) -> str:
     """Why the database failed, in one line; statements and values are left out."""
-    return " ".join(str(getattr(error, "orig", None) or type(error).__name__).split())[:200]
+    cause = getattr(error, "orig", None)
+    # PostgreSQL tells the values of a row in the detail of a message.
+    diagnosis = getattr(cause, "diag", None)
+    message = getattr(diagnosis, "message_primary", None) or str(cause or type(error).__name__)
+    return " ".join(message.split())[:200]
 
 
 def migrate(connection: sql.Connection) -> None:

@@ -98,24 +98,21 @@ async def compare_part(part: list[Prediction], packages: "Packages") -> Compared
     for predictions in together.values():
         try:
             process = await packages.process_of(predictions[0][0])
-            answered = await compare_rows(process, predictions)
-            if answered is None:  # one of them can't be computed: which one?
-                for each in predictions:
-                    alone = await compare_rows(process, [each])
-                    compared += alone if alone is not None else [(each[0], "the package rejects this row now")]
-            else:
-                compared += answered
+            compared += await compare_rows(process, predictions)
         except (UserError, ModelExitedError) as error:
             compared += [(prediction, str(error) or "the model's process has ended") for prediction, _ in predictions]
     return compared
 
 
-async def compare_rows(process: ModelProcess, predictions: list[tuple[Prediction, dict[str, Any]]]) -> Compared | None:
-    """What differs for predictions of one package and kind, with their rows; None if the model refuses a row."""
+async def compare_rows(process: ModelProcess, predictions: list[tuple[Prediction, dict[str, Any]]]) -> Compared:
+    """What differs for predictions of one package and kind, with their rows."""
     kind = predictions[0][0].request_type
     answer = await process.ask(kind, to_json({"rows": [row for _, row in predictions]}))
     if "errors" in answer:
-        return None
+        if len(predictions) == 1:
+            return [(predictions[0][0], "the package rejects this row now")]
+        middle = len(predictions) // 2  # a wrong row is found with few questions; the others are compared
+        return await compare_rows(process, predictions[:middle]) + await compare_rows(process, predictions[middle:])
     compared: Compared = []
     outputs = named_outputs(answer["predictions"], process.greeting["description"]["classes"])
     for (prediction, _), output in zip(predictions, outputs, strict=True):

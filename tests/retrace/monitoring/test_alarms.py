@@ -1,6 +1,7 @@
 """Without a change alarms are as rare as promised; a change raises one that says what moved, since when and how far."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from retrace.monitoring.alarms import find_alarms, log_evidence, log_evidence_by_start, share_level
-from retrace.monitoring.exchangeability import Days, NormalScores, Rows
+from retrace.monitoring.alarms import SHIFT, find_alarms, log_evidence, log_evidence_by_start, share_level
+from retrace.monitoring.exchangeability import LONGEST_LAG, Days, NormalScores, Rows
 
 LEVEL = 0.001
 NAMES = st.lists(st.text(), max_size=4)
@@ -48,17 +49,22 @@ def test_each_group_has_the_same_share():
     assert levels == pytest.approx({"loss": 0.06, "a": 0.02, "b": 0.02, "c": 0.02})
 
 
+def independent(days: int) -> NDArray[np.float64]:
+    """The growth of the variance of sums of independent units."""
+    return np.ones((days, LONGEST_LAG + 1))
+
+
 def test_the_evidence_is_the_likelihood_of_all_shifts_weighted_by_a_normal_distribution():
     rng = np.random.default_rng(3)
     units = np.array([5.0, 7.0, 4.0])
     earlier = 20 + np.append(0, np.cumsum(units)[:-1])
-    scores = NormalScores(rng.normal(size=3) + 1, earlier, units, np.ones(3))
+    scores = NormalScores(rng.normal(size=3) + 1, earlier, units, independent(3))
 
     def likelihood(shift: float, start: int) -> float:
         share = earlier[start] / earlier[start:]  # of the pool that is from before the change
         means = shift * share * np.sqrt(units[start:] * earlier[start:] / (units[start:] + earlier[start:]))
         ratio = norm.pdf(scores.scores[start:] - means) / norm.pdf(scores.scores[start:])
-        return float(np.prod(ratio) * norm.pdf(shift, scale=1 / math.sqrt(units[start])))
+        return float(np.prod(ratio) * norm.pdf(shift, scale=SHIFT / math.sqrt(units[start])))
 
     found = log_evidence_by_start(scores)
     for start in range(3):
@@ -66,25 +72,28 @@ def test_the_evidence_is_the_likelihood_of_all_shifts_weighted_by_a_normal_distr
     assert (found[np.tril_indices(3, -1)] == -np.inf).all()
 
 
-def test_the_evidence_of_a_year_is_the_mean_over_its_days():
+def test_the_evidence_of_a_year_is_the_mean_over_its_days_and_the_first_day_has_half_of_the_weight():
     by_start = np.log(np.array([[2.0, 6.0], [0.0, 4.0]]) + 1e-300)
-    assert np.exp(log_evidence(by_start, 10)) == pytest.approx([(2 + 9) / 10, (6 + 4 + 8) / 10])
+    expected = [2 / 2 + (2 + 9) / 10 / 2, 6 / 2 + (6 + 4 + 8) / 10 / 2]
+    assert np.exp(log_evidence(by_start, 10)) == pytest.approx(expected)
 
 
 def test_without_a_change_the_expected_evidence_is_1():
-    rng = np.random.default_rng(4)
-    evidence = []
-    for _ in range(4_000):
-        scores = NormalScores(rng.normal(size=10), np.arange(30, 40.0), np.ones(10), np.ones(10))
-        evidence.append(np.exp(log_evidence(log_evidence_by_start(scores), 10)[-1]))
-    assert np.mean(evidence) == pytest.approx(1, abs=0.1)
+    """The integral over the scores of two days, because a mean over random scores hardly converges."""
+    grid = np.arange(-30.0, 31)
+    expected = 0.0
+    for first, second in product(grid, grid):
+        scores = NormalScores(np.array([first, second]), np.array([30.0, 31]), np.ones(2), independent(2))
+        log_likelihood = norm.logpdf(scores.scores).sum()
+        expected += np.exp(log_evidence(log_evidence_by_start(scores), 10)[-1] + log_likelihood)
+    assert expected == pytest.approx(1, abs=0.01)
 
 
 def test_similar_days_are_weaker_evidence():
     scores = np.full(10, 1.5)
     found = [
-        log_evidence_by_start(NormalScores(scores, np.arange(30, 40.0), np.ones(10), np.full(10, ratio)))[0, -1]
-        for ratio in (1.0, 2.0, 10.0)
+        log_evidence_by_start(NormalScores(scores, np.arange(30, 40.0), np.ones(10), growth * independent(10)))[0, -1]
+        for growth in (1.0, 2.0, 10.0)
     ]
     assert found[0] > found[1] > found[2]
 

@@ -11,8 +11,6 @@ from retrace.monitoring.column_statistics import (
     bin_of_rows,
     count_rows,
     days_of,
-    days_of_values,
-    days_of_volume,
     number_of_bins,
     reference_counts,
     series_of_days,
@@ -111,17 +109,22 @@ def test_the_means_of_counts_are_those_of_the_rows():
     scores, bins, days = np.array([0.0, 1.0, 5.0, np.nan]), rng.integers(0, 4, 500), rng.integers(0, 7, 500)
     by_bin = days_of(count_rows(bins, days, (8, 4)), scores)
     used = bins < 3
-    by_row = days_of_values(scores[bins[used]], days[used], 8)
-    assert by_bin.rows.tolist() == by_row.rows.tolist()
-    assert by_bin.means[:7] == pytest.approx(by_row.means[:7])
-    assert by_bin.row_variance == pytest.approx(by_row.row_variance)
-    assert (by_bin.rows[7], np.isnan(by_bin.means[7]), np.isnan(by_row.means[7])) == (0, True, True)
+    by_row = pd.Series(scores[bins[used]]).groupby(days[used])
+    assert by_bin.rows.tolist() == [*by_row.size(), 0]
+    assert by_bin.means[:7] == pytest.approx(by_row.mean().to_numpy())
+    assert by_bin.row_variance == pytest.approx((by_row.var(ddof=0) * by_row.size()).sum() / used.sum())
+    assert np.isnan(by_bin.means[7])
 
 
-def test_the_number_of_rows_is_a_statistic_too():
-    found = days_of_volume(np.array([500, 0, 700]))
-    assert found.means.tolist() == [500, 0, 700]
-    assert (found.rows > 0).all()  # a day without rows has a volume: 0
+def test_rows_in_bins_that_are_too_small_to_be_shown_are_in_some_bin_of_the_reference():
+    """Of numbers at both ends of a range, the bins in the middle have 5 rows each."""
+    ends = np.random.default_rng(3).uniform(0, 1, 400)
+    values = pd.Series(np.concatenate([ends, ends + 15, np.linspace(1, 15, 65)]))
+    column = describe(values, private=False)
+    assert column["histogram"]["other_rows"] >= 50
+    counts = reference_counts(column, len(values))
+    assert counts.sum() == len(values)
+    assert (counts[0, :-1] > 0).all()
 
 
 def test_rows_as_units_have_the_same_statistics():

@@ -31,8 +31,8 @@ def alarm(**values: Any) -> dict[str, Any]:
     return found | {"before": 0.5, "now": 0.7, "low": 0.4, "high": 0.6} | values
 
 
-def content(**alarms: dict[str, Any]) -> dict[str, Any]:
-    series = [{"name": name, "alarms": [each]} for name, each in alarms.items()]
+def content(**alarms: dict[str, Any] | None) -> dict[str, Any]:
+    series = [{"name": name, "alarms": [] if each is None else [each]} for name, each in alarms.items()]
     return {"model": "m", "version": "v1.0.0", "package": "abc", "by": "day", "series": series}
 
 
@@ -60,11 +60,25 @@ def test_an_issue_is_updated_and_closed_when_the_alarm_is_over(issues: Path):
     assert [each["state"] for each in read(issues)] == ["CLOSED", "OPEN"], "a new alarm of the same series"
 
 
-def test_an_issue_that_a_person_closed_stays_closed(issues: Path):
+def test_an_issue_that_a_person_closed_stays_closed_until_there_is_another_alarm(issues: Path):
     notify_github(content(temp=alarm()))
     issues.write_text(json.dumps([read(issues)[0] | {"state": "CLOSED"}]))
     notify_github(content(temp=alarm(now=0.9)))
+    notify_github(content(temp=alarm(over="2026-02-01")))
     assert [each["state"] for each in read(issues)] == ["CLOSED"]
+    notify_github(content(temp=alarm(raised="2026-03-01")))
+    assert [each["state"] for each in read(issues)] == ["CLOSED", "OPEN"]
+
+
+def test_an_alarm_whose_days_move_keeps_its_issue(issues: Path):
+    """Late labels, or predictions that are forgotten, can move the day on which an alarm is raised, or take it back."""
+    notify_github(content(temp=alarm()))
+    notify_github(content(temp=alarm(raised="2026-01-08")))
+    assert len(read(issues)) == 1
+    notify_github(content(temp=None))
+    [issue] = read(issues)
+    told = "There is no such alarm any more: predictions or labels have changed."
+    assert (issue["state"], issue["comment"]) == ("CLOSED", told)
 
 
 def test_an_alarm_that_is_over_before_it_was_told_has_no_issue(issues: Path):
