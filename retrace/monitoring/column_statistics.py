@@ -12,6 +12,7 @@ have:
 - `other values`, of a category: the same for all values that the reference doesn't name, because they are rare or new.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,9 +40,11 @@ def bin_of_rows(values: pd.Series, column: Column) -> NDArray[np.intp]:
     """The bin of each value, shape (rows,). Numbers beyond the first and the last bin are counted in these two."""
     bins = number_of_bins(column)
     if "histogram" in column:
-        shown = column["histogram"]
+        # metrics/data.json has six digits. The exact edges are multiples of a power of two.
+        step = 2.0 ** round(math.log2(column["histogram"]["step"]))
+        first = round(column["histogram"]["first"] / step)
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan)
-        found = np.clip(np.floor((numbers - shown["first"]) / shown["step"]), 0, bins - 2)
+        found = np.clip(np.floor(numbers / step) - first, 0, bins - 2)
     else:
         codes = pd.Index(list(column.get("values", {}))).get_indexer(values.astype(str))
         found = np.where(codes < 0, bins - 2, codes).astype(float)

@@ -1,11 +1,15 @@
 """The statistics of a column follow from counts in the bins of metrics/data.json, and are those of the rows."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrace.files import write_json
 from retrace.monitoring.column_statistics import (
     MOST_VALUES,
     bin_of_rows,
@@ -26,6 +30,16 @@ COLORS = pd.Series(["red"] * 500 + ["blue"] * 300 + ["green"] * 150 + ["rare"] *
 @pytest.mark.parametrize("values", [NUMBERS, COLORS, COLORS == "red"], ids=["number", "category", "boolean"])
 def test_the_rows_of_the_reference_are_in_the_bins_that_describe_counted(values: pd.Series):
     column = describe(values, private=False)
+    counts = count_rows(bin_of_rows(values, column), np.zeros(len(values), int), (1, number_of_bins(column)))
+    assert counts.tolist() == reference_counts(column, len(values)).tolist()
+
+
+def test_the_bins_of_numbers_far_from_0_are_those_that_describe_counted(tmp_path: Path):
+    """In metrics/data.json, numbers have six digits, so the edges of the bins are rounded."""
+    values = NUMBERS.dropna() / 100 + 100
+    write_json(describe(values, private=False), tmp_path / "column.json")
+    column = json.loads((tmp_path / "column.json").read_text())
+    assert column["histogram"]["first"] % column["histogram"]["step"] != 0
     counts = count_rows(bin_of_rows(values, column), np.zeros(len(values), int), (1, number_of_bins(column)))
     assert counts.tolist() == reference_counts(column, len(values)).tolist()
 
