@@ -11,6 +11,7 @@ COMMANDS = {  # the module and function of each command, and its line in the lis
     "check": ("retrace.check:check", "check params.yaml"),
     "adopt": ("retrace.adopt.command:adopt", "make your table this project's data"),
     "freeze": ("retrace.schema:freeze", "write data/schema.yaml from data/raw/"),
+    "problem": ("retrace.problem_page:problem", "write the numbers of params.yaml into docs/problem.md"),
     "repro": ("retrace.review.commands:repro", "run what has changed; show scores, baselines and gate"),
     "scores": ("retrace.review.commands:scores", "show scores, baselines and gate"),
     "gate": ("retrace.review.commands:gate", "check the merge rules"),
