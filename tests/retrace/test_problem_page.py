@@ -14,9 +14,9 @@ PAGES = ("docs/problem.md", "docs/problem.md.jinja")
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The two files that the command needs."""
-    for name in ("params.yaml", "docs/problem.md"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    """The files that the command needs."""
+    for name in ("params.yaml", "docs/problem.md", "src/datasets/flights.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
