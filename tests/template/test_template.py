@@ -25,7 +25,7 @@ from tests.workflows.test_workflows import ZIZMOR
 OTHERS = {".copier-answers.yml"}  # not in the live project
 PATCHED = {
     *("LICENSE", "Makefile", "README.md", "pyproject.toml", ".github/workflows/test.yml"),
-    *("requirements-dev.in", "requirements-dev.txt"),
+    *("requirements-dev.in", "requirements-dev.txt", "tests/ml_test_score.yaml"),
 }
 MODEL_BY_NAME = "  model: HistGradientBoosting "  # in params.yaml, before a model was named by its import path
 LINEAR = "  model: sklearn.linear_model.LogisticRegression\n  arguments:\n    C: 0.5\n"
@@ -58,7 +58,8 @@ def test_the_defaults_are_the_live_project_without_what_only_the_template_needs(
     gone = {name.split("/")[0] for name in kept - made - {"retrace/storage.py"} if not name.startswith("tests/")}
     assert gone == {".ci", "copier.yml", "dvc.lock", "locks", "metrics"} & {name.split("/")[0] for name in live}
     assert {name for name in made if name.startswith("tests/")} == {
-        *("tests/__init__.py", "tests/test_project.py", "tests/datasets/test_flights.py")
+        *("tests/__init__.py", "tests/test_project.py", "tests/datasets/test_flights.py"),
+        "tests/ml_test_score.yaml",
     }
     differing = {name for name in made - OTHERS if not filecmp.cmp(defaults / name, ROOT / name, shallow=False)}
     assert differing <= PATCHED

@@ -133,6 +133,16 @@ def test_a_challenger_that_needs_what_was_not_recorded_is_one_line(served_wine: 
     assert "has no answer for a recorded row: row 1: column price: " in done.stderr
 
 
+def test_a_single_label_is_enough_for_scores_but_not_for_an_interval(released_wine: Path, tmp_path: Path, address: str):
+    rows = pd.read_parquet(released_wine / "data/split/valid.parquet").head(1)
+    serve(released_wine, address, rows, "2026-03-01", "target")
+    done = challenge(released_wine, challenger_of(released_wine, tmp_path, "models/linear.skops"))
+    assert done.stderr == ""
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("log_loss")]
+    assert line.endswith("  too few rows         can't tell")
+    assert "By slice: no slice can be compared by log_loss." in done.stdout
+
+
 @pytest.mark.parametrize(("key", "value"), [("target", "grape"), ("classes", [0, 1])])
 def test_a_model_that_predicts_something_else_is_one_line(served_wine: Path, tmp_path: Path, key: str, value: object):
     done = challenge(served_wine, challenger_of(served_wine, tmp_path, **{key: value}))
