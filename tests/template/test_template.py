@@ -271,10 +271,12 @@ def test_each_way_of_answering_gives_a_project_that_runs_and_passes_its_checks(
 
 
 def check_project(project: Path) -> None:
-    """Its own `make test`, the workflows' syntax and security, and a clean tree after all of it."""
+    """Its own `make test` and some of `make score`, the workflows' syntax and security, and a clean tree after it."""
     if (ROOT / ".mypy_cache").exists():  # nearly all modules are those of this project, and their types are checked
         shutil.copytree(ROOT / ".mypy_cache", project / ".mypy_cache", dirs_exist_ok=True)
     assert "passed" in check("make", "--old-file", ".venv/installed", "test", cwd=project)
+    scored = check("python", "-m", "retrace", "score", "data-1", "data-5", "model-1", "monitoring-1", cwd=project)
+    assert re.findall("^ .  .{3}  (PASS|FAIL|n/a)", scored, re.M) == ["PASS", "n/a", "PASS", "PASS"]
     check("actionlint", cwd=project)
     check("zizmor", *ZIZMOR, ".github", cwd=project)
     assert check("git", "status", "--porcelain", cwd=project) == ""
