@@ -11,7 +11,7 @@ import yaml
 
 from retrace.review.evidence import test_exists as exists
 from retrace.review.ml_test_score import FILE, Rubric
-from tests.conftest import IDENTITY, ROOT, check, run
+from tests.conftest import ENVIRONMENT, IDENTITY, ROOT, check
 
 RUBRIC = yaml.safe_load((ROOT / FILE).read_text())
 CRITERIA = Rubric.model_validate(RUBRIC).criteria
@@ -20,7 +20,10 @@ NAMED = sorted({each for criterion in CRITERIA.values() for each in criterion.ev
 
 
 def score(project: Path, *names: str) -> subprocess.CompletedProcess[str]:
-    return run(sys.executable, "-m", "retrace", "score", *names, cwd=project)
+    """Without the variables of this pytest: the one that is started must not take itself for one of its processes."""
+    environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("PYTEST_")}
+    command = [sys.executable, "-m", "retrace", "score", *names]
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
 
 
 def test_each_test_that_is_named_is_one_that_ci_runs():
