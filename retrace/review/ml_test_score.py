@@ -156,7 +156,7 @@ def print_criterion(name: str, earned: Earned) -> None:
     word = "" if earned.word == "none" else earned.word
     print(one_line(f"{name[-1]:>2}  {earned.points:>3g}  {word:<4}  {criterion.name}"))
     for text in filter(None, (earned.told, criterion.why)):
-        print(textwrap.fill(one_line(text), WIDTH, initial_indent=" " * 15, subsequent_indent=" " * 15))
+        print(textwrap.indent(textwrap.fill(one_line(text), WIDTH - 15, break_long_words=False), " " * 15))
     if earned.word == "PASS":
         print(one_line(f"    break: {criterion.break_}"))
 
