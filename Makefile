@@ -56,6 +56,9 @@ test-template: .venv/installed  ## test projects made from this one (20 minutes)
 test-all: .venv/installed  ## run all checks and tests (45 minutes)
 	ruff check && ruff format --check && mypy && $(PYTEST)
 
+score: .venv/installed  ## run the evidence for the ML Test Score
+	@python -m retrace score
+
 bench: .venv/installed  ## measure what the pipeline and the server cost
 	python -m tests.bench && OMP_NUM_THREADS=1 python -m tests.bench_serving
 
@@ -101,4 +104,4 @@ endif
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce release deploy rollback history serve watch undo test test-template test-all bench calibrate lock upgrade clean
+.PHONY: help install repro plots gate report reproduce release deploy rollback history serve watch undo test test-template test-all score bench calibrate lock upgrade clean

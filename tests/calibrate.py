@@ -40,12 +40,13 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from threadpoolctl import threadpool_limits
 
 from retrace.decisions import check_threshold
+from retrace.differences import Slice, verdict
 from retrace.examples import Kind, Target
 from retrace.params import Costs, Data
 from retrace.resamples import Draws, bootstrap, bootstrap_slices, half, pools
 from retrace.review.drift import measure_drift
 from retrace.review.results import SERIES, Results
-from retrace.review.score_differences import Slice, compare, compare_slices, verdict
+from retrace.review.score_differences import compare, compare_slices
 from retrace.scored_rows import interval, is_small
 from retrace.scores import Array, draws_table, is_judged, metrics_of, score_draws
 from src.stages.describe import describe

@@ -10,6 +10,7 @@ import yaml
 from dvc.utils.serialize import modify_yaml
 
 from retrace.params import read_params
+from retrace.problem_page import fill_tables
 from retrace.review.lock import find_problem
 from retrace.review.revision import FOLDER
 
@@ -39,6 +40,12 @@ def test_dvc_leaves_the_parameters_as_they_are_laid_out(tmp_path: Path):
     assert len(before) == len(after), "DVC would add or drop lines"
     changed = [(line, other) for line, other in zip(before, after, strict=True) if line != other]
     assert [line.split(":")[0] for line, _ in changed] == ["  seed"], "the second is how DVC writes the first"
+
+
+def test_the_page_about_the_problem_has_the_numbers_of_the_parameters():
+    page = (ROOT / "docs/problem.md").read_text(encoding="utf-8")
+    written = fill_tables(page, read_params(ROOT / "params.yaml"))
+    assert page == written, "`python -m retrace problem` writes them"
 
 
 def imports_of(module: Path) -> set[str]:

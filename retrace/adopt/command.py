@@ -23,7 +23,8 @@ from retrace.adopt import project
 from retrace.adopt.plan import plan
 from retrace.adopt.summary import summary_of
 from retrace.errors import UserError, one_line
-from retrace.params import FILE, params_error
+from retrace.params import FILE, params_error, read_params
+from retrace.problem_page import PAGE, write_numbers
 from retrace.schema import write_schema
 
 MOST_KEYS = 2  # of those that changed, that are named
@@ -180,6 +181,8 @@ def adopt(words: list[str]) -> None:
     first = project.first_schema(new.raw, new.data.private)
     keeper = project.put(arguments.file, place)
     project.write_params(text)
+    if PAGE.is_file():
+        write_numbers(read_params())
     if first:
         write_schema({"table": first})
     hidden = project.keep_out_of_git(arguments.file)

@@ -19,6 +19,7 @@ from retrace.adopt.shown import quoted
 from retrace.errors import UserError
 from retrace.files import replacing, write_json
 from retrace.git import git_names, git_or_none, git_status, require_own_repository
+from retrace.problem_page import PAGE
 from retrace.tables.files import files_of
 from retrace.yaml_files import read_yaml
 
@@ -224,7 +225,7 @@ def remembered() -> dict[str, str]:
 def remember(place: Path) -> None:
     """Record what was written, so that adopt may be run again before it is committed."""
     pointer = place.with_name(f"{place.name}.dvc")
-    files = [params.FILE, schema.FILE, pointer, SOURCE / ".gitignore", IGNORED]
+    files = [params.FILE, PAGE, schema.FILE, pointer, SOURCE / ".gitignore", IGNORED]
     write_json(remembered() | {file.as_posix(): _hash(file) for file in files if file.is_file()}, RECORD)
 
 

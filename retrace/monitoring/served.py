@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from retrace.monitoring.column_statistics import number_of_bins
 from retrace.monitoring.exchangeability import Counts
+from retrace.monitoring.inputs import Inputs
 from retrace.monitoring.series import WatchedModel, category_text, label_columns, prediction_columns
 from retrace.serving.log import Log, Prediction
 
@@ -42,10 +43,6 @@ class Served:
     unreadable: int
 
 
-# Returns the input columns of predictions, and which predictions these are, shape (predictions,).
-Inputs = Callable[[Sequence[Prediction]], tuple[pd.DataFrame, NDArray[np.bool_]]]
-
-
 def read_served(
     log: Log, model: WatchedModel, days: pd.PeriodIndex, inputs: Inputs, progress: Callable[[int], object]
 ) -> Served | None:
@@ -68,13 +65,13 @@ def read_served(
     found: list[tuple[Any, ...]] = []
     unreadable = 0
     for part in log.since(start, PART, until=end, package=model.package_sha256):
-        day_of_row = days_of(part, days)
+        day_of_row = day_numbers(part, days)
         predictions = np.array([values_of(each.output) for each in part], dtype=float)
         labels = log.latest_labels([each.id for each in part])
         known = [from_json(labels[each.id]) if each.id in labels else None for each in part]
         labelled = np.array([label is not None for label in known])
         truth = target.truth(pd.Series([label for label in known if label is not None], dtype=object))
-        table, readable = inputs(part)
+        table, readable = inputs.read(part)
         unreadable += int((~readable).sum())
         outputs = pd.DataFrame(prediction_columns(predictions, target))
         sliced = pd.DataFrame(index=outputs.index, columns=columns, dtype=object)
@@ -107,7 +104,7 @@ def read_served(
     )
 
 
-def days_of(part: Sequence[Prediction], days: pd.PeriodIndex) -> NDArray[np.intp]:
+def day_numbers(part: Sequence[Prediction], days: pd.PeriodIndex) -> NDArray[np.intp]:
     """The day of each prediction as a number from 0, shape (predictions,)."""
     times = pd.DatetimeIndex([each.time for each in part])
     return days.get_indexer(times.to_period(days.freqstr)).astype(np.intp)

@@ -29,6 +29,7 @@ from retrace.monitoring.metrics import write_metrics
 from retrace.monitoring.notify import notify_github
 from retrace.monitoring.page import has_open_alarm, make_page, outside_range, score_text
 from retrace.monitoring.performance import finite, finite_values, measure_labels, measure_performance
+from retrace.monitoring.running_package import RunningPackage
 from retrace.monitoring.series import Series, WatchedModel, read_series
 from retrace.monitoring.served import read_served
 from retrace.params import Costs, read_params
@@ -106,8 +107,8 @@ def compare(log: Log, package: Released, since: datetime | None, until: datetime
     series = [read_series(each) for each in reference["series"]]
     model = WatchedModel(package.sha256, target, costs, series, reference["overdispersion"])
     names = [column["name"] for column in description["columns"]]
-    with tqdm(unit=" predictions", disable=None, leave=False) as progress, Inputs(package, names) as inputs:
-        served = read_served(log, model, days, inputs.read, progress.update)
+    with tqdm(unit=" predictions", disable=None, leave=False) as progress, RunningPackage(package) as running:
+        served = read_served(log, model, days, Inputs(running, names), progress.update)
     if served is None:
         raise UserError(f"{log.place}: has no predictions by {package.title} from {days[0]} to {days[-1]}")
     params = read_params()

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator
 
+from retrace.differences import Slice
 from retrace.params import Gate
 from retrace.review.results import Results, is_score
 from retrace.review.rules import Rule, also_fails_on_base, verdict_by_gate, verdicts_of_slices
-from retrace.review.score_differences import WHOLE, Slice, series
+from retrace.review.score_differences import WHOLE, series
 from retrace.scores import higher_is_better
 
 

@@ -7,23 +7,14 @@ judged. A rule that fails on the base too doesn't block a change, unless the cha
 import math
 from typing import NamedTuple
 
+from retrace.differences import Difference, Slice, Verdict, gain, verdict
 from retrace.params import Baseline, Gate
 from retrace.review import row_changes
 from retrace.review.comparable import Sides
 from retrace.review.releases import Release
 from retrace.review.results import Results, is_score
 from retrace.review.revision import Revision
-from retrace.review.score_differences import (
-    Difference,
-    Slice,
-    Verdict,
-    compare,
-    compare_slices,
-    gain,
-    lead_over_baseline,
-    score_of,
-    verdict,
-)
+from retrace.review.score_differences import compare, compare_slices, lead_over_baseline, score_of
 
 MOST_MOVED = 0.01  # of the rows that both sides have
 

@@ -25,7 +25,7 @@ from tests.workflows.test_workflows import ZIZMOR
 OTHERS = {".copier-answers.yml"}  # not in the live project
 PATCHED = {
     *("LICENSE", "Makefile", "README.md", "pyproject.toml", ".github/workflows/test.yml"),
-    *("requirements-dev.in", "requirements-dev.txt"),
+    *("requirements-dev.in", "requirements-dev.txt", "tests/ml_test_score.yaml"),
 }
 MODEL_BY_NAME = "  model: HistGradientBoosting "  # in params.yaml, before a model was named by its import path
 LINEAR = "  model: sklearn.linear_model.LogisticRegression\n  arguments:\n    C: 0.5\n"
@@ -58,7 +58,8 @@ def test_the_defaults_are_the_live_project_without_what_only_the_template_needs(
     gone = {name.split("/")[0] for name in kept - made - {"retrace/storage.py"} if not name.startswith("tests/")}
     assert gone == {".ci", "copier.yml", "dvc.lock", "locks", "metrics"} & {name.split("/")[0] for name in live}
     assert {name for name in made if name.startswith("tests/")} == {
-        *("tests/__init__.py", "tests/test_project.py", "tests/datasets/test_flights.py")
+        *("tests/__init__.py", "tests/test_project.py", "tests/datasets/test_flights.py"),
+        "tests/ml_test_score.yaml",
     }
     differing = {name for name in made - OTHERS if not filecmp.cmp(defaults / name, ROOT / name, shallow=False)}
     assert differing <= PATCHED
@@ -90,7 +91,7 @@ def test_a_project_without_the_demo_has_nothing_of_the_demo_or_the_template(bare
 )
 def test_the_manual_is_in_each_project_and_every_link_works(template: Path, tmp_path: Path, demo: bool, remote: str):
     project = make(template, tmp_path / "project", demo=demo, remote=remote)
-    manual = {name for name in files_in_git() if name.startswith("docs/")}
+    manual = {name for name in files_in_git() if name.startswith("docs/") and not name.endswith(".jinja")}
     assert manual
     assert {name for name in files(project) if name.startswith("docs/")} == manual
     assert broken_links(project) == []
@@ -270,10 +271,12 @@ def test_each_way_of_answering_gives_a_project_that_runs_and_passes_its_checks(
 
 
 def check_project(project: Path) -> None:
-    """Its own `make test`, the workflows' syntax and security, and a clean tree after all of it."""
+    """Its own `make test` and some of `make score`, the workflows' syntax and security, and a clean tree after it."""
     if (ROOT / ".mypy_cache").exists():  # nearly all modules are those of this project, and their types are checked
         shutil.copytree(ROOT / ".mypy_cache", project / ".mypy_cache", dirs_exist_ok=True)
     assert "passed" in check("make", "--old-file", ".venv/installed", "test", cwd=project)
+    scored = check("python", "-m", "retrace", "score", "data-1", "data-5", "model-1", "monitoring-1", cwd=project)
+    assert re.findall("^ .  .{3}  (PASS|FAIL|n/a)", scored, re.M) == ["PASS", "n/a", "PASS", "PASS"]
     check("actionlint", cwd=project)
     check("zizmor", *ZIZMOR, ".github", cwd=project)
     assert check("git", "status", "--porcelain", cwd=project) == ""
@@ -499,6 +502,7 @@ def test_a_project_in_use_takes_the_last_version_from(history: tuple[Path, list[
     check("dvc", "repro", cwd=project)
     commit(project)
     mine = ["data/schema.yaml", "README.md", "metrics/scores.json", "data/source/Weine.csv.dvc"]
+    mine += ["docs/problem.md"] * (project / "docs/problem.md").exists()
     mine += ["src/stages/deploy.py", "src/datasets/mine.py"]
     before_update = {name: (project / name).read_bytes() for name in mine}
 

@@ -1,10 +1,11 @@
 """The section about slices: for which rows the score changed."""
 
+from retrace.differences import Difference, Slice, interval_of_difference, signed, verdict
 from retrace.markdown import chart, code, folded, table
 from retrace.review.report.change import Change
-from retrace.review.report.wording import counted, interval_of_difference, signed
+from retrace.review.report.wording import counted
 from retrace.review.revision import flattened
-from retrace.review.score_differences import Difference, Slice, compare_slices, verdict
+from retrace.review.score_differences import compare_slices
 
 COLOURS = "#9ca3af, #2563eb, #9ca3af"  # of the lower end, the difference, the upper end
 

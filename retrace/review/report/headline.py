@@ -1,15 +1,16 @@
 """The first lines of the report: the difference, whether the change may be merged, and what to know first."""
 
+from retrace.differences import interval_of_difference, signed, verdict
 from retrace.errors import UserError
 from retrace.git import git, git_or_none, git_status
 from retrace.markdown import code
 from retrace.review.judging_changes import find_touched
 from retrace.review.lock import stale_stages
 from retrace.review.report.change import Change
-from retrace.review.report.wording import counted, interval_of_difference, interval_of_score, listed, number, signed
+from retrace.review.report.wording import counted, interval_of_score, listed, number
 from retrace.review.results import Results
 from retrace.review.revision import Revision
-from retrace.review.score_differences import compare, verdict
+from retrace.review.score_differences import compare
 
 MEANINGS: dict[str, str] = {
     "better": "Better",

@@ -1,13 +1,14 @@
 """The sections about scores: each metric on both sides, what the decisions cost, and the rules of the gate."""
 
+from retrace.differences import gain, interval_of_difference, signed, verdict
 from retrace.markdown import code, table
 from retrace.review.gate import WORDS
 from retrace.review.report.change import Change
-from retrace.review.report.wording import interval_of_difference, interval_of_score, number, signed
+from retrace.review.report.wording import interval_of_score, number
 from retrace.review.results import Results, calibration_warning
 from retrace.review.revision import Revision, flattened
 from retrace.review.rules import Rule
-from retrace.review.score_differences import compare, gain, lead_over_baseline, verdict
+from retrace.review.score_differences import compare, lead_over_baseline
 from retrace.scores import higher_is_better
 
 PAIRED = "Both sides are scored on the same rows, and compared resample by resample and refit by refit."

@@ -1,11 +1,8 @@
 """How the report writes numbers, intervals, counts and lists."""
 
-import math
-
 from retrace.markdown import code, table
 from retrace.review.changes import ChangedKeys
 from retrace.review.results import is_score
-from retrace.review.score_differences import Difference
 
 MOST_ROWS = 40  # of a table
 
@@ -29,20 +26,6 @@ def interval_of_score(score: dict[str, float | None]) -> str:
     if not is_score(score.get("low")):
         return "none: too few rows"
     return f"{number(score.get('low'))} to {number(score.get('high'))}"
-
-
-def interval_of_difference(difference: Difference) -> str:
-    """A difference's 95 % interval, or that there is none."""
-    if math.isinf(difference.low):
-        return "no interval: too few rows"
-    if math.isnan(difference.low):
-        return "no interval"
-    return f"{signed(difference.low)} to {signed(difference.high)}"
-
-
-def signed(value: float) -> str:
-    """A difference with two digits and its sign."""
-    return "no score" if math.isnan(value) else f"{value:+.2g}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrace.differences import gain
 from retrace.params import Gate
 from retrace.review import row_changes
 from retrace.review.commands import print_scores
@@ -22,7 +23,7 @@ from retrace.review.report.scores import describe_decision
 from retrace.review.results import SERIES, Decision, Results, ThresholdCheck
 from retrace.review.revision import FOLDER, Revision
 from retrace.review.rules import Rule
-from retrace.review.score_differences import compare, gain, lead_over_baseline
+from retrace.review.score_differences import compare, lead_over_baseline
 from tests.conftest import boosting, change_params, check, commit, retrace
 
 GATE = Gate(

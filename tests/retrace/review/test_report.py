@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
+from retrace.differences import Verdict
 from retrace.review.report import write
 from retrace.review.report.headline import MEANINGS
 from retrace.review.report.write import MOST_BYTES, write_report
 from retrace.review.revision import FOLDER, Revision
-from retrace.review.score_differences import Verdict
 from tests.conftest import change_params, check, commit, retrace, run
 
 PARSER = MarkdownIt("commonmark").enable("table")

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrace.differences import Difference, MeasuredDifference, Verdict, largest_t, verdict
 from retrace.intervals import Noise
-from retrace.review.score_differences import Difference, MeasuredDifference, Verdict, largest_t, verdict
 from tests.calibrate import (
     Case,
     Way,
