@@ -153,7 +153,7 @@ async def predict_part(table: pd.DataFrame, file: Path, rows_before: int, model:
         for name in names:
             try:
                 pa.array(table[name], from_pandas=True)
-            except (pa.ArrowException, TypeError):
+            except (pa.ArrowException, TypeError, OverflowError):  # a whole number may have more than 64 bits
                 row = rows_before + first_failing_row(table[name], partial(pa.array, from_pandas=True))
                 told = f"{file}: row {row}: column {name}: has another type than the values before it"
                 raise UserError(told) from None

@@ -355,11 +355,11 @@ class Log:
             LogError: it fails, or SQLite's journal still has it.
         """
         with self._transaction() as connection:
-            # The labels come first, because a transaction of SQLite that begins with reading can't wait for others.
+            # The prediction comes first, because a label can only be stored as long as it is there.
+            delete = sql.delete(PREDICTIONS).where(PREDICTIONS.c.id == prediction_id).returning(PREDICTIONS)
+            found = connection.execute(delete).one_or_none()
             connection.execute(sql.delete(LABELS).where(LABELS.c.id == prediction_id))
-            where = PREDICTIONS.c.id == prediction_id
-            found = connection.execute(sql.select(PREDICTIONS).where(where)).one_or_none()
-            if found is not None and connection.execute(sql.delete(PREDICTIONS).where(where)).rowcount:
+            if found is not None:
                 forget_row(connection, found.request, found.position)
         self._empty_journal()
         return found is not None
@@ -377,9 +377,11 @@ class Log:
         while True:
             with self._transaction() as connection:
                 numbers = first_requests(connection.execute(old).all(), BATCH_SIZE)
-                its = PREDICTIONS.c.request.in_(numbers)
-                connection.execute(sql.delete(LABELS).where(LABELS.c.id.in_(sql.select(PREDICTIONS.c.id).where(its))))
-                deleted += connection.execute(sql.delete(PREDICTIONS).where(its)).rowcount
+                delete = sql.delete(PREDICTIONS).where(PREDICTIONS.c.request.in_(numbers)).returning(PREDICTIONS.c.id)
+                ids = connection.scalars(delete).all()
+                for some in batches(ids):
+                    connection.execute(sql.delete(LABELS).where(LABELS.c.id.in_(some)))
+                deleted += len(ids)
                 connection.execute(sql.delete(REQUESTS).where(REQUESTS.c.number.in_(numbers)))
             if not numbers:
                 break

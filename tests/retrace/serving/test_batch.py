@@ -166,15 +166,15 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_parts")
-@pytest.mark.parametrize("kind", [".csv", ".jsonl"])
+@pytest.mark.parametrize(("kind", "value"), [(".csv", "Sec-ret"), (".jsonl", "Sec-ret"), (".jsonl", 10**30)])
 def test_the_first_wrong_cell_is_told_by_its_row_in_the_file_and_without_its_value(
-    released_wine: Path, rows: pd.DataFrame, tmp_path: Path, kind: str
+    released_wine: Path, rows: pd.DataFrame, tmp_path: Path, kind: str, value: object
 ):
     folder = tmp_path / "rows"
     folder.mkdir()
     write(rows, folder / f"1{kind}")
     wrong = rows.astype(object)
-    wrong.loc[wrong.index[[22, 25]], "alcohol"] = "Sec-ret"
+    wrong.loc[wrong.index[[22, 25]], "alcohol"] = value
     write(wrong, folder / f"2{kind}")
     done = retrace("predict", str(folder), "--out", str(tmp_path / f"out{kind}"), cwd=released_wine)
     problem = "must be a number, or empty" if kind == ".csv" else "has another type than the values before it"

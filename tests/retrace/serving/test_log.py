@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from datetime import timedelta
 from http.client import HTTPException
@@ -88,6 +89,29 @@ def test_the_last_label_holds_and_the_earlier_ones_are_kept(address: str):
     assert log.add_labels({"p1": False}) == []
     assert [value for _, value in log.labels_of("p1")] == [True, False]
     assert log.latest_labels(["p1", "p2", "p3"]) == {"p1": "false", "p2": "true"}
+
+
+@pytest.mark.parametrize("address", ["postgresql"], indirect=True)  # SQLite has one writer at a time
+@pytest.mark.parametrize("delete", ["forget", "forget_before"])
+def test_a_label_that_arrives_while_its_prediction_is_deleted_is_not_kept(address: str, delete: str):
+    log = Log(address)
+    log.register("abc", {"classes": []})
+    log.store([asked("p1", time=utc_now() - timedelta(days=9))])
+    messages: list[str] = []
+    deleting, labelling = (
+        threading.Thread(target=getattr(log, delete), args=("p1" if delete == "forget" else utc_now(),)),
+        threading.Thread(target=lambda: messages.extend(log.add_labels({"p1": 1}))),
+    )
+    with log.engine.begin() as connection:  # so that the deletion waits for the request
+        connection.execute(sql.select(REQUESTS).with_for_update())
+        deleting.start()
+        time.sleep(0.5)
+        labelling.start()
+        time.sleep(0.5)
+    deleting.join()
+    labelling.join()
+    assert messages == ["p1: the log has no prediction with this id"]
+    assert log.labels_of("p1") == []
 
 
 @pytest.mark.parametrize(
