@@ -6,18 +6,17 @@ of src/ as they were when it was trained.
 """
 
 import hashlib
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
+from dvc.exceptions import DvcException
 
 from retrace.clones import DVC_WITHOUT_HINTS, clone_without_data, pull_sources, with_this_python
 from retrace.errors import UserError, one_line
 from retrace.files import read_table
-from retrace.git import git_names
-from retrace.review.dvc_project import FROZEN, cached_files, open_project
+from retrace.review.dvc_project import FROZEN
 from retrace.review.pipeline import read_stages
 from retrace.review.revision import Revision
 from retrace.review.split_tables import PARTS
@@ -54,58 +53,33 @@ def predict_with_base(base: Revision, rows: Path) -> tuple[pd.DataFrame, pd.Data
 
 
 def _provide_models(base: Revision, clone: Path) -> None:
-    """Put the base's models and the table that they were trained on into a clone of it."""
-    files = _find_in_cache(base)
-    if None in files.values():
-        _fetch(base, NEEDED)
-        files = _find_in_cache(base)
-    if None in files.values():
-        _train(base, clone)
-        return
-    for path, file in files.items():
-        assert file is not None
-        (clone / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, clone / path)
+    """Put the base's models, and the table that they were trained on, into a clone of it."""
+    from dvc.api import DVCFileSystem  # noqa: PLC0415  # slow to import, and most commands don't need it
 
-
-def _recorded_hashes(base: Revision) -> dict[str, str | None]:
-    """The hash of each file in NEEDED by the base's dvc.lock; None where it records none."""
-    hashes: dict[str, str | None] = {}
-    for stage in read_stages(base).values():
-        hashes |= stage.outs
-    return {path: hashes.get(path) for path in NEEDED}
-
-
-def _find_in_cache(base: Revision) -> dict[str, Path | None]:
-    """Where DVC's cache holds each file in NEEDED; None where it doesn't."""
-    return {path: cached_files(path, md5)[path] for path, md5 in _recorded_hashes(base).items()}
-
-
-def _fetch(base: Revision, targets: list[str]) -> None:
-    """Get files of the base from the default storage into the cache; what the storage doesn't have stays missing."""
     try:
-        with open_project() as repo:
-            if targets and repo.config["core"].get("remote"):
-                repo.fetch(targets=targets, revs=[base.commit], workspace=False)
-    except (UserError, OSError) as error:
-        print(one_line(f"{base.name}: not in the remote storage: {error}"), flush=True)
+        files = DVCFileSystem(rev=base.commit)  # it reads from the cache, or else from the default storage
+        for path in NEEDED:
+            (clone / path).parent.mkdir(parents=True, exist_ok=True)
+            files.get_file(path, str(clone / path))
+    except (DvcException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        where = "neither in DVC's cache nor in its storage"
+        print(one_line(f"{base.name}: its model is {where} ({reason}); its pipeline runs in {clone}"), flush=True)
+        _train(base, clone)
 
 
 def _train(base: Revision, clone: Path) -> None:
     """Run the base's pipeline up to its models.
 
     Raises:
-        UserError: it fails, or the cache and the storage lack the table that it begins with.
+        UserError: it fails, or the cache lacks the table that it begins with.
     """
-    print(one_line(f"{base.name}: its model isn't in DVC's cache, so its pipeline runs in {clone}"), flush=True)
     stages = read_stages(base)
-    frozen = [name for name, stage in stages.items() if stage.why_not_judged == FROZEN]
-    _fetch(base, [name for name in git_names("ls-files", "-z", folder=clone) if name.endswith(".dvc")] + frozen)
-    pull_sources(clone, frozen)
+    pull_sources(clone, [name for name, stage in stages.items() if stage.why_not_judged == FROZEN])
     wanted = [name for name, stage in stages.items() if not stage.outs.keys().isdisjoint(NEEDED)]
     done = subprocess.run([*DVC_WITHOUT_HINTS, "repro", "--force", *wanted], cwd=clone, env=with_this_python())
     if done.returncode:
         raise UserError(f"{base.name}: its pipeline failed in the clone; what it printed is above")
     md5 = hashlib.md5((clone / MODEL).read_bytes(), usedforsecurity=False).hexdigest()
-    if md5 != _recorded_hashes(base)[MODEL]:
+    if md5 not in [stage.outs.get(MODEL) for stage in stages.values()]:
         print(one_line(f"{base.name}: its model, trained again, is not the same to the byte"), flush=True)

@@ -30,7 +30,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retrace.errors import one_line
-from retrace.evaluation import score_models
 from retrace.examples import is_number
 from retrace.files import read_table, write_csv, write_json
 from retrace.params import Params, read_params
@@ -39,7 +38,7 @@ from retrace.review.base_models import predict_with_base
 from retrace.review.comparable import Sides
 from retrace.review.dvc_project import Stage, read_inputs
 from retrace.review.lock import is_output
-from retrace.review.results import FILES, Results, parse_results
+from retrace.review.results import FILES, UNKNOWN_UNITS, Results, parse_results
 from retrace.review.revision import Revision
 from retrace.review.split_tables import PARTS
 from retrace.scores import draws_table
@@ -93,7 +92,7 @@ def rescore_base(sides: Sides) -> Sides:
         if why_not := _why_unfair(params, valid, train):
             return replace(sides, why_not_rescored=why_not)
         shutil.rmtree(KEPT, ignore_errors=True)
-        write_results(score_base(params, valid, predictions, base, base_results), base, KEPT / "new")
+        write_results(score_base(params, valid, predictions, base), base, KEPT / "new")
         (KEPT / "new").rename(folder)
     rescored = parse_results({name: (folder / name).read_bytes() for name in FILES})
     return replace(sides, base_results=rescored, rescored=True)
@@ -108,9 +107,7 @@ def note_on_rescoring(sides: Sides) -> list[str]:
     return []
 
 
-def score_base(
-    params: Params, valid: pd.DataFrame, predictions: pd.DataFrame, base: Revision, base_results: Results
-) -> dict[str, Any]:
+def score_base(params: Params, valid: pd.DataFrame, predictions: pd.DataFrame, base: Revision) -> dict[str, Any]:
     """What evaluate would write of the base's models on other validation rows, but for the refits and the curves.
 
     Args:
@@ -118,11 +115,12 @@ def score_base(
         valid: Its validation rows.
         predictions: What the base's models predict for them, as predict_elsewhere.py writes it.
         base: The base.
-        base_results: Its own results.
 
     Returns:
         The content of each file, by its name.
     """
+    from retrace.evaluation import score_models  # noqa: PLC0415  # scikit-learn takes a second to import
+
     classes = np.array(predictions.attrs["classes"])
     columns_of_models: dict[str, list[str]] = {}
     for column in predictions.columns:
@@ -131,16 +129,17 @@ def score_base(
     evaluation = score_models(params, valid, models)
     resampled = {(name, "", ""): found.resampled for name, found in evaluation.scored.items()}
     resampled |= {("model", *name): found.resampled for name, found in evaluation.slices.items()}
+    own = base.json("metrics/evaluation.json")
     of_these_rows = {
         "scores": evaluation.scores_content(),
         "decision": evaluation.decision,
         "rows": len(valid),
-        "units": base_results.units | {"valid": evaluation.whole.resamples.units},
+        "units": own.get("units", UNKNOWN_UNITS) | {"valid": evaluation.whole.resamples.units},
         "fingerprints": fingerprints(valid, params.data),
     }
     return {
         "scores.json": evaluation.scored["model"].scores,
-        "evaluation.json": base.json("metrics/evaluation.json") | of_these_rows,
+        "evaluation.json": own | of_these_rows,
         "slices.json": evaluation.slices_content(params.gate.metric),
         "bootstrap.csv": draws_table(fingerprint(valid, params.data), resampled),
     }
@@ -190,7 +189,7 @@ def _why_unfair(params: Params, valid: pd.DataFrame, train: pd.DataFrame) -> str
         valid: Its validation rows.
         train: The rows that the base's model was trained on.
     """
-    kinds, base_kinds = ({name: is_number(table[name]) for name in table} for table in (valid, train))
+    kinds, base_kinds = ({str(name): is_number(table[name]) for name in table} for table in (valid, train))
     if kinds != base_kinds:
         names = sorted(dict(kinds.items() ^ base_kinds.items()))
         return f"it was trained on other columns, or columns of another type: {', '.join(names)}"

@@ -14,7 +14,7 @@ from retrace.models import load_model
 from retrace.params import read_params
 from retrace.review.base_models import predict_with_base
 from retrace.review.rescore import KEPT, VALID, score_base, write_results
-from retrace.review.results import FILES, read_results
+from retrace.review.results import FILES
 from retrace.review.revision import Revision
 from tests.conftest import change_params, check, commit, made_once, retrace
 from tests.retrace.review.small import inside
@@ -22,6 +22,7 @@ from tests.retrace.review.small import inside
 BASE = ("--base", "HEAD~1", "--rescore")
 BY_TIME = {"by": "time", "block": "day", "purge": False}
 AGAIN = "scoring its model on the"
+SLOW = pytest.mark.slow
 
 
 def move_dates(project: Path, valid_from: str, test_from: str) -> None:
@@ -66,10 +67,6 @@ def test_the_report_and_the_gate_compare_on_the_rows_of_the_change(copy_of, retr
     assert ", other rows)" not in gate.stdout
     assert AGAIN not in gate.stdout, "the results of the report are kept"
 
-
-def test_the_score_is_that_of_the_bases_model_on_these_rows(copy_of, retrained: Path):
-    project = copy_of(retrained)
-    retrace("gate", *BASE, cwd=project)
     rescored = json.loads(kept(project)["scores.json"])
     valid = pd.read_parquet(project / VALID)
     data = read_params(project / "params.yaml").data
@@ -79,20 +76,19 @@ def test_the_score_is_that_of_the_bases_model_on_these_rows(copy_of, retrained: 
     assert rescored["r2"] == pytest.approx(r2_score(valid[data.target], predicted), rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    "name", ["weather", "wine", pytest.param("demo", marks=pytest.mark.slow)]
-)  # a number, three classes, two classes with costs
+# A number is predicted, one of three classes, and one of two classes, with costs.
+@pytest.mark.parametrize("name", [pytest.param("weather", marks=SLOW), "wine", pytest.param("demo", marks=SLOW)])
 def test_on_its_own_rows_a_model_gets_its_own_results(name: str, request: pytest.FixtureRequest, tmp_path: Path):
     project = request.getfixturevalue(name)
     with inside(project):
         head = Revision.of("HEAD")
         predictions, _ = predict_with_base(head, Path(VALID))
-        results = read_results(head)
-        write_results(score_base(read_params(), pd.read_parquet(VALID), predictions, head, results), head, tmp_path)
+        write_results(score_base(read_params(), pd.read_parquet(VALID), predictions, head), head, tmp_path)
     for file in ["scores.json", *FILES]:
         assert (tmp_path / file).read_bytes() == (project / "metrics" / file).read_bytes(), file
 
 
+@pytest.mark.slow
 def test_a_model_that_nothing_holds_is_trained_again_and_gives_the_same_bytes(copy_of, retrained: Path):
     project = copy_of(retrained)
     retrace("gate", *BASE, cwd=project)
@@ -100,14 +96,15 @@ def test_a_model_that_nothing_holds_is_trained_again_and_gives_the_same_bytes(co
     shutil.rmtree(project / KEPT)
     empty_cache(project)
     printed = retrace("gate", *BASE, cwd=project).stdout
-    assert "its model isn't in DVC's cache, so its pipeline runs in" in printed
+    assert "its model is neither in DVC's cache nor in its storage" in printed
     assert "not the same to the byte" not in printed
     assert kept(project) == first != {}
 
 
+@pytest.mark.slow
 def test_a_model_that_the_storage_holds_is_not_trained_again(copy_of, retrained: Path, tmp_path: Path):
     project = copy_of(retrained)
-    check("dvc", "remote", "add", "--default", "storage", str(tmp_path / "storage"), cwd=project)
+    check("dvc", "remote", "add", "--local", "--default", "storage", str(tmp_path / "storage"), cwd=project)
     check("dvc", "push", "--quiet", "--all-commits", cwd=project)
     empty_cache(project)
     gate = retrace("gate", *BASE, cwd=project)
@@ -115,6 +112,7 @@ def test_a_model_that_the_storage_holds_is_not_trained_again(copy_of, retrained:
     assert "its pipeline runs" not in gate.stdout
 
 
+@pytest.mark.slow
 def test_other_parameters_give_other_results(copy_of, retrained: Path):
     project = copy_of(retrained)
     retrace("gate", *BASE, cwd=project)
@@ -151,8 +149,8 @@ def another_column(project: Path) -> None:
     ("change", "why"),
     [
         (other_code, "its rows are made by other code: src/datasets/table.py"),
-        (known_rows, r"it was trained on \d+ of these \d+ rows"),
-        (another_column, "it was trained on other columns, or columns of another type: more"),
+        pytest.param(known_rows, r"it was trained on \d+ of these \d+ rows", marks=SLOW),
+        pytest.param(another_column, "it was trained on other columns, or columns of another type: more", marks=SLOW),
     ],
 )
 def test_where_it_would_not_be_fair_the_bases_own_scores_count(
