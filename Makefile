@@ -43,6 +43,9 @@ watch: .venv/installed  ## compare what was served with the release [SINCE= UNTI
 	@python -m retrace watch $(if $(MODEL),--model "$(MODEL)") $(if $(SINCE),--since "$(SINCE)") \
 	    $(if $(UNTIL),--until "$(UNTIL)") $(if $(BY),--by "$(BY)") $(if $(NOTIFY),--notify "$(NOTIFY)")
 
+backtest: .venv/installed  ## would training again each month have paid? [BY=week]
+	@python -m retrace backtest $(if $(BY),--by "$(BY)")
+
 undo: .venv/installed  ## bring back the committed results; code and parameters stay
 	@git reset --quiet -- dvc.lock metrics && git ls-files -z dvc.lock metrics | git checkout-index --force -z --stdin
 	@git clean -dfxq -- dvc.lock metrics && dvc checkout --quiet --force --allow-missing dvc.yaml
@@ -104,4 +107,4 @@ endif
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce release deploy rollback history serve watch undo test test-template test-all score bench calibrate lock upgrade clean
+.PHONY: help install repro plots gate report reproduce release deploy rollback history serve watch backtest undo test test-template test-all score bench calibrate lock upgrade clean

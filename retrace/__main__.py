@@ -33,6 +33,7 @@ COMMANDS = {  # the module and function of each command, and its line in the lis
     "predict": ("retrace.serving.batch:predict", "predict for the rows of files"),
     "watch": ("retrace.monitoring.watch:watch", "compare the served predictions with the release"),
     "challenge": ("retrace.monitoring.challenge:challenge", "score another model on the recorded requests"),
+    "backtest": ("retrace.review.backtest_command:backtest", "try on past data whether training again would have paid"),
     "label": ("retrace.serving.commands:label", "store what turned out to be true"),
     "recompute": ("retrace.serving.recompute:recompute", "compute served predictions again, and compare"),
     "forget": ("retrace.serving.commands:forget", "delete predictions from the log"),

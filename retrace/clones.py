@@ -32,18 +32,38 @@ def clean_clone(commit: str, kept: Sequence[str] = ()) -> Iterator[Path]:
     Raises:
         UserError: Git or DVC fails.
     """
+    with clone_without_data(commit) as clone:
+        pull_sources(clone, kept)
+        yield clone
+
+
+@contextmanager
+def clone_without_data(commit: str) -> Iterator[Path]:
+    """A clone at a commit, in a temporary folder, with an empty cache and nothing that only DVC has.
+
+    Raises:
+        UserError: Git or DVC fails.
+    """
     with tempfile.TemporaryDirectory(prefix="clone-") as folder:
         clone = Path(folder) / "elsewhere"
         git("clone", "--quiet", "--no-checkout", "--template=", "--no-reject-shallow", str(Path.cwd()), str(clone))
         git("checkout", "--quiet", "--detach", commit, folder=clone)
         # Whatever cache the settings name, the clone's own is empty.
-        cache = _dvc("cache", "dir", folder=Path.cwd()).strip()
         _dvc("cache", "dir", "--quiet", "--local", str(clone / ".dvc" / "cache"), folder=clone)
-        files = [name for name in git_names("ls-files", "-z", folder=clone) if name.endswith(".dvc")]
-        if files or kept:
-            _dvc("remote", "add", "--quiet", "--local", "here", cache, folder=clone)
-            _dvc("pull", "--quiet", "--remote", "here", *files, *kept, folder=clone)
         yield clone
+
+
+def pull_sources(clone: Path, kept: Sequence[str] = ()) -> None:
+    """Bring into a clone what no stage makes, from this folder's cache; the arguments are those of `clean_clone`.
+
+    Raises:
+        UserError: this cache doesn't have it.
+    """
+    files = [name for name in git_names("ls-files", "-z", folder=clone) if name.endswith(".dvc")]
+    if files or kept:
+        cache = _dvc("cache", "dir", folder=Path.cwd()).strip()
+        _dvc("remote", "add", "--quiet", "--local", "here", cache, folder=clone)
+        _dvc("pull", "--quiet", "--remote", "here", *files, *kept, folder=clone)
 
 
 def _dvc(*arguments: str, folder: Path) -> str:

@@ -16,6 +16,7 @@ from retrace.review.pipeline import read_stages
 from retrace.review.report.write import write_report
 from retrace.review.reproduce import reproduce
 from retrace.review.rerun import Rerun, rerun, run_pipeline
+from retrace.review.rescore import note_on_rescoring, rescore_base
 from retrace.review.results import Results, calibration_warning
 from retrace.review.revision import FOLDER, NO_BASE, Revision, find_base
 from retrace.review.rules import Rule
@@ -56,13 +57,22 @@ def _number(score: float | None) -> str:
     return "n/a" if score is None else f"{score:.4g}"
 
 
-def print_gate(base: Revision | None, no_base: str = NO_BASE) -> bool:
-    """Print a line for each rule; returns whether none fails. `no_base` says why there is no base."""
-    judgement = judge_change(read_sides(FOLDER, base, no_base))
+def print_gate(base: Revision | None, no_base: str = NO_BASE, *, rescore: bool = False) -> bool:
+    """Print a line for each rule; returns whether none fails.
+
+    Args:
+        base: What the change is to be merged into.
+        no_base: Why there is no base, if there is none.
+        rescore: Whether to score the base's model on the validation rows here.
+    """
+    sides = read_sides(FOLDER, base, no_base)
+    if rescore:
+        sides = rescore_base(sides)
+    judgement = judge_change(sides)
     if problem := find_problem(FOLDER):
         print(one_line(f"FAIL  {problem.word}: {', '.join(problem.differences)}; {problem.advice}"))
         return False
-    for note in judgement.notes:
+    for note in [*judgement.notes, *note_on_rescoring(sides)]:
         print(one_line(note))
     _print_rules(judgement.rules)
     if judgement.own_rules is not None:
@@ -115,6 +125,12 @@ def _add_revision_option(parser: argparse.ArgumentParser, option: str, descripti
     parser.add_argument(option, metavar="REV", action="append", help=description)
 
 
+def _add_rescore_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option by which the base's model is scored on the validation rows here."""
+    description = "score the base's model on this folder's validation rows, and compare with that"
+    parser.add_argument("--rescore", action="store_true", help=description)
+
+
 def _single_value(parser: argparse.ArgumentParser, option: str, values: list[str] | None) -> str | None:
     """The value of an option that may be given once; the command ends if it's given twice."""
     if values and len(values) > 1:
@@ -143,8 +159,10 @@ def gate(words: list[str]) -> None:
     """Check the merge rules, and show by how much each holds or fails."""
     parser = make_parser("gate", f"{gate.__doc__}\n\n{REVISION}")
     _add_revision_option(parser, "--base", "judge by this revision's gate, and compare with its results")
-    base, no_base = _find_base(parser, parser.parse_args(words).base)
-    sys.exit(0 if print_gate(base, no_base) else 1)
+    _add_rescore_option(parser)
+    arguments = parser.parse_args(words)
+    base, no_base = _find_base(parser, arguments.base)
+    sys.exit(0 if print_gate(base, no_base, rescore=arguments.rescore) else 1)
 
 
 def report(words: list[str]) -> None:
@@ -152,10 +170,13 @@ def report(words: list[str]) -> None:
     parser = make_parser("report", f"{report.__doc__}\n\n{REVISION}")
     _add_revision_option(parser, "--base", "what the change is to be merged into")
     _add_revision_option(parser, "--head", "the change; without it, the working tree")
+    _add_rescore_option(parser)
     arguments = parser.parse_args(words)
     head = _single_value(parser, "--head", arguments.head)
+    if head and arguments.rescore:
+        parser.error("--rescore scores on the validation rows of this folder: leave out --head")
     base, no_base = _find_base(parser, arguments.base)
-    file = write_report(base, Revision.of(head) if head else FOLDER, no_base)
+    file = write_report(base, Revision.of(head) if head else FOLDER, no_base, rescore=arguments.rescore)
     answer = file.read_text(encoding="utf-8").partition("\n### ")[0]
     print(answer, f"{file} has the rest", sep="\n")
 

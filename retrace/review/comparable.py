@@ -31,6 +31,8 @@ class Sides:
         base_results: The base's results; None where the two can't be compared.
         why_not_comparable: Why they can't be compared; empty where they can.
         base_is_broken: Whether the base has results that can't be read.
+        rescored: Whether the base's results are those of its model on the validation rows here (see rescore.py).
+        why_not_rescored: Why they aren't though this was asked for; empty where it wasn't, or nothing is in its way.
     """
 
     here: Revision
@@ -39,6 +41,8 @@ class Sides:
     base_results: Results | None
     why_not_comparable: str
     base_is_broken: bool
+    rescored: bool = False
+    why_not_rescored: str = ""
 
     @cached_property
     def stages(self) -> dict[str, Stage]:

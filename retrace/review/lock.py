@@ -110,7 +110,7 @@ def _edited_outputs(revision: Revision, pipeline: Pipeline) -> dict[str, list[st
                 edited[f"{stage}: {path}"] = [reason]
     outputs = {path for stage in pipeline.stages.values() for path in stage.outs}
     for path in revision.files("metrics"):
-        if not _is_output(path, outputs):
+        if not is_output(path, outputs):
             edited[f"metrics: {path}"] = [MADE_BY_NO_STAGE]
     for name in FILES:
         if f"metrics/{name}" not in outputs:
@@ -149,7 +149,7 @@ def verify(committed: Revision, folder: Path = Path()) -> Verdict:
     return Verdict(word, edited | differing)
 
 
-def _is_output(path: str, outputs: set[str]) -> bool:
+def is_output(path: str, outputs: set[str]) -> bool:
     """Whether a path is one of the outputs, or lies in one that is a folder."""
     return path in outputs or any(parent.as_posix() in outputs for parent in Path(path).parents)
 
@@ -165,7 +165,7 @@ def _other_inputs(before: dict[str, Stage], after: dict[str, Stage]) -> dict[str
         old, new = before[name], after[name]
         old_inputs, new_inputs = {"cmd": old.cmd, **old.inputs}, {"cmd": new.cmd, **new.inputs}
         differing = [key for key in sorted(old_inputs | new_inputs) if old_inputs.get(key) != new_inputs.get(key)]
-        keys = [key for key in differing if not _is_output(key, outputs)]
+        keys = [key for key in differing if not is_output(key, outputs)]
         keys += sorted(old.outs.keys() ^ new.outs.keys())
         if keys:
             other[name] = keys

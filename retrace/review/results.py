@@ -4,7 +4,6 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal, TypeGuard
 
 import pandas as pd
@@ -118,7 +117,7 @@ def read_results(revision: Revision) -> Results | None:
         return None
     contents = {name: revision.read(f"metrics/{name}") or b"" for name in FILES}
     try:
-        return _parse_results(**{Path(name).stem: content.decode("utf-8") for name, content in contents.items()})
+        return parse_results(contents)
     except (ValueError, KeyError, TypeError):
         where = f"{revision.short}:" if revision.commit else ""
         for name, content in contents.items():
@@ -131,13 +130,16 @@ def read_results(revision: Revision) -> Results | None:
         raise UserError(f"{where}metrics: not what evaluate writes{advice}") from None
 
 
-def _parse_results(evaluation: str, slices: str, bootstrap: str, refits: str) -> Results:
-    """The results in the four files that evaluate writes.
+def parse_results(files: Mapping[str, bytes]) -> Results:
+    """The results in the files that evaluate writes.
+
+    Args:
+        files: The content of each of FILES, by its name.
 
     Raises:
         ValueError, KeyError, TypeError: they aren't what evaluate writes.
     """
-    content = read_json(evaluation)
+    content = read_json(files["evaluation.json"])
     scores = SCORES.validate_python(content["scores"])
     if not scores.keys() >= {"model", *BASELINES}:
         raise KeyError("a model or baseline has no scores")
@@ -148,7 +150,7 @@ def _parse_results(evaluation: str, slices: str, bootstrap: str, refits: str) ->
     units = UNITS.validate_python(content.get("units", UNKNOWN_UNITS))
     if units.keys() != UNKNOWN_UNITS.keys():
         raise KeyError("units aren't counted")
-    scores_by_slice = SLICES.validate_python(read_json(slices))
+    scores_by_slice = SLICES.validate_python(read_json(files["slices.json"]))
     for values in scores_by_slice.values():
         if not all("small" in scores_of_slice for scores_of_slice in values.values()):
             raise KeyError("nothing says whether a slice is small")
@@ -159,8 +161,8 @@ def _parse_results(evaluation: str, slices: str, bootstrap: str, refits: str) ->
     return Results(
         scores=scores,
         slices=scores_by_slice,
-        bootstrap=_read_draws(bootstrap),
-        refits=_read_draws(refits),
+        bootstrap=_read_draws(files["bootstrap.csv"]),
+        refits=_read_draws(files["refits.csv"]),
         units=units,
         fingerprints=FINGERPRINTS.validate_python(content.get("fingerprints", {})),
         decision=Decision.model_validate(decision) if decision else None,
@@ -168,13 +170,13 @@ def _parse_results(evaluation: str, slices: str, bootstrap: str, refits: str) ->
     )
 
 
-def _read_draws(text: str) -> pd.DataFrame:
+def _read_draws(content: bytes) -> pd.DataFrame:
     """The scores of draws: a line for each series, a column for each draw.
 
     Only scores are parsed as numbers, since a slice's value may look like one.
     """
     types: dict[str, type] = dict.fromkeys(SERIES, str)
-    table = pd.read_csv(io.StringIO(text), dtype=types, keep_default_na=False, na_values=[""])
+    table = pd.read_csv(io.BytesIO(content), dtype=types, keep_default_na=False, na_values=[""])
     draws = table.fillna(dict.fromkeys(SERIES, "")).set_index(SERIES).astype(float)
     if draws.index.has_duplicates:
         raise ValueError("two series have the same name")

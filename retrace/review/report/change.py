@@ -7,6 +7,7 @@ from retrace.review.comparable import Sides, read_sides
 from retrace.review.gate import Judgement, judge_change
 from retrace.review.lock import Verdict, find_problem, stale_stages, verify
 from retrace.review.rerun import Rerun
+from retrace.review.rescore import rescore_base
 from retrace.review.revision import Revision
 from retrace.review.rules import least_difference
 
@@ -37,13 +38,24 @@ class Change:
         return least_difference(self.judgement.gate, metric)
 
 
-def read_change(base: Revision | None, here: Revision, rerun: Rerun | None, no_base: str) -> Change:
-    """Read everything that the report is written from; `no_base` says why there is no base.
+def read_change(
+    base: Revision | None, here: Revision, rerun: Rerun | None, no_base: str, *, rescore: bool = False
+) -> Change:
+    """Read everything that the report is written from.
+
+    Args:
+        base: What the change is to be merged into.
+        here: The change.
+        rerun: What the last run of the pipeline did, if it counts.
+        no_base: Why there is no base, if there is none.
+        rescore: Whether to score the base's model on the validation rows here.
 
     Raises:
-        UserError: there are no results here, or they or the parameters can't be read.
+        UserError: there are no results here, they or the parameters can't be read, or the base's model can't be had.
     """
     sides = read_sides(here, base, no_base)
+    if rescore:
+        sides = rescore_base(sides)
     verdict = verify(Revision.of("HEAD")) if rerun else find_problem(here)
     return Change(sides, judge_change(sides), verdict, rerun)
 

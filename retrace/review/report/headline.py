@@ -51,7 +51,12 @@ def _difference(change: Change) -> list[str]:
             f"## {title}: {code(change.metric)} {number(score.get('score'))}, 95 % interval {interval_of_score(score)}",
             f"Nothing to compare with: {code(sides.why_not_comparable, 200)}.",
         ]
-    return _difference_from_base(change, sides.results, sides.base_results)
+    paragraphs = _difference_from_base(change, sides.results, sides.base_results)
+    if sides.rescored and sides.base:
+        paragraphs.append(
+            f"Compared with the model of {code(sides.base.name)}, scored on the validation rows of this change."
+        )
+    return paragraphs
 
 
 def _difference_from_base(change: Change, results: Results, base_results: Results) -> list[str]:
@@ -141,6 +146,10 @@ def _touched_files(change: Change) -> str:
 def _notes(change: Change) -> list[str]:
     """What a reader must know before the numbers."""
     notes = [code(note, 200) for note in change.judgement.notes]
+    if why := change.sides.why_not_rescored:
+        notes.append(
+            f"The base's model can't be scored on the validation rows here, so its own scores count: {code(why, 200)}."
+        )
     if name := change.sides.results.estimator_without_promise:
         notes.append(f"The same bytes are not promised for {code(name)} with these arguments: see docs/model.md.")
     here, base, rerun = change.sides.here, change.sides.base, change.rerun

@@ -12,6 +12,10 @@ from retrace.review.score_differences import compare, lead_over_baseline
 from retrace.scores import higher_is_better
 
 PAIRED = "Both sides are scored on the same rows, and compared resample by resample and refit by refit."
+RESCORED = (
+    "The base's model was scored again, on the validation rows of this change: both sides are compared resample by "
+    "resample. How much training varies is known from the refits of each side, on its own validation rows."
+)
 UNPAIRED = "The two sides are scored on other rows, and compared as independent: small differences can't be seen."
 
 
@@ -38,7 +42,8 @@ def write_metrics(change: Change) -> str:
         marked = f"**{word}**" if word in ("better", "worse") else word
         rows.append((with_direction(metric), before, after, value, interval, marked))
     header = ["", "base:", "this change:", "difference:", "95 % interval", "verdict"]
-    return f"### Metrics\n\n{table(header, rows)}\n\n{PAIRED if all_paired else UNPAIRED}"
+    paired = RESCORED if change.sides.rescored else PAIRED
+    return f"### Metrics\n\n{table(header, rows)}\n\n{paired if all_paired else UNPAIRED}"
 
 
 def _table_of_scores(results: Results) -> str:

@@ -26,19 +26,20 @@ from retrace.review.revision import NO_BASE, Revision
 MOST_BYTES = 64_000  # a comment may have 65,536 characters, and CML adds its mark
 
 
-def write_report(base: Revision | None, here: Revision, no_base: str = NO_BASE) -> Path:
+def write_report(base: Revision | None, here: Revision, no_base: str = NO_BASE, *, rescore: bool = False) -> Path:
     """Write report.md, and report.patch where the committed results aren't those that the pipeline makes.
 
     Args:
         base: What the change is to be merged into.
         here: The change.
         no_base: Why there is no base, if there is none.
+        rescore: Whether to score the base's model on the validation rows here.
 
     Returns:
         The file of the report.
 
     Raises:
-        UserError: there are no results, or they or the parameters can't be read.
+        UserError: there are no results, they or the parameters can't be read, or the base's model can't be had.
     """
     file, patch = Path("report.md"), Path("report.patch")
     patch.unlink(missing_ok=True)
@@ -48,7 +49,7 @@ def write_report(base: Revision | None, here: Revision, no_base: str = NO_BASE) 
             file.write_text(join_sections(describe_broken_pipeline(rerun, here, base), MOST_BYTES), encoding="utf-8")
             return file
         rerun = None  # what has changed in the folder since the pipeline ran isn't in its results
-    change = read_change(base, here, rerun if rerun and rerun.succeeded else None, no_base)
+    change = read_change(base, here, rerun if rerun and rerun.succeeded else None, no_base, rescore=rescore)
     if change.rerun and change.lock and change.lock.word != "reproduced":
         patch.write_bytes(difference_of_results())
     file.write_text(join_sections(write_sections(change, patch), MOST_BYTES), encoding="utf-8")
