@@ -143,6 +143,7 @@ def gate(words: list[str]) -> None:
     """Check the merge rules, and show by how much each holds or fails."""
     parser = make_parser("gate", f"{gate.__doc__}\n\n{REVISION}")
     _add_revision_option(parser, "--base", "judge by this revision's gate, and compare with its results")
+    parser.add_argument("--rescore", action="store_true")
     base, no_base = _find_base(parser, parser.parse_args(words).base)
     sys.exit(0 if print_gate(base, no_base) else 1)
 
@@ -152,6 +153,7 @@ def report(words: list[str]) -> None:
     parser = make_parser("report", f"{report.__doc__}\n\n{REVISION}")
     _add_revision_option(parser, "--base", "what the change is to be merged into")
     _add_revision_option(parser, "--head", "the change; without it, the working tree")
+    parser.add_argument("--rescore", action="store_true")
     arguments = parser.parse_args(words)
     head = _single_value(parser, "--head", arguments.head)
     base, no_base = _find_base(parser, arguments.base)
