@@ -19,6 +19,7 @@ STAGES = list(PIPELINE["stages"])
 SEAMS = {  # the modules of src that the tool imports, and where; the data set's module is imported by its name
     "src/metrics.py": ("project_metrics.py",),
     "src/model.py": ("models.py", "adopt", "release"),
+    "src/new_data.py": ("review",),
 }
 PARTS = [ROOT / f"data/split/{part}.parquet" for part in ("train", "valid", "test")]
 ran = pytest.mark.skipif(not all(part.exists() for part in PARTS), reason="`dvc repro` makes what is tested here")
