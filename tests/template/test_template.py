@@ -365,13 +365,18 @@ def test_each_kind_of_project_has_valid_workflows_and_a_storage_that_is_verified
     assert ("remote.storage.verify=true" in listed) == (remote != "none")
     [job] = read_yaml(project / ".github/workflows/pipeline.yml")["jobs"].values()
     verify, publish = read_yaml(project / ".github/workflows/release.yml")["jobs"].values()
-    for pulls, name in ((job, "Pull data and models"), (verify, "Pull what no stage makes")):
+    retrain, propose = read_yaml(project / ".github/workflows/retrain.yml")["jobs"].values()
+    assert (".dvc/cache/runs" in str(retrain)) == (remote != "none"), "no data is cached twice"
+    pulling = ((job, "Pull data and models"), (verify, "Pull what no stage makes"), (retrain, "Pull data and models"))
+    for pulls, name in pulling:
         assert ("storage" in pulls.get("environment", "")) == (remote in ("s3", "ssh"))
         assert ("id-token" in pulls.get("permissions", {})) == (remote == "s3")
         assert (name in [step["name"] for step in pulls["steps"]]) == (remote != "none")
         with_secrets = [step["name"] for step in pulls["steps"] if "secrets." in str(step)]
-        assert with_secrets == ([name] if remote in ("s3", "ssh") else [])
+        also = ["Get new data"] if remote == "s3" and pulls == retrain else []  # a source may lie in the storage
+        assert with_secrets == ([name] if remote in ("s3", "ssh") else []) + also
     assert "secrets." not in str(publish)
+    assert set(re.findall(r"secrets\.(\w+)", str(propose))) == {"RETRAIN_TOKEN"}
 
 
 @pytest.mark.parametrize(
