@@ -23,6 +23,10 @@ report: .venv/installed  ## write the pull request report [BASE=main]
 reproduce: .venv/installed  ## rerun the commit in a clean folder; compare every file
 	@python -m retrace reproduce
 
+# Exit code 3: there is no new data.
+retrain: .venv/installed  ## get new data, move the split's dates, run the pipeline
+	@python -m retrace retrain || test $$? -eq 3
+
 release: .venv/installed  ## test, pack and tag the model: VERSION=1.0.0 [PUSH=1]
 	@python -m retrace release "$(VERSION)" $(if $(PUSH),--push)
 
@@ -107,4 +111,4 @@ endif
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce release deploy rollback history serve watch backtest undo test test-template test-all score bench calibrate lock upgrade clean
+.PHONY: help install repro plots gate report reproduce retrain release deploy rollback history serve watch backtest undo test test-template test-all score bench calibrate lock upgrade clean

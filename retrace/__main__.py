@@ -24,6 +24,8 @@ COMMANDS = {  # the module and function of each command, and its line in the lis
         "retrace.review.commands:reproduce_commit",
         "rerun the commit in a clean folder and compare every file",
     ),
+    "new-data": ("retrace.review.retrain:new_data", "get new data, if there is any"),
+    "retrain": ("retrace.review.retrain:retrain", "get new data, move the dates of the split, run the pipeline"),
     "release": ("retrace.release.commands:release", "score the model on test, pack it, and tag it as a version"),
     "verify-release": ("retrace.release.commands:verify_release", "rerun a release in a clean folder and compare"),
     "deploy": ("retrace.release.commands:deploy", "put a version into production"),

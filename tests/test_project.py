@@ -21,6 +21,7 @@ SEAMS = {  # the modules of src that the tool imports, and where; the data set's
     "src/metrics.py": ("project_metrics.py",),
     "src/model.py": ("models.py", "adopt", "release"),
     "src/stages/train.py": ("review",),  # a backtest fits the model as the stage does
+    "src/new_data.py": ("review",),
 }
 PARTS = [ROOT / f"data/split/{part}.parquet" for part in ("train", "valid", "test")]
 ran = pytest.mark.skipif(not all(part.exists() for part in PARTS), reason="`dvc repro` makes what is tested here")

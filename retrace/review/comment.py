@@ -1,12 +1,15 @@
 """Post the report of a pipeline run as a comment on its pull request, with CML.
 
     python3 -I retrace/review/comment.py ARTIFACT CML
+    python3 -I retrace/review/comment.py ARTIFACT CML BRANCH COMMIT
 
 ARTIFACT is the folder that the run uploaded: `report.md` and the `number` of the pull request. CML is a folder with
 CML's program. comment.yml runs this module from the default branch, with a token that may write comments. The run
 executed code that anybody may have proposed, so nothing in ARTIFACT is trusted: the pull request is looked up by what
 GitHub says about the run, and the report can only show text. No package is installed in that job, and this file alone
 is checked out, so it imports nothing but the standard library.
+
+With BRANCH and COMMIT, the report is of the run that calls this module: retrain.yml pushed that commit to that branch.
 """
 
 import json
@@ -96,6 +99,13 @@ class Run(NamedTuple):
         outcome = OUTCOMES.get(run["conclusion"], "ended")
         head, repository = run["head_repository"]["full_name"], event["repository"]["full_name"]
         return cls(run["id"], repository, head, run["head_branch"], run["head_sha"], outcome, run["html_url"])
+
+    @classmethod
+    def this(cls, branch: str, commit: str) -> Self:
+        """The run that calls this module, which pushed a commit to a branch of its own repository."""
+        repository, identity = os.environ["GITHUB_REPOSITORY"], int(os.environ["GITHUB_RUN_ID"])
+        url = f"{os.environ['GITHUB_SERVER_URL']}/{repository}/actions/runs/{identity}"
+        return cls(identity, repository, repository, branch, commit, OUTCOMES["success"], url)
 
 
 class GitHub(NamedTuple):
@@ -277,9 +287,16 @@ def post(github: GitHub, repository_url: str, number: int, text: str, cml: Path)
     return done.stdout.decode().strip()
 
 
-def main(artifact: Path, cml: Path) -> None:
-    """Read the event, check what the run left, and post."""
-    run = Run.of(json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_bytes()))
+def main(artifact: Path, cml: Path, *pushed: str) -> None:
+    """Find out which run the report is of, check what the run left, and post.
+
+    Args:
+        artifact: the folder that the run uploaded.
+        cml: the folder with CML's program.
+        pushed: the branch and the commit that this run itself has pushed, if the report is of this run.
+    """
+    event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_bytes())
+    run = Run.this(*pushed) if pushed else Run.of(event)
     github = GitHub(f"{os.environ['GITHUB_API_URL']}/repos/{run.repository}", os.environ["REPO_TOKEN"])
     candidates = find_pull_requests(github, run)
     if not candidates:
@@ -292,6 +309,6 @@ def main(artifact: Path, cml: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), Path(sys.argv[2]))
+        main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])
     except RefusedError as refused:
         sys.exit(f"::error::{refused}")

@@ -31,7 +31,7 @@ from retrace.errors import UserError, one_line
 from retrace.files import write_json
 from retrace.git import head
 from retrace.params import FILE as PARAMS
-from retrace.review.dvc_files import check_files, require_local_source
+from retrace.review.dvc_files import DVC_YAML, check_files, require_local_source
 from retrace.review.dvc_project import FROZEN, open_project, own_stages, read_inputs
 from retrace.review.pipeline import read_stages
 from retrace.review.revision import FOLDER
@@ -141,20 +141,23 @@ def _changed_since(before: dict[str, str]) -> list[str]:
     return changed
 
 
-def _command() -> tuple[list[str], dict[str, str]]:
-    """DVC on this project's own dvc.yaml, and the environment in which stages find this `python`."""
-    return [*DVC_WITHOUT_HINTS, "repro", "dvc.yaml"], with_this_python()
+def _command(target: str = DVC_YAML) -> tuple[list[str], dict[str, str]]:
+    """DVC on this project's own dvc.yaml, or on one of its stages, and the environment with this `python`."""
+    return [*DVC_WITHOUT_HINTS, "repro", target], with_this_python()
 
 
-def run_pipeline() -> bool:
+def run_pipeline(target: str = DVC_YAML) -> bool:
     """Run the stages whose inputs have changed; returns whether all went well and no input changed meanwhile.
+
+    Args:
+        target: dvc.yaml, or the last stage that is needed.
 
     Raises:
         UserError: DVC can't read the pipeline, or `data.source` lies elsewhere.
     """
     _require_safe_files()
     before = read_inputs()
-    command, environment = _command()
+    command, environment = _command(target)
     succeeded = subprocess.run(command, env=environment).returncode == 0
     return not _changed_since(before) and succeeded
 

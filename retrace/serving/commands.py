@@ -14,6 +14,7 @@ from retrace.errors import UserError, one_line
 from retrace.files import replacing
 from retrace.input_rows import MAX_MESSAGES
 from retrace.serving.log import Prediction, open_log, utc_now
+from retrace.serving.training_rows import table_schema, training_rows
 
 
 def label(words: list[str]) -> None:
@@ -93,18 +94,27 @@ def row_of(prediction: Prediction) -> dict[str, Any]:
 
 
 def export(words: list[str]) -> None:
-    """Write the predictions of the log, each with its last label, to a Parquet file without the private columns."""
+    """Write the predictions of the log, each with its last label, to a Parquet file without the private columns.
+
+    With --as-rows, write those that have a label as rows of the project's table, private columns included.
+    """
     parser = make_parser("export", str(export.__doc__))
     parser.add_argument("--since", metavar="TIME", type=utc_time, default="1970-01-01", help="in UTC; all by default")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="such as predictions.parquet")
+    parser.add_argument("--as-rows", action="store_true", help="labelled predictions as rows to train on")
     arguments = parser.parse_args(words)
     if arguments.out.suffix != ".parquet":
         raise UserError(f"--out {arguments.out}: must end with .parquet")
     rows = 0
-    with open_log() as log, replacing(arguments.out) as part, pq.ParquetWriter(part, SCHEMA) as writer:
+    schema = table_schema() if arguments.as_rows else SCHEMA
+    with open_log() as log, replacing(arguments.out) as part, pq.ParquetWriter(part, schema) as writer:
         for predictions in log.since(arguments.since):
             labels = log.latest_labels([each.id for each in predictions])
-            table = [row_of(each) | {"label": labels.get(each.id)} for each in predictions]
-            writer.write_table(pa.Table.from_pylist(table, SCHEMA))
-            rows += len(predictions)
-    print(f"{arguments.out}: {rows:,} predictions")
+            if arguments.as_rows:
+                table = training_rows(predictions, labels, schema)
+            else:
+                exported = [row_of(each) | {"label": labels.get(each.id)} for each in predictions]
+                table = pa.Table.from_pylist(exported, schema)
+            writer.write_table(table)
+            rows += len(table)
+    print(f"{arguments.out}: {rows:,} {'rows' if arguments.as_rows else 'predictions'}")

@@ -9,6 +9,7 @@ import re
 import ssl
 import subprocess
 import threading
+from base64 import b64decode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 REPOSITORY = "someone/project"
-WRITES, READS = "a-token-that-writes", "a-token-that-reads"
+WRITES, READS, PERSONAL = "a-token-that-writes", "a-token-that-reads", "a-persons-token"
 LONGEST = 65_536  # characters of a comment
 LONGEST_NOTES = 125_000  # characters of a release's notes
 PAGE = 30
@@ -76,10 +77,11 @@ class GitHub(ThreadingHTTPServer):
         """The status and content that GitHub's REST interface answers with."""
         if "/releases" in line or line.endswith(" /graphql"):
             return self.answer_on_releases(line, query, sent)
-        body = json.loads(sent)["body"] if sent else ""
+        body = json.loads(sent).get("body", "") if sent else ""
         routes = {
             r"GET /users/([\w-]+)": lambda name: {"login": name, "id": 1, "name": None},
             rf"GET /repos/{REPOSITORY}/(pulls)": lambda _: self.open_pull_requests(query),
+            rf"POST /repos/{REPOSITORY}/(pulls)": lambda _: self.create_pull_request(json.loads(sent)),
             rf"GET /repos/{REPOSITORY}/issues/(\d+)/comments": lambda number: self.page(number, query),
             rf"POST /repos/{REPOSITORY}/issues/(\d+)/comments": lambda number: self.post(number, body),
             rf"PATCH /repos/{REPOSITORY}/issues/comments/(\d+)": lambda identity: self.patch(int(identity), body),
@@ -152,15 +154,31 @@ class GitHub(ThreadingHTTPServer):
         self.pull_requests = [one for one in self.pull_requests if one["number"] != number]
         owner, _ = repository.split("/")
         head = {"ref": branch, "repo": {"full_name": repository}, "user": {"login": owner}}
-        self.pull_requests.append({"number": number, "state": "open", "head": head})
+        address = f"https://{self.host}/{REPOSITORY}/pull/{number}"
+        pull_request = {"number": number, "state": "open", "head": head, "base": {"ref": "main"}, "html_url": address}
+        self.pull_requests.append(pull_request)
+
+    def create_pull_request(self, content: dict[str, Any]) -> dict[str, Any] | None:
+        """A new pull request of a branch that was pushed; GitHub refuses a second one of the same branch."""
+        branch = content["head"]
+        if not self.git("rev-parse", f"refs/heads/{branch}") or self.open_pull_requests(
+            {"head": [f"someone:{branch}"]}
+        ):
+            return None
+        number = len(self.pull_requests) + 1
+        for name in ("head", "merge"):  # they follow the branch
+            self.git("symbolic-ref", f"refs/pull/{number}/{name}", f"refs/heads/{branch}")
+        self.open_pull_request(number, branch, REPOSITORY)
+        self.pull_requests[-1] |= {key: content[key] for key in ("title", "body")}
+        return self.pull_requests[-1]
 
     def open_pull_requests(self, query: dict[str, list[str]]) -> list[dict[str, Any]]:
-        """Those of one branch of one owner, each with the commit at which it stands."""
-        [owner, branch] = query["head"][0].split(":", 1)
+        """Those that are open, or those of one branch of one owner; each with the commit at which it stands."""
+        wanted = query.get("head")
         found = []
         for one in self.pull_requests:
             head = one["head"]
-            if (head["user"]["login"], head["ref"]) == (owner, branch) and one["state"] == "open":
+            if wanted in (None, [f"{head['user']['login']}:{head['ref']}"]) and one["state"] == "open":
                 commit = self.git("rev-parse", f"refs/pull/{one['number']}/head")
                 found.append(one | {"head": head | {"sha": commit}})
         return found
@@ -210,7 +228,7 @@ class Handler(BaseHTTPRequestHandler):
         kind, status = "application/json; charset=utf-8", 200
         if url.path.startswith("/api/"):
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ").removeprefix("token ")
-            if token not in (WRITES, READS):
+            if token not in (WRITES, READS, PERSONAL):
                 status, content = 401, {"message": "Bad credentials"}
             elif token == READS and self.command != "GET":
                 status, content = 403, {"message": "Resource not accessible by integration"}
@@ -224,6 +242,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(answer)))
+        if status == 401:
+            self.send_header("WWW-Authenticate", "Basic")  # Git then sends the token
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer)
@@ -231,8 +251,11 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = handle_request  # noqa: N815
 
     def git(self, body: bytes) -> tuple[int, str, bytes]:
-        """Git's own server, which reads and answers as a CGI program."""
+        """Git's own server, which reads and answers as a CGI program. A push needs a token that writes."""
         url = urlsplit(self.path)
+        given = b64decode((self.headers.get("Authorization") or "").removeprefix("Basic ")).decode()
+        if "git-receive-pack" in self.path and given not in (f"token:{WRITES}", f"token:{PERSONAL}"):
+            return 401, "text/plain", b""
         environment = os.environ | {
             "GIT_PROJECT_ROOT": str(self.server.folder),
             "GIT_HTTP_EXPORT_ALL": "1",

@@ -79,6 +79,7 @@ def publish(folder: Path) -> None:
     origin = folder / "git" / f"{REPOSITORY}.git"
     check("git", "clone", "--quiet", "--bare", str(folder / "author"), str(origin), cwd=folder)
     check("git", "config", "uploadpack.allowAnySHA1InWant", "true", cwd=origin)  # as GitHub's does
+    check("git", "config", "http.receivepack", "true", cwd=origin)
 
 
 class Project:
@@ -132,6 +133,11 @@ class Project:
         ref = f"refs/tags/{tag}"
         return self._act("push", "release", {"ref": ref}, ref=ref, token=WRITES, only=job)
 
+    def retrain(self, event: str = "schedule", secret: str = "") -> Run:
+        """A run of retrain.yml on main; `secret` is what RETRAIN_TOKEN holds, which is empty where there is none."""
+        ref = "refs/heads/main"
+        return self._act(event, "retrain", {"ref": ref}, ref=ref, token=WRITES, secret=f"RETRAIN_TOKEN={secret}")
+
     def caches(self, ref: str) -> dict[str, set[str]]:
         """The hashes in each cache that runs on a ref have saved, by its key, the newest last."""
         saved = sorted((self.folder / "caches" / ref).glob("*"), key=lambda file: file.stat().st_mtime)
@@ -178,7 +184,15 @@ class Project:
         return {"sha": sha, "ref": branch, "repo": {"full_name": repository}}
 
     def _act(
-        self, event: str, workflow: str, content: dict[str, Any], *, ref: str, token: str, only: str | None = None
+        self,
+        event: str,
+        workflow: str,
+        content: dict[str, Any],
+        *,
+        ref: str,
+        token: str,
+        only: str | None = None,
+        secret: str | None = None,
     ) -> Run:
         self.runs += 1
         room = self.folder / f"run-{self.runs}"
@@ -224,6 +238,7 @@ class Project:
             *("--github-instance", self.github.host, "--actor", "someone", "--secret", f"GITHUB_TOKEN={token}"),
             *("--env", f"GITHUB_RUN_ID={self.runs}"),
             *(word for action in actions for word in ("--local-repository", action)),
+            *(["--secret", secret] if secret else []),
             *self.given,
         ]
         done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)

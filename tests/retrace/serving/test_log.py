@@ -15,15 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sql
 from cryptography.fernet import Fernet
 
 from retrace.errors import UserError
+from retrace.params import Data
 from retrace.serving import log as log_module
 from retrace.serving.log import REQUESTS, DuplicateIdError, Log, LogError, PredictedRequest, Prediction, utc_now
-from tests.conftest import change_params, check, run
+from retrace.serving.training_rows import training_row, training_table
+from tests.conftest import ROLES, change_params, check, run
 from tests.retrace.serving.conftest import Served, postgres, reply, rows_of, serving
 
 
@@ -514,5 +517,39 @@ def test_the_commands_for_the_log(released_wine: Path, address: str, tmp_path: P
         ("b", "2", "v1.0.0"),
     ]
     assert json.loads(exported[0]["input"]) == rows[0]
+    # The same labelled predictions as rows of the table, to train on; the table has the target as its last column.
+    assert (
+        command("export", "--as-rows", "--out", f"{tmp_path}/rows.parquet").stdout
+        == f"{tmp_path}/rows.parquet: 2 rows\n"
+    )
+    as_rows = pq.read_table(tmp_path / "rows.parquet")
+    assert as_rows.schema.equals(pq.read_schema(released_wine / "data/raw/table.parquet"))
+    assert as_rows.to_pylist() == [rows[0] | {"target": 1}, rows[1] | {"target": 2}]
     assert command("forget", "--older-than", "1").stdout == "0 predictions deleted\n"
     assert command("forget", "--older-than", "0").stdout == "2 predictions deleted\n"
+
+
+def test_a_row_to_train_on_has_the_time_and_the_id_of_its_prediction():
+    roles = ROLES | {"source": "x", "read": {}, "target": "y", "task": "regression", "time": "when", "id": "name"}
+    prediction = Prediction("p1", utc_now(), "m", None, "abc", "rows", {"a": 2}, None, 0.5, 0.01)
+    row = training_row(prediction, "7.5", Data(**roles), None)
+    assert row == {"a": 2, "y": 7.5, "when": prediction.time, "name": "p1"}
+
+    types = {"name": pa.string(), "a": pa.float64(), "more": pa.string(), "when": pa.timestamp("us"), "y": pa.float64()}
+    [written] = training_table([row], pa.schema(types)).to_pylist()
+    expected = {"name": "p1", "a": 2.0, "more": None, "when": prediction.time.replace(tzinfo=None), "y": 7.5}
+    assert written == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        pytest.param({"a": 1, "born (month)": 2}, r"born \(month\): an input column of the model, but", id="column"),
+        pytest.param({"a": 1.5}, "a: a value in the log isn't of the type int64", id="a fraction"),
+        pytest.param({"a": "secret"}, "a: a value in the log isn't of the type int64", id="text"),
+    ],
+)
+def test_rows_that_do_not_fit_the_table_are_refused_without_a_value(row: dict[str, Any], message: str):
+    with pytest.raises(UserError, match=message) as refused:
+        training_table([row], pa.schema({"a": pa.int64()}))
+    assert "secret" not in str(refused.value)
