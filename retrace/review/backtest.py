@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from retrace.differences import Difference
 from retrace.errors import UserError
 from retrace.evaluation import choose_metrics
 from retrace.examples import Target, features
@@ -30,7 +31,7 @@ from retrace.parts import check_part, purged
 from retrace.resamples import blocks, pools, resample
 from retrace.review.results import Results, read_results
 from retrace.review.revision import FOLDER
-from retrace.review.score_differences import Difference, series
+from retrace.review.score_differences import series
 from retrace.review.split_tables import PARTS
 from retrace.scored_rows import Rows, Scored, score_whole
 from src.stages.train import fit

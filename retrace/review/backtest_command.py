@@ -13,14 +13,14 @@ import pandas as pd
 import vl_convert
 
 from retrace.command_line import make_parser
+from retrace.differences import Difference, interval_of_difference, signed, verdict
 from retrace.errors import one_line
 from retrace.files import replacing
 from retrace.markdown import code, table
 from retrace.params import Gate, read_params
 from retrace.review.backtest import Backtest, run_backtest
-from retrace.review.report.wording import interval_of_difference, number, signed
+from retrace.review.report.wording import number
 from retrace.review.rules import least_difference
-from retrace.review.score_differences import Difference, verdict
 
 PAGE, PICTURE = Path("backtest/backtest.md"), Path("backtest/backtest.svg")
 PERIODS = ("month", "week", "day")
