@@ -14,11 +14,11 @@ repro: .venv/installed  ## run what has changed; show scores, baselines, gate
 plots: .venv/installed  ## draw the plots in dvc_plots/index.html
 	@python -m retrace plots $(PICTURES)
 
-gate: .venv/installed  ## check the merge rules [BASE=main]
-	@python -m retrace gate $(if $(BASE),--base "$(BASE)")
+gate: .venv/installed  ## check the merge rules [BASE=main RESCORE=1]
+	@python -m retrace gate $(if $(BASE),--base "$(BASE)") $(if $(RESCORE),--rescore)
 
-report: .venv/installed  ## write the pull request report [BASE=main]
-	@python -m retrace report $(if $(BASE),--base "$(BASE)")
+report: .venv/installed  ## write the pull request report [BASE=main RESCORE=1]
+	@python -m retrace report $(if $(BASE),--base "$(BASE)") $(if $(RESCORE),--rescore)
 
 reproduce: .venv/installed  ## rerun the commit in a clean folder; compare every file
 	@python -m retrace reproduce

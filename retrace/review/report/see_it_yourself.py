@@ -30,7 +30,8 @@ def write_commands(change: Change) -> str:
     commands.append("make repro")
     if base:
         sides.append(f"the base is {code(str(base.commit)[:12])} ({code(base.name)})")
-        commands.append(f"make report BASE={base.commit}")
+        rescored = " RESCORE=1" if change.sides.rescored or change.sides.why_not_rescored else ""
+        commands.append(f"make report BASE={base.commit}{rescored}")
     console = "\n".join(commands)
     made_on = here.content_or_empty("metrics/evaluation.json").get("platform", "unknown")
     learn = packages(here).get("scikit-learn", "unknown")

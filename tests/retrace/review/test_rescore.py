@@ -1,6 +1,7 @@
 """The base's model is scored on the rows of a change, and the two are compared row by row."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,7 @@ def test_the_report_and_the_gate_compare_on_the_rows_of_the_change(copy_of, retr
     assert "Compared with the model of `HEAD~1`, scored on the validation rows of this change." in report
     assert "The base's model was scored again" in report
     assert "other rows" not in report
+    assert re.search("^make report BASE=[0-9a-f]{40} RESCORE=1$", report, re.MULTILINE)
     gate = retrace("gate", *BASE, cwd=project)
     assert "Compared with the model of HEAD~1, scored on the validation rows here." in gate.stdout
     assert ", other rows)" not in gate.stdout
