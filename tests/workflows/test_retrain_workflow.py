@@ -84,7 +84,7 @@ def test_the_pull_request_of_a_person_gets_the_usual_review_and_no_report_from_h
     assert ran.succeeded, ran.output
     assert writes(ran) == [201]
     [opened] = [asked for asked in ran.requests if asked.method == "POST" and asked.path.endswith("/pulls")]
-    assert PERSONAL in opened.headers["Authorization"]
+    assert f"token {PERSONAL}" in opened.headers.values()
     assert project.github.comments == {}
     pipeline, comment = project.review(number=1, branch="retrain")
     assert pipeline.succeeded, pipeline.output
