@@ -94,9 +94,9 @@ def require_committed_rest(data: Data) -> None:
         UserError: something else has changed, so that the scores wouldn't show the effect of the new data alone.
     """
     changed = [f"{FILE}: {key}" for key in changed_params() if not re.match(MAY_CHANGE, key)]
-    for name in git_status():
-        is_expected = name in (str(FILE), "dvc.lock") or name.startswith(("data/", "metrics/", data.source))
-        changed += [] if is_expected else [name]
+    expected = {str(FILE), "dvc.lock", data.source, f"{data.source}.dvc"}
+    folders = ("data/", "metrics/", f"{data.source}/")
+    changed += [name for name in git_status() if name not in expected and not name.startswith(folders)]
     if changed:
         raise UserError(f"{changed[0]}: changed since the last commit; `git commit` or `git stash` first")
 

@@ -1,14 +1,15 @@
 """What a month of new data leads to: retrain.yml, as it is, opens one pull request and keeps it up to date."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.conftest import ROOT, change_params, check, commit
+from tests.conftest import ROOT, change_params, check, commit, run
 from tests.workflows.github import BOT, PERSONAL
 from tests.workflows.project import Host, Project, Run
-from tests.workflows.test_workflows import first_lines, needs_tools, writes
+from tests.workflows.test_workflows import PIPELINE, first_lines, needs_tools, writes
 
 WORKFLOW = ROOT / ".github/workflows/retrain.yml"
 
@@ -83,7 +84,7 @@ def test_the_pull_request_of_a_person_gets_the_usual_review_and_no_report_from_h
     assert ran.succeeded, ran.output
     assert writes(ran) == [201]
     [opened] = [asked for asked in ran.requests if asked.method == "POST" and asked.path.endswith("/pulls")]
-    assert PERSONAL in opened.headers["Authorization"]
+    assert f"token {PERSONAL}" in opened.headers.values()
     assert project.github.comments == {}
     pipeline, comment = project.review(number=1, branch="retrain")
     assert pipeline.succeeded, pipeline.output
@@ -105,6 +106,57 @@ def test_without_new_data_there_is_no_pull_request(host: Host, tmp_path: Path):
     assert ran.step("Retrain, and commit") == ran.step("Push the branch") == ""
     assert project.github.pull_requests == []
     assert project.github.git("branch", "--list", "retrain") == ""
+
+
+def shell(step: str, job: str, workflow: Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command of a step as GitHub does."""
+    steps = yaml.safe_load(workflow.read_text())["jobs"][job]["steps"]
+    [command] = [each["run"] for each in steps if each["name"] == step]
+    return run("bash", "-e", "-c", command, cwd=folder, **environment)
+
+
+@pytest.mark.parametrize(
+    ("code", "succeeds", "output"),
+    [(0, True, "new=true\n"), (3, True, ""), (1, False, "")],
+    ids=["new", "none", "error"],
+)
+def test_only_an_error_fails_the_step_that_gets_new_data(tmp_path: Path, code: int, succeeds: bool, output: str):
+    program = tmp_path / ".venv/bin/python"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\nexit {code}\n")
+    program.chmod(0o755)
+    (tmp_path / "output").touch()
+    done = shell("Get new data", "retrain", WORKFLOW, tmp_path, GITHUB_OUTPUT=str(tmp_path / "output"))
+    assert (done.returncode == 0) == succeeds
+    assert (tmp_path / "output").read_text() == output
+
+
+@pytest.mark.parametrize(("name", "succeeds"), [("params.yaml", True), ("metrics/a", True), ("src/a", False)])
+def test_a_commit_that_changes_code_is_not_pushed(tmp_path: Path, name: str, succeeds: bool):
+    check("git", "init", "--quiet", "--initial-branch", "main", cwd=tmp_path)
+    (tmp_path / "a").touch()
+    commit(tmp_path)
+    check("git", "checkout", "--quiet", "-b", "retrain", cwd=tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    commit(tmp_path)
+    check("git", "checkout", "--quiet", "main", cwd=tmp_path)
+    done = shell("Fail if it changes more than parameters, data and results", "propose", WORKFLOW, tmp_path)
+    assert (done.returncode == 0) == succeeds
+    assert (name in done.stdout) != succeeds
+
+
+@pytest.mark.parametrize(("given", "words"), [("true", "--base abc --rescore"), ("", "--base abc")])
+def test_the_present_model_is_scored_on_the_new_rows_in_its_review_alone(tmp_path: Path, given: str, words: str):
+    content = yaml.safe_load(PIPELINE.read_text())["jobs"]["pipeline"]
+    assert content["env"]["RESCORE"] == "${{ github.head_ref == 'retrain' || '' }}"
+    program = tmp_path / ".venv/bin/python"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$@"\n')
+    program.chmod(0o755)
+    for step, command in (("Write the report", "report"), ("Fail if the gate fails", "gate")):
+        done = shell(step, "pipeline", PIPELINE, tmp_path, BASE="abc", RESCORE=given)
+        assert done.stdout == f"-m retrace {command} {words}\n"
 
 
 def test_the_job_that_runs_the_pipeline_may_read_and_the_other_runs_nothing_of_it():
