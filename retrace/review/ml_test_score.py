@@ -127,10 +127,11 @@ def read_rubric() -> Rubric:
     """
     if not FILE.is_file():
         raise UserError(f"{FILE}: no such file")
+    content = read_yaml(FILE)
     try:
-        return Rubric.model_validate(read_yaml(FILE))
+        return Rubric.model_validate(content)
     except ValidationError as error:
-        raise params_error(error, {}, FILE) from None
+        raise params_error(error, content, FILE) from None
 
 
 def judge(criterion: Criterion, found: dict[str, Found]) -> Earned:
