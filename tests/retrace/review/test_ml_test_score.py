@@ -12,7 +12,7 @@ import yaml
 
 from retrace.review.evidence import test_exists as exists
 from retrace.review.ml_test_score import FILE, Rubric
-from tests.conftest import ENVIRONMENT, IDENTITY, ROOT, check
+from tests.conftest import ENVIRONMENT, IDENTITY, ROOT, check, retrace
 
 RUBRIC = yaml.safe_load((ROOT / FILE).read_text())
 CRITERIA = Rubric.model_validate(RUBRIC).criteria
@@ -136,17 +136,20 @@ def test_what_fails_is_skipped_or_is_not_there_earns_nothing(project: Path):
         (rubric() + "more: []\n", "more: unknown key"),
     ],
 )
-def test_a_mistake_is_one_line(project: Path, content: str, told: str):
-    (project / FILE).write_text(content)
-    done = score(project)
+def test_a_mistake_is_one_line(tmp_path: Path, content: str, told: str):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / FILE).write_text(content)
+    done = retrace("score", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert done.stderr.startswith(f"{FILE}: ")
     assert told in done.stderr
 
 
-def test_an_unknown_test_is_one_line(project: Path):
-    done = score(project, "data-8")
-    assert done.stderr == "data-8: must be data-1 to data-7, or of model, infrastructure or monitoring\n"
+def test_an_unknown_test_is_one_line():
+    assert (
+        retrace("score", "data-8", cwd=ROOT).stderr
+        == "data-8: must be data-1 to data-7, or of model, infrastructure or monitoring\n"
+    )
 
 
 def test_a_test_within_a_class_or_another_name_is_not_taken_for_one():
