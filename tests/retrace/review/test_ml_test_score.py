@@ -146,10 +146,8 @@ def test_a_mistake_is_one_line(tmp_path: Path, content: str, told: str):
 
 
 def test_an_unknown_test_is_one_line():
-    assert (
-        retrace("score", "data-8", cwd=ROOT).stderr
-        == "data-8: must be data-1 to data-7, or of model, infrastructure or monitoring\n"
-    )
+    done = retrace("score", "data-8", cwd=ROOT)
+    assert done.stderr == "data-8: must be data-1 to data-7, or of model, infrastructure or monitoring\n"
 
 
 def test_a_test_within_a_class_or_another_name_is_not_taken_for_one():
