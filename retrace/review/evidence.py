@@ -28,7 +28,7 @@ class Found(NamedTuple):
     """What came of a piece of evidence.
 
     Attributes:
-        word: PASS, FAIL, or n/a if it isn't in this project.
+        word: PASS, FAIL, or n/a if it isn't in this project, or can't be judged.
         told: what failed or isn't there; empty if it passed.
     """
 
@@ -66,8 +66,11 @@ def judge_rules(text: str) -> Found:
     rules = [rule for rule in judge_change(read_sides(FOLDER, None)).rules if text in rule.name]
     if not rules:
         return Found("n/a", f"the gate has no rule {text}")
-    failed = [rule.name for rule in rules if not rule.passes]
-    return Found("FAIL", ", ".join(failed)) if failed else PASS
+    if failed := [rule.name for rule in rules if rule.passes is False]:
+        return Found("FAIL", ", ".join(failed))
+    if not_judged := [rule.name for rule in rules if rule.passes is None]:
+        return Found("n/a", f"the gate doesn't judge {', '.join(not_judged)} here")
+    return PASS
 
 
 def run_command(command: str) -> Found:

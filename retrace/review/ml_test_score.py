@@ -82,7 +82,7 @@ class Earned(NamedTuple):
     Attributes:
         criterion: the test.
         points: how many.
-        word: PASS, FAIL, n/a (the evidence isn't in this project) or none (there is no evidence).
+        word: PASS, FAIL or n/a, as for a piece of evidence; empty if there is no evidence.
         told: what failed or isn't there.
     """
 
@@ -106,9 +106,10 @@ def score(words: list[str]) -> None:
         if name not in criteria:
             raise UserError(f"{one_line(name)}: must be data-1 to data-7, or of model, infrastructure or monitoring")
     chosen = {name: criterion for name, criterion in criteria.items() if not names or name in names}
+    heading = title()
     found = run_evidence([each for criterion in chosen.values() for each in criterion.evidence])
     earned = {name: judge(criterion, found) for name, criterion in chosen.items()}
-    print(one_line(title()))
+    print(one_line(heading))
     for section, of_section in groupby(earned, key=lambda name: name.partition("-")[0]):
         print(f"\n{section}")
         for name in of_section:
@@ -127,16 +128,17 @@ def read_rubric() -> Rubric:
     """
     if not FILE.is_file():
         raise UserError(f"{FILE}: no such file")
+    content = read_yaml(FILE)
     try:
-        return Rubric.model_validate(read_yaml(FILE))
+        return Rubric.model_validate(content)
     except ValidationError as error:
-        raise params_error(error, {}, FILE) from None
+        raise params_error(error, content, FILE) from None
 
 
 def judge(criterion: Criterion, found: dict[str, Found]) -> Earned:
     """What a test has earned, by its evidence."""
     if not criterion.evidence:
-        return Earned(criterion, 0, "none", "")
+        return Earned(criterion, 0, "", "")
     for word in ("FAIL", "n/a"):
         told = [found[each].told for each in criterion.evidence if found[each].word == word]
         if told:
@@ -153,8 +155,7 @@ def title() -> str:
 def print_criterion(name: str, earned: Earned) -> None:
     """Print a test: its points, what is missing for a whole one, and the command that breaks its evidence."""
     criterion = earned.criterion
-    word = "" if earned.word == "none" else earned.word
-    print(one_line(f"{name[-1]:>2}  {earned.points:>3g}  {word:<4}  {criterion.name}"))
+    print(one_line(f"{name[-1]:>2}  {earned.points:>3g}  {earned.word:<4}  {criterion.name}"))
     for text in filter(None, (earned.told, criterion.why)):
         print(textwrap.indent(textwrap.fill(one_line(text), WIDTH - 15, break_long_words=False), " " * 15))
     if earned.word == "PASS":
