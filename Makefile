@@ -47,7 +47,7 @@ watch: .venv/installed  ## compare what was served with the release [SINCE= UNTI
 	@python -m retrace watch $(if $(MODEL),--model "$(MODEL)") $(if $(SINCE),--since "$(SINCE)") \
 	    $(if $(UNTIL),--until "$(UNTIL)") $(if $(BY),--by "$(BY)") $(if $(NOTIFY),--notify "$(NOTIFY)")
 
-backtest: .venv/installed  ## would training again each month have paid? [BY=week]
+backtest: .venv/installed  ## would retraining each month have helped? [BY=week]
 	@python -m retrace backtest $(if $(BY),--by "$(BY)")
 
 undo: .venv/installed  ## bring back the committed results; code and parameters stay

@@ -59,7 +59,7 @@ class MeasuredDifference(NamedTuple):
 
 
 def with_margin(measured: MeasuredDifference, margin: float) -> Difference:
-    """The difference with an interval of so much on both sides."""
+    """The difference with an interval of this margin on both sides."""
     return Difference(measured.value, measured.value - margin, measured.value + margin, measured.paired)
 
 

@@ -1,7 +1,7 @@
-"""Keep the numbers in docs/problem.md those of params.yaml: `python -m retrace problem`.
+"""Update the tables in docs/problem.md with the values of params.yaml: `python -m retrace problem`.
 
-The page says what is predicted, for whom, and how well. Its text is the project's own. Its tables are made of
-params.yaml: each is between `<!-- params: NAME -->` and `<!-- end -->`, and NAME is a key of TABLES.
+The page says what is predicted, for whom, and how good the model must be. Its text is the project's own. Its tables are
+generated from params.yaml: each is between `<!-- params: NAME -->` and `<!-- end -->`, and NAME is a key of TABLES.
 """
 
 import re
@@ -22,23 +22,23 @@ Row = tuple[str, str, str]  # what a parameter means, its value, and its key
 
 
 def problem(words: list[str]) -> None:
-    """Write the numbers of params.yaml into the tables of docs/problem.md.
+    """Write the values of params.yaml into the tables of docs/problem.md.
 
     Raises:
-        UserError: there is no such page, or it names a table that there isn't.
+        UserError: there is no such page, or it names an unknown table.
     """
-    make_parser("problem", "Write the numbers of params.yaml into the tables of docs/problem.md.").parse_args(words)
+    make_parser("problem", "Write the values of params.yaml into the tables of docs/problem.md.").parse_args(words)
     if not PAGE.is_file():
         raise UserError(f"{PAGE}: no such file")
     write_numbers(read_params())
-    print(f"{PAGE}: has the numbers of params.yaml")
+    print(f"{PAGE}: has the values of params.yaml")
 
 
 def write_numbers(params: Params) -> None:
-    """Write the numbers of params.yaml into the page.
+    """Write the values of params.yaml into the page.
 
     Raises:
-        UserError: the page names a table that there isn't.
+        UserError: the page names an unknown table.
     """
     filled = fill_tables(PAGE.read_text(encoding="utf-8"), params)
     with replacing(PAGE) as part:
@@ -49,7 +49,7 @@ def fill_tables(page: str, params: Params) -> str:
     """The text of a page whose tables have the values of the parameters.
 
     Raises:
-        UserError: the page names a table that there isn't.
+        UserError: the page names an unknown table.
     """
 
     def fill(place: re.Match[str]) -> str:
@@ -77,7 +77,7 @@ def costs_rows(params: Params) -> list[Row]:
     if costs is None:
         return [("the cost of an error", NONE, "problem.costs")]
     return [
-        ("acting in vain (false positive)", number(costs.false_positive), "problem.costs.false_positive"),
+        ("acting when not needed (false positive)", number(costs.false_positive), "problem.costs.false_positive"),
         ("not acting when needed (false negative)", number(costs.false_negative), "problem.costs.false_negative"),
         ("act if the probability is at least", f"{costs.threshold:.4g}", "problem.costs"),
     ]

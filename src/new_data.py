@@ -1,7 +1,8 @@
-"""Where the project's new data comes from: `make retrain` and retrain.yml ask here.
+"""Get the project's new data: `make retrain` and retrain.yml call `get_new_data`.
 
-This module is yours. The function may download a file to `data.source`, or choose more of it by the arguments of `read`
-in the data set's module. It may also do nothing, if people replace the file themselves.
+This module is yours to edit. `get_new_data` may download a file to `data.source`. It may return other arguments for
+`read` in the data set's module, so that more of the source is read. It may also do nothing, if people replace the file
+themselves.
 """
 
 import subprocess
@@ -13,7 +14,7 @@ from retrace.errors import UserError
 from retrace.params import Data
 from retrace.yaml_files import read_yaml
 
-LAST_MONTH = 12  # of the year that the demo has
+LAST_MONTH = 12  # the last month of the demo's data
 
 
 def get_new_data(data: Data) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def get_new_data(data: Data) -> dict[str, Any]:
         data: the section `data` of params.yaml.
 
     Returns:
-        The arguments of `read` (data.read) that are to change, with their new values; empty if none is.
+        The arguments of `read` (data.read) that change, with their new values; empty if none changes.
 
     Raises:
         UserError: there may be new data, but it can't be read.

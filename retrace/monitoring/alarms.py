@@ -8,7 +8,7 @@ The promise: over a year of looking each day, the probability of one or more fal
 shifts are considered, weighted by a normal distribution (Robbins, 1970). The evidence is how many times more likely the
 scores are with such a change than without one. Nor is the day of the change known: the evidence of a year is the mean
 over all of its days, on which days that are still to come count as 1. The first day has half of the weight, because
-what differs between training and serving differs from the first day on.
+a difference between training and serving exists from the first day on.
 
 **Why looking each day is paid for.** Without a change, the expected evidence is at most 1, whenever one looks. By
 Ville's inequality (1939) the probability that it ever reaches 1 / level is at most the level. See Shin, Ramdas and
@@ -28,7 +28,7 @@ from scipy.special import logsumexp
 
 from retrace.monitoring.exchangeability import LONGEST_LAG, Array, NormalScores, Shift, Units
 
-SHIFT = 2.0  # the standard deviation of a shift, in those of the mean of a day's units
+SHIFT = 2.0  # the prior standard deviation of a shift, as a multiple of that of the mean of a day's units
 
 
 class Alarm(NamedTuple):

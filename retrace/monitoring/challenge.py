@@ -37,9 +37,9 @@ def challenge(words: list[str]) -> None:
     """
     parser = make_parser("challenge", str(challenge.__doc__))
     parser.add_argument("challenger", metavar="MODEL", help="a version, a stage, or a model.zip")
-    parser.add_argument("--model", default=PROD, help="the model that was served: likewise; prod by default")
+    parser.add_argument("--model", default=PROD, help="the served model, named in the same way; prod by default")
     parser.add_argument("--since", type=utc_time, metavar="TIME", help="leave out earlier predictions (UTC)")
-    parser.add_argument("--until", type=utc_time, metavar="TIME", help="leave out predictions from then on (UTC)")
+    parser.add_argument("--until", type=utc_time, metavar="TIME", help="leave out predictions from this time on (UTC)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the comparison as Markdown, too")
     arguments = parser.parse_args(words)
     served, challenger = find_package(arguments.model), find_package(arguments.challenger)
@@ -74,7 +74,7 @@ def compare_models(
     parts = log.since(since or datetime.min, PART, until=until, package=served.sha256)
     recorded = read_recorded(log, parts, served, challenger, columns)
     if recorded is None:
-        raise UserError(f"{log.place}: has no prediction by {served.title} that has a label, in this time")
+        raise UserError(f"{log.place}: has no prediction by {served.title} that has a label, in this period")
     overall, slices = compare_scores(params, recorded, target, columns)
     times = recorded.about["time"]
     return Challenge(
@@ -126,7 +126,7 @@ def compare_scores(
     """Compare two models on the same rows, over all and by slice.
 
     Args:
-        params: whose costs, gate and split say what is compared, and how.
+        params: the project's parameters, of which the costs, the gate and the split are used.
         recorded: the rows.
         target: what is predicted.
         columns: the columns to slice by.
@@ -164,7 +164,7 @@ def compare_slices(
 
 
 def measure(served: Scored, challenger: Scored, metric: str) -> MeasuredDifference:
-    """How much higher the challenger scores, and how far chance moves this: by sampling variation alone."""
+    """The challenger's score minus the served one, with its sampling variation."""
     value = challenger.scores[metric] - served.scores[metric]
     resamples = (challenger.resampled.T[metric] - served.resampled.T[metric]).dropna()
     noise = noise_of_rows(resamples, served.rows.resamples.units)

@@ -9,8 +9,8 @@ from retrace.errors import one_line
 from retrace.markdown import code, table
 
 NOTE = (
-    "The intervals are about these two models, and not about two ways of training: there is no training variation in "
-    "them."
+    "The intervals include sampling variation only. They are about these two models, and not about two ways of "
+    "training."
 )
 
 

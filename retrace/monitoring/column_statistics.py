@@ -40,7 +40,7 @@ def bin_of_rows(values: pd.Series, column: Column) -> NDArray[np.intp]:
     """The bin of each value, shape (rows,). Numbers beyond the first and the last bin are counted in these two."""
     bins = number_of_bins(column)
     if "histogram" in column:
-        # metrics/data.json has six digits. The exact edges are multiples of a power of two.
+        # metrics/data.json has numbers rounded to six digits. The exact edges are multiples of a power of two.
         step = 2.0 ** round(math.log2(column["histogram"]["step"]))
         first = round(column["histogram"]["first"] / step)
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(float, na_value=np.nan)

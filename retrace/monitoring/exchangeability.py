@@ -34,7 +34,7 @@ SMALLEST_PROBABILITY = 1e-9  # of an observation, relative to that of the tail b
 SMALLEST_EXCEEDANCE = 1e-300  # the smallest probability of a day beyond the reference's range; its score is 37
 TAIL = 0.1  # the share of the reference's days from which the tail is estimated
 HEAVIEST_TAIL, LIGHTEST_TAIL = 1.0, 5.0  # exponents of power laws
-FEWEST_IN_TAIL, USUAL_TAIL = 3, 2.0  # with fewer different days in the tail, the exponent is 2
+FEWEST_IN_TAIL, USUAL_TAIL = 3, 2.0  # with fewer distinct values in the tail, the exponent is USUAL_TAIL
 LARGEST_CORRELATION = 0.99
 LONGEST_LAG = 14  # in days, for correlations that fade slowly
 SMALLEST_SKEWNESS = 1e-3  # below it, a sum is taken as normal: the tails of pearson3 are imprecise there
@@ -48,9 +48,9 @@ class NormalScores(NamedTuple):
             (days,).
         earlier: the number of units before each day, shape (days,).
         units: the number of units of each day, shape (days,).
-        variance_growth: by how much the variance of a sum of scores that begins on a day grows with its first, second,
-            third and so on day, at least 1, estimated from the units before the day; shape (days, LONGEST_LAG + 1). The
-            last one holds for all later days, too.
+        variance_growth: the increase of the variance of a sum of scores with its first, second, third and so on day,
+            for sums that begin on each day; 1 if the scores are independent, and never less. It's estimated from the
+            units before that day. Shape (days, LONGEST_LAG + 1); the last column is used for all later days, too.
     """
 
     scores: Array
@@ -149,8 +149,8 @@ class Days:
         rows = np.clip(self.rows, 1, np.median(like.rows[known]))
         row_variance = self.row_variance
         if between_days == row_variance == 0:
-            # The days `like` are all equal, such as the share of missing values in a column that has none. The next row
-            # may be the first that differs from them.
+            # All days `like` are equal, such as the share of missing values in a column that has none. A deviation of 0
+            # is avoided by assuming that the next row is the first one that differs.
             row_variance = 1 / like.rows.sum()
         deviation = np.sqrt(between_days + row_variance / rows)
         # From the median, so that days with the most common value, such as 0, are equal whatever their number of rows.
@@ -229,8 +229,8 @@ def sequential_scores(values: Array, reference: int) -> Array:
 
     Args:
         values: in the order of time, as distances from a typical value of the reference, shape (values,).
-        reference: how many of them, from the first on, are the reference. A later value that is beyond the range of
-            these has a score that also depends on how far it is beyond.
+        reference: the number of values at the beginning that are the reference. The score of a later value outside of
+            their range also depends on how far outside it is.
 
     Returns:
         Shape (values,).
@@ -273,8 +273,8 @@ def _scores_beyond(values: Array, reference: int) -> tuple[NDArray[np.bool_], Ar
     """Which values are higher than all values of the reference, and their scores.
 
     If the order of all values is random, and j of n earlier ones are beyond the reference, the next one is beyond it
-    with the probability (j + 1) / (n + 1). That it's beyond r times the highest value of the reference is less likely
-    by the factor r ** -exponent.
+    with the probability (j + 1) / (n + 1). The probability that it's beyond r times the reference's highest value is
+    taken to be r ** -exponent times this.
 
     Args:
         values: as distances from a typical value of the reference, shape (values,).
@@ -293,7 +293,7 @@ def _scores_beyond(values: Array, reference: int) -> tuple[NDArray[np.bool_], Ar
 
 
 def _tail_exponent(values: Array) -> float:
-    """The exponent of the power law that the highest values follow: the lower, the more likely are extreme values.
+    """The exponent of the power law that the highest values follow. The lower it is, the likelier are extreme values.
 
     Hill's estimate, made lower by one standard error.
     """
@@ -307,15 +307,15 @@ def _tail_exponent(values: Array) -> float:
 
 
 def variance_growth(scores: Array) -> Array:
-    """By how much the variance of a sum of scores grows with each further day; by 1 if they are independent.
+    """The increase of the variance of a sum of scores with each further day; 1 if the scores are independent.
 
-    A day is often similar to the days before. With its m-th day, the variance of a sum grows by 1 plus twice the sum of
-    the correlations with the m - 1 days before. The larger of two estimates is taken:
+    A day is often similar to the days before. The m-th day of a sum increases its variance by 1 plus twice the sum of
+    the autocorrelations at lags 1 to m - 1. The larger of two estimates is used:
 
-    - If the correlation with the next day is r, it's r squared with the day after that, and so on. The estimate of r is
+    - A first-order autoregressive process: the autocorrelation at lag k is r to the power of k. The estimate of r is
       corrected for its bias (Kendall, 1954), and one standard error is added, so that it's seldom too low.
-    - Correlations may also fade more slowly. The correlations at up to LONGEST_LAG days are estimated one by one, and
-      the largest of their sums is taken.
+    - The autocorrelations may also decrease more slowly. Those at lags up to LONGEST_LAG are estimated one by one, and
+      the largest of their cumulative sums so far is used.
 
     If the units are exchangeable, what is estimated from earlier units is independent of the later scores. It is at
     least 1, so it never increases the probability of a false alarm.
@@ -324,8 +324,8 @@ def variance_growth(scores: Array) -> Array:
         scores: shape (units,).
 
     Returns:
-        For each score, estimated from all scores up to it: the growth with the first, second, third and so on day, at
-        least 1; shape (units, LONGEST_LAG + 1). The last one holds for all later days, too.
+        Shape (units, LONGEST_LAG + 1): for each score, the increase with the first, second, third and so on day, at
+        least 1, estimated from the scores up to this one. The last column is used for all later days, too.
     """
     count = np.arange(1, len(scores) + 1)
     squares = np.cumsum(scores**2)
@@ -337,7 +337,7 @@ def variance_growth(scores: Array) -> Array:
     standard_error = np.sqrt(np.maximum(1 - next_day**2, 0) / count)
     high = np.clip(next_day + (1 + 3 * next_day) / count + standard_error, 0, LARGEST_CORRELATION)
     powers = high ** np.arange(1, LONGEST_LAG + 2)[:, None]
-    powers[-1] = 0  # of all later days: the sum of the correlations at all lags
+    powers[-1] = 0  # the last column is for all later days: the limit of the sum for large lags
     by_next_day = 1 + 2 * (high - powers) / (1 - high)
     by_sums = 1 + 2 * np.maximum.accumulate(np.cumsum(correlations, axis=0), axis=0)
     return np.asarray(np.maximum(by_next_day, by_sums).T)

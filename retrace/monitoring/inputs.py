@@ -32,8 +32,8 @@ class Inputs:
             part: the predictions.
 
         Returns:
-            The rows, without raw rows that are encrypted if there is no key, or that the package doesn't accept; and
-            whether each prediction has a row, shape (predictions,).
+            The rows, and whether each prediction has a row, shape (predictions,). A raw row is left out if the package
+            doesn't accept it, or if it's encrypted and there is no key.
 
         Raises:
             UserError: RETRACE_LOG_KEY isn't the right key, or the package can't be run.

@@ -53,7 +53,7 @@ def notify_github(content: Mapping[str, Any]) -> None:
 def end_of(alarms: Sequence[Mapping[str, Any]]) -> str:
     """What is said when an issue is closed."""
     if not alarms:
-        return "There is no such alarm any more: predictions or labels have changed."
+        return "This alarm no longer exists, because predictions or labels have changed."
     return f"Over since {alarms[-1]['over']}."
 
 

@@ -44,7 +44,7 @@ class RunningPackage:
             return found
         if len(rows) == 1:
             return [None]
-        middle = len(rows) // 2  # so that a wrong row is found with few questions
+        middle = len(rows) // 2  # bisection finds an invalid row with few requests
         return self.features(rows[:middle]) + self.features(rows[middle:])
 
     def predict(self, kind: str, rows: Sequence[dict[str, Any]]) -> list[Any]:

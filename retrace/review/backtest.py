@@ -1,12 +1,13 @@
-"""Would retraining have paid on past data? `python -m retrace backtest` tries it, and `make backtest` calls it.
+"""Would retraining have helped on past data? `python -m retrace backtest` tries it, and `make backtest` calls it.
 
-The past are the rows of train and valid. It's divided into periods, months by default. One model is trained on the
-first half of the periods and kept. Another is trained again before each later period, on everything that was known by
-then. Both are scored on each of these periods, and compared on the same rows and resamples.
+The rows of train and valid are divided into periods, months by default. One model is trained on the first half of the
+periods and kept. Another model is retrained before each later period, on all rows that were known by then. Both are
+scored on each later period, and compared on the same rows and resamples.
 
-- At the first of these periods both are the same model, so it isn't part of the mean. The others count by their rows.
-- As at each split by time, training ends where the period begins. A row is known if its label was: `watch.label_days`
-  after its time. With `split.purge`, a group that has rows in the period loses its rows in training.
+- In the first of these periods the two models are the same. The mean leaves this period out. It weights the other
+  periods by their numbers of rows.
+- Only rows from before a period are used for training, and only those whose label was known when the period began:
+  `watch.label_days` after the row's time. With `split.purge`, a group with rows in the period isn't used for training.
 - The intervals are those of a report. Sampling variation comes from resamples of the units in each period: calendar
   blocks (`split.block`), groups or rows. Training variation comes from the refits in metrics/: the variance of a fit on
   n rows is taken as proportional to 1/n, and the fits as independent of each other.
@@ -44,9 +45,9 @@ class Period:
     Attributes:
         name: The month, or the first day of the week or day.
         rows: How many rows it has.
-        trained_on: How many rows the model that was trained again before it was fitted on.
+        trained_on: The number of rows on which the retrained model was fitted, before this period.
         kept: The scores of the model that was kept.
-        retrained: Those of the model that was trained again.
+        retrained: The scores of the retrained model.
     """
 
     name: str
@@ -118,7 +119,7 @@ def _scaled(noise: Noise, factor: float) -> Noise:
 
 
 def run_backtest(params: Params, by: Block) -> Backtest:
-    """Train, and train again, as if each period was still to come.
+    """Score a kept model and a retrained model on each later period, as if the period were in the future.
 
     Raises:
         UserError: the split isn't by dates, there are no results yet, or the periods or the rows are too few.
@@ -150,7 +151,7 @@ def run_backtest(params: Params, by: Block) -> Backtest:
         scored = [score_whole(metrics, whole, target.predict(each, table)) for each in (kept, model)]
         found.append(Period(name, len(rows), len(known), *scored))
     if len(found) < 2:
-        raise UserError(f"split: train and valid span too few {by}s for a backtest; a week or a day is shorter (--by)")
+        raise UserError(f"split: train and valid span too few {by}s for a backtest; try a shorter period with --by")
     return Backtest(by, list(metrics), found, results, len(train))
 
 
@@ -169,7 +170,7 @@ def _split_by_date(params: Params) -> SplitByTime:
 
 
 def later_half(period_of_row: pd.Series) -> list[pd.Period]:
-    """The later half of the periods that rows are in, in their order; the middle one is in it."""
+    """The later half of the periods that have rows, in order of time; with the middle one if their number is odd."""
     periods = sorted(period_of_row.unique())
     return periods[len(periods) // 2 :]
 

@@ -24,32 +24,32 @@ from retrace.review.rules import least_difference
 
 PAGE, PICTURE = Path("backtest/backtest.md"), Path("backtest/backtest.svg")
 PERIODS = ("month", "week", "day")
-KEPT, RETRAINED = "kept", "trained again"
+KEPT, RETRAINED = "kept", "retrained"
 COLORS = {KEPT: "#888888", RETRAINED: "#3d85c6"}
 ANSWERS = {
-    "better": "Training again each {by} would have been better than keeping the model",
-    "worse": "Training again each {by} would have been worse than keeping the model",
-    "equivalent": "Training again each {by} and keeping the model would have been equivalent",
+    "better": "Retraining each {by} would have been better than keeping the model",
+    "worse": "Retraining each {by} would have been worse than keeping the model",
+    "equivalent": "Retraining each {by} and keeping the model would have been equivalent",
 }
-OPEN_ANSWER = "Can't tell whether training again each {by} would have been better than keeping the model"
+OPEN_ANSWER = "Can't tell whether retraining each {by} would have been better than keeping the model"
 Table = tuple[list[str], list[list[str]]]
 
 
 def backtest(words: list[str]) -> None:
-    """Would training again each month have paid on past data? Compare it with a model that is kept.
+    """Would retraining each month have helped on past data? Compare it with a model that is kept.
 
     It writes a table and a chart to backtest/backtest.md. Only the rows of train and valid are used, and the split must
     be by time.
     """
     parser = make_parser("backtest", str(backtest.__doc__))
-    parser.add_argument("--by", choices=PERIODS, default="month", help="how often to train again")
+    parser.add_argument("--by", choices=PERIODS, default="month", help="how often to retrain")
     by = parser.parse_args(words).by
     params = read_params()
     found = run_backtest(params, by)
     periods, metrics = table_of_periods(found, params.gate), table_of_metrics(found, params.gate)
     write_chart(found, params.gate.metric)
     write_page(found, params.gate, periods, metrics)
-    print(f"\n{params.gate.metric} of a model that is kept, and of one that is trained again:")
+    print(f"\n{params.gate.metric} of a model that is kept, and of one that is retrained:")
     print_table(periods)
     print(f"\nMean of the {by}s after the first one, by their rows:")
     print_table(metrics)
@@ -110,14 +110,14 @@ def write_page(found: Backtest, gate: Gate, periods: Table, metrics: Table) -> N
     """Write backtest.md."""
     metric = code(gate.metric)
     first = found.periods[0]
-    text = f"""# Would training again each {found.by} have paid?
+    text = f"""# Would retraining each {found.by} have helped?
 
 {answer_of(found, gate, metric)}
 
 ![The scores of both models by {found.by}, and the differences]({PICTURE.name})
 
 The model that is kept was trained once, on the {first.trained_on:,} rows that were known before {first.name}. The other
-one was trained again before each later {found.by}, on all rows that were known by then. Both are scored on the rows of
+one was retrained before each later {found.by}, on all rows that were known by then. Both are scored on the rows of
 each {found.by}.
 
 {metric} by {found.by}:
@@ -128,7 +128,7 @@ Mean of the {found.by}s after the first one, by their rows:
 
 {table(*metrics)}
 
-The intervals are about sampling and training variation, as those of a report on a change.
+The intervals include sampling and training variation, as in a report on a change.
 """
     with replacing(PAGE) as part:
         part.write_text(text, encoding="utf-8")

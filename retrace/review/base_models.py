@@ -82,4 +82,4 @@ def _train(base: Revision, clone: Path) -> None:
         raise UserError(f"{base.name}: its pipeline failed in the clone; what it printed is above")
     md5 = hashlib.md5((clone / MODEL).read_bytes(), usedforsecurity=False).hexdigest()
     if md5 not in [stage.outs.get(MODEL) for stage in stages.values()]:
-        print(one_line(f"{base.name}: its model, trained again, is not the same to the byte"), flush=True)
+        print(one_line(f"{base.name}: its retrained model differs from the recorded one"), flush=True)

@@ -32,7 +32,7 @@ class Sides:
         why_not_comparable: Why they can't be compared; empty where they can.
         base_is_broken: Whether the base has results that can't be read.
         rescored: Whether the base's results are those of its model on the validation rows here (see rescore.py).
-        why_not_rescored: Why they aren't though this was asked for; empty where it wasn't, or nothing is in its way.
+        why_not_rescored: Why the requested rescoring can't be done; empty if it can, or if it wasn't requested.
     """
 
     here: Revision

@@ -1,6 +1,6 @@
 """Run the evidence for the ML Test Score: tests, commands, and rules of the gate.
 
-All tests run in one process of pytest, so that they share what they prepare. What pytest and the commands print goes to
+All tests run in one process of pytest, so that they share fixtures. What pytest and the commands print goes to
 standard error.
 """
 
@@ -25,7 +25,7 @@ PROBLEMS = ("failure", "error", "skipped")  # of a test in pytest's report
 
 
 class Found(NamedTuple):
-    """What came of a piece of evidence.
+    """The result of a piece of evidence.
 
     Attributes:
         word: PASS, FAIL, or n/a if it isn't in this project, or can't be judged.

@@ -23,7 +23,7 @@ from retrace.yaml_files import read_yaml
 
 FILE = Path("tests/ml_test_score.yaml")
 WIDTH = 80
-# What the paper says of a score that is above each of these.
+# The paper's interpretation of a score above each of these, abridged.
 MEANINGS = {
     5: "Exceptional levels of automated testing and monitoring.",
     3: "Strong levels of automated testing and monitoring.",
@@ -49,7 +49,7 @@ class Criterion(BaseModel):
         if bool(self.points) != bool(self.evidence) or bool(self.points) != bool(self.break_):
             raise ValueError("needs evidence and break if it has points, and neither if it has none")
         if (self.points < 1) != bool(self.why):
-            raise ValueError("needs why if it has less than a point, and otherwise not")
+            raise ValueError("needs why if it has less than a point, and must not have it otherwise")
         return self
 
 
@@ -77,7 +77,7 @@ class Rubric(BaseModel):
 
 
 class Earned(NamedTuple):
-    """What a test of the score has earned.
+    """The points that one of the 28 tests earns, and why.
 
     Attributes:
         criterion: the test.
@@ -170,5 +170,5 @@ def print_sums(earned: dict[str, Earned]) -> None:
     }
     lowest = min(sums.values())
     meaning = next((text for least, text in MEANINGS.items() if lowest > least), "More of a research project.")
-    print(f"\n{', '.join(f'{section} {points:g}' for section, points in sums.items())}, each of 7")
+    print(f"\n{', '.join(f'{section} {points:g}' for section, points in sums.items())}, each out of 7")
     print(f"Score: {lowest:g}, the lowest of the four", meaning, sep="\n")

@@ -10,7 +10,7 @@ the number of the class in the order of the metadata `classes`; a regression has
 import sys
 from pathlib import Path
 
-from retrace.examples import features  # before pandas: on import, retrace chooses code that every processor has
+from retrace.examples import features  # before pandas: importing retrace sets environment variables that NumPy reads
 from retrace.files import read_table, write_table
 from retrace.models import load_model
 from retrace.params import read_params

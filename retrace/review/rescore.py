@@ -9,11 +9,11 @@ both sides are compared row by row.
 
 - The base's models predict by its own code (retrace/review/base_models.py). The predictions are scored by the code and
   parameters of this folder, as those of its own model are. So a metric means the same on both sides.
-- The model gets the rows as this folder's code prepared them. So its own scores are kept, and the reason is shown, if
-  other code makes the rows: the same column may then mean something else. The same holds if the rows have other columns
-  or classes than the model knows, or if it was trained on some of them.
-- How much training varies is taken from the base's own evaluation, its metrics/refits.csv: the refits themselves aren't
-  kept. Theirs are other random halves than those of the refits here, so the two variances are added.
+- The base's model gets the rows as this folder's code prepared them. The base's own scores are used, and the reason is
+  shown, if the code that makes the rows differs: the same column may then mean something else. The same holds if the
+  rows have other columns or classes than the model knows, or if the model was trained on some of them.
+- Training variation of the base's model is taken from its own metrics/refits.csv, because the refitted models aren't
+  kept. The refits of the two sides use different random halves of the rows, so the two variances are added.
 - The results are those that evaluate writes. They are kept in .dvc/tmp/rescored, under a hash of all that they depend
   on, until others are made.
 """
@@ -50,7 +50,7 @@ CODE = ("src/", "retrace/")
 
 @dataclass(frozen=True)
 class Predicted:
-    """A model that has already predicted for the only rows that it is asked about.
+    """A stand-in for a model whose predictions for the rows to score are already known.
 
     Attributes:
         classes_: The classes, as a scikit-learn classifier has them; empty for a regression.
@@ -70,12 +70,12 @@ class Predicted:
 
 
 def rescore_base(sides: Sides) -> Sides:
-    """Two sides of which the base's results are those of its model on the validation rows of the folder.
+    """Replace the base's results by the scores of its models on this folder's validation rows.
 
-    They stay as they are if the validation rows are the same already, or where there are no results to compare with.
+    The sides are returned unchanged if both have the same validation rows, or if there are no results to compare with.
 
     Raises:
-        UserError: the rows or the parameters can't be read, or the base's models can't be had.
+        UserError: the rows or the parameters can't be read, or the base's models can't be obtained.
     """
     base, base_results = sides.base, sides.base_results
     if base is None or base_results is None or _rows_of(sides.results) == _rows_of(base_results):
@@ -108,7 +108,7 @@ def note_on_rescoring(sides: Sides) -> list[str]:
 
 
 def score_base(params: Params, valid: pd.DataFrame, predictions: pd.DataFrame, base: Revision) -> dict[str, Any]:
-    """What evaluate would write of the base's models on other validation rows, but for the refits and the curves.
+    """The content of the files that evaluate would write for the base's models on these rows, except refits and curves.
 
     Args:
         params: The parameters of this folder.

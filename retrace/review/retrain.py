@@ -118,7 +118,7 @@ def find_new_data() -> bool:
 def changed_data(data: Data) -> list[str]:
     """The source and the keys of data.read, if they differ from those of the last commit.
 
-    A source under DVC has changed if its pointer has, or if the pointer isn't up to date.
+    A source tracked by DVC has changed if its .dvc file has changed, or if the source differs from its .dvc file.
     """
     read = [key for key in changed_params() if key.startswith("data.read")]
     names = {name for inputs in read_pipeline(FOLDER).changed_inputs.values() for name in inputs}
@@ -139,7 +139,7 @@ def committed_last_time(data: Data) -> Any:
 
 
 def move_dates(before: Any) -> None:
-    """Set the dates of the split in params.yaml: those of the last commit, moved by as much as the last row.
+    """Move the dates of the split in params.yaml: from those of the last commit, by the time between the last rows.
 
     Args:
         before: the time of the last commit's last row.
@@ -151,7 +151,7 @@ def move_dates(before: Any) -> None:
 
 
 def moved(dates: Mapping[str, Any], before: Any, after: Any) -> dict[str, str | float]:
-    """The dates of a split, moved by as much as the last row has moved; none moves if it's no later than before.
+    """The dates of a split, moved by the time between the old and the new last row; unchanged if that isn't later.
 
     Args:
         dates: `valid_from` and `test_from`, both datetimes or both numbers.

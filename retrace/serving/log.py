@@ -253,7 +253,7 @@ class Log:
             package_of: dict[str, str] = {}
             for ids in batches(list(labels)):
                 query = sql.select(PREDICTIONS.c.id, REQUESTS.c.package).join(*REQUEST).where(PREDICTIONS.c.id.in_(ids))
-                query = query.with_for_update(read=True, key_share=True)  # until its label is stored, none is deleted
+                query = query.with_for_update(read=True, key_share=True)  # keeps the rows until the labels are stored
                 package_of |= {prediction: package for prediction, package in connection.execute(query)}  # noqa: C416
             query = sql.select(PACKAGES).where(PACKAGES.c.package.in_(set(package_of.values())))
             descriptions = {package: from_json(content) for package, content in connection.execute(query)}
@@ -355,7 +355,7 @@ class Log:
             LogError: it fails, or SQLite's journal still has it.
         """
         with self._transaction() as connection:
-            # The prediction comes first, because a label can only be stored as long as it is there.
+            # The prediction is deleted first: after that, no other transaction can store a label for it.
             delete = sql.delete(PREDICTIONS).where(PREDICTIONS.c.id == prediction_id).returning(PREDICTIONS)
             found = connection.execute(delete).one_or_none()
             connection.execute(sql.delete(LABELS).where(LABELS.c.id == prediction_id))
@@ -562,7 +562,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
 def reason(error: SQLAlchemyError) -> str:
     """Why the database failed, in one line; statements and values are left out."""
     cause = getattr(error, "orig", None)
-    # PostgreSQL tells the values of a row in the detail of a message.
+    # The detail of a PostgreSQL message may contain a row's values, so only the primary message is used.
     diagnosis = getattr(cause, "diag", None)
     message = getattr(diagnosis, "message_primary", None) or str(cause or type(error).__name__)
     return " ".join(message.split())[:200]

@@ -111,7 +111,7 @@ async def compare_rows(process: ModelProcess, predictions: list[tuple[Prediction
     if "errors" in answer:
         if len(predictions) == 1:
             return [(predictions[0][0], "the package rejects this row now")]
-        middle = len(predictions) // 2  # a wrong row is found with few questions; the others are compared
+        middle = len(predictions) // 2  # bisection: an invalid row is found in few requests, and the rest is compared
         return await compare_rows(process, predictions[:middle]) + await compare_rows(process, predictions[middle:])
     compared: Compared = []
     outputs = named_outputs(answer["predictions"], process.greeting["description"]["classes"])

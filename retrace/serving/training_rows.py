@@ -1,7 +1,7 @@
 """The labelled predictions of the log as rows of the project's own table, so that a model can be trained on them.
 
-This is for a table whose columns are the model's input columns: a feature that `prepare` makes, of a date for example,
-can't be turned into the column that it was made from.
+This works only if the table's columns are the model's input columns. A feature that `prepare` computes, for example
+from a date, can't be turned back into the column that it was computed from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ def training_table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Tabl
     for field in schema:
         try:
             columns.append(pa.array([row.get(field.name) for row in rows]).cast(field.type))
-        except (pa.ArrowException, TypeError, ValueError):  # whose message would show a value
+        except (pa.ArrowException, TypeError, ValueError):  # their messages would show a value
             raise UserError(
                 f"{field.name}: a value in the log isn't of the type {field.type}, which {TABLE} has"
             ) from None

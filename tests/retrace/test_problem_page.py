@@ -1,4 +1,4 @@
-"""docs/problem.md has the numbers of params.yaml."""
+"""docs/problem.md has the values of params.yaml."""
 
 import shutil
 from pathlib import Path
@@ -32,10 +32,10 @@ def test_the_command_writes_what_has_changed(project: Path):
     before = (project / "docs/problem.md").read_text()
     costs = {"false_positive": 2, "false_negative": 6.5}
     change_params(project, problem={"costs": costs}, watch={"false_alarms": 0.01})
-    assert retrace("problem", cwd=project).stdout == "docs/problem.md: has the numbers of params.yaml\n"
+    assert retrace("problem", cwd=project).stdout == "docs/problem.md: has the values of params.yaml\n"
     after = (project / "docs/problem.md").read_text()
     assert set(after.splitlines()) - set(before.splitlines()) == {
-        "| acting in vain (false positive) | 2 | `problem.costs.false_positive` |",
+        "| acting when not needed (false positive) | 2 | `problem.costs.false_positive` |",
         "| not acting when needed (false negative) | 6.5 | `problem.costs.false_negative` |",
         "| act if the probability is at least | 0.2353 | `problem.costs` |",
         "| probability of a false alarm in a year, at most | 0.01 | `watch.false_alarms` |",

@@ -51,7 +51,7 @@ def read_change(
         rescore: Whether to score the base's model on the validation rows here.
 
     Raises:
-        UserError: there are no results here, they or the parameters can't be read, or the base's model can't be had.
+        UserError: there are no results here, they or the parameters can't be read, or the base's model is missing.
     """
     sides = read_sides(here, base, no_base)
     if rescore:

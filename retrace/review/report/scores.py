@@ -14,7 +14,8 @@ from retrace.scores import higher_is_better
 PAIRED = "Both sides are scored on the same rows, and compared resample by resample and refit by refit."
 RESCORED = (
     "The base's model was scored again, on the validation rows of this change: both sides are compared resample by "
-    "resample. How much training varies is known from the refits of each side, on its own validation rows."
+    "resample. Training variation is estimated from the refits of each side, which were scored on its own validation "
+    "rows."
 )
 UNPAIRED = "The two sides are scored on other rows, and compared as independent: small differences can't be seen."
 

@@ -39,7 +39,7 @@ def write_report(base: Revision | None, here: Revision, no_base: str = NO_BASE, 
         The file of the report.
 
     Raises:
-        UserError: there are no results, they or the parameters can't be read, or the base's model can't be had.
+        UserError: there are no results, they or the parameters can't be read, or the base's model can't be obtained.
     """
     file, patch = Path("report.md"), Path("report.patch")
     patch.unlink(missing_ok=True)

@@ -154,4 +154,4 @@ def test_a_model_that_predicts_something_else_is_one_line(served_wine: Path, tmp
 def test_a_time_without_labels_is_one_line(served_wine: Path, tmp_path: Path, words: tuple[str, str]):
     done = challenge(served_wine, challenger_of(served_wine, tmp_path), *words)
     assert (done.returncode, done.stderr.count("\n"), done.stdout) == (1, 1, "")
-    assert "has no prediction by late-flights v1.0.0 that has a label, in this time" in done.stderr
+    assert "has no prediction by late-flights v1.0.0 that has a label, in this period" in done.stderr

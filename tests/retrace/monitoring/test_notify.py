@@ -77,7 +77,7 @@ def test_an_alarm_whose_days_move_keeps_its_issue(issues: Path):
     assert len(read(issues)) == 1
     notify_github(content(temp=None))
     [issue] = read(issues)
-    told = "There is no such alarm any more: predictions or labels have changed."
+    told = "This alarm no longer exists, because predictions or labels have changed."
     assert (issue["state"], issue["comment"]) == ("CLOSED", told)
 
 

@@ -1,4 +1,4 @@
-"""A model that is kept and one that is trained again are compared on the past, as if each period was still to come."""
+"""A kept model and a retrained one are compared on past periods, as if each period were in the future."""
 
 import re
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def trained_rows(printed: str) -> dict[str, int]:
 
 
 def scores_of(printed: str) -> dict[str, list[float]]:
-    """The scores of the kept model and of the one that is trained again, by period."""
+    """The scores of the kept model and of the retrained one, by period."""
     found = re.findall(r"^(\d{4}-\d\d(?:-\d\d)?) +[\d,]+ +(\S+) +(\S+) ", printed, re.MULTILINE)
     return {name: [float(kept), float(retrained)] for name, kept, retrained in found}
 
@@ -96,8 +96,8 @@ def constant(months: pd.Series) -> np.ndarray:
 @pytest.mark.parametrize(
     ("slope", "answers"),
     [
-        (drifting, ["Training again each month would have been better"]),
-        (constant, ["Training again each month and keeping", "Can't tell whether training again"]),
+        (drifting, ["Retraining each month would have been better"]),
+        (constant, ["Retraining each month and keeping", "Can't tell whether retraining"]),
     ],
 )
 def test_training_again_pays_where_what_is_learned_changes(

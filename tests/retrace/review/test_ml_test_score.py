@@ -96,7 +96,7 @@ def test_the_score_is_the_lowest_sum_of_points_whose_evidence_passes(project: Pa
     ]
     assert lines[8:10] == [" 3    0        Nothing", "               nobody had time"]
     assert lines[-3:] == [
-        "data 1.5, model 0.5, infrastructure 1, monitoring 1.5, each of 7",
+        "data 1.5, model 0.5, infrastructure 1, monitoring 1.5, each out of 7",
         "Score: 0.5, the lowest of the four",
         "Not totally untested, but there may be serious holes.",
     ]
