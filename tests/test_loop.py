@@ -18,7 +18,7 @@ RETRACE = [sys.executable, "-m", "retrace"]
 def prepared_november(project: Path, folder: Path) -> pd.DataFrame:
     """The rows of November, which the project doesn't have yet."""
     shutil.copytree(project, folder, symlinks=True)
-    change_params(folder, data={"read": {"last_month": 11}})
+    change_params(folder, data={"read": {"first_month": 1, "last_month": 11}})
     check("dvc", "repro", "--quiet", "prepare", cwd=folder)
     rows = pd.read_parquet(folder / "data/prepared.parquet")
     return rows[rows["departure"] >= "2013-11-01"].reset_index(drop=True)
