@@ -16,7 +16,7 @@ from retrace.params import Params, read_params
 from retrace.scores import higher_is_better
 
 PAGE = Path("docs/problem.md")
-PLACE = re.compile(r"(<!-- params: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+PLACE = re.compile(r"(<!-- params: ([^\n]*?) -->\n)(?:(?!<!-- ).)*(<!-- end -->)", re.DOTALL)
 NONE = "none"
 Row = tuple[str, str, str]  # what a parameter means, its value, and its key
 
@@ -49,7 +49,7 @@ def fill_tables(page: str, params: Params) -> str:
     """The text of a page whose tables have the values of the parameters.
 
     Raises:
-        UserError: the page names an unknown table.
+        UserError: the page names an unknown table, or a table has no end.
     """
 
     def fill(place: re.Match[str]) -> str:
@@ -59,7 +59,10 @@ def fill_tables(page: str, params: Params) -> str:
         rows = [(meaning, value, f"`{key}`") for meaning, value, key in TABLES[name](params)]
         return f"{begins}\n{table(['', 'value', 'parameter'], rows)}\n\n{ends}"
 
-    return PLACE.sub(fill, page)
+    filled, tables = PLACE.subn(fill, page)
+    if tables != page.count("<!-- params: "):
+        raise UserError(f"{PAGE}: each `<!-- params: NAME -->` needs a line `<!-- end -->` after its table")
+    return filled
 
 
 def prediction_rows(params: Params) -> list[Row]:

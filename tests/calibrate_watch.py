@@ -49,7 +49,7 @@ from tests.conftest import ROOT
 DOCS = ROOT / "docs/monitoring.md"
 YEAR = 365
 FALSE_ALARMS = 0.1  # what is promised: the default of watch.false_alarms
-TRIALS, FEWER_TRIALS = 200, 50
+TRIALS, FEWER_TRIALS = 100, 40
 BINS = 16
 EDGES = np.linspace(-3, 3, BINS - 1)  # of a number's bins, in standard deviations of its rows
 CHANGE_ON = 60  # the day of the year on which something changes
@@ -73,6 +73,7 @@ class World(NamedTuple):
         weekend: how much lower the mean is on two days of seven.
         season: how far the mean moves up and down within a year.
         common: the share of the day effects' variance that all columns have in common.
+        outages: the share of days on which half of the values are missing.
         kind: `number`, `zeros` (nineteen of twenty rows have the same value) or `rare` (a category with a rare value).
     """
 
@@ -89,6 +90,7 @@ class World(NamedTuple):
     weekend: float = 0.0
     season: float = 0.0
     common: float = 0.0
+    outages: float = 0.0
     kind: str = "number"
 
 
@@ -134,6 +136,9 @@ def false_alarm(world: World, *seed: int) -> bool:
         means -= world.weekend * (day % 7 >= 5)
         means += world.season * np.sin(2 * np.pi * (day / YEAR + rng.random()))
         shares = probabilities(world, means)
+        if world.outages:
+            shares[rng.random(days) < world.outages] *= 0.5
+            shares[:, -1] += 1 - shares.sum(axis=1)
         if world.by_row:
             reference = rng.multinomial(world.reference, probabilities(world, np.zeros(1)))
             counts = rng.multinomial(world.rows, shares)
@@ -174,9 +179,9 @@ WORLDS = [
     World("a tenth of the rows, nineteen of twenty equal", watched_rows=20, kind="zeros", reference=30),
     World("nineteen of twenty rows equal, 20 rows a day", kind="zeros", rows=20),
     World("a category with a rare value, 20 rows a day", kind="rare", rows=20),
-    World("60 columns", columns=60, day_effect=0.3),
-    World("60 columns", columns=60, day_effect=0.3, reference=30),
-    World("60 columns that vary together", columns=60, day_effect=0.3, common=0.9),
+    World("an outage on one day in 100", day_effect=0.3, outages=0.01),
+    World("an outage on one day in 100", day_effect=0.3, outages=0.01, reference=30),
+    World("60 columns that vary together", columns=60, day_effect=0.3, common=0.9, reference=30),
     World("other weekends", day_effect=0.3, weekend=0.5, keeps=False),
     World("other weekends", day_effect=0.3, weekend=0.5, reference=30, keeps=False),
     World("each day like the one before, correlation 0.3", day_effect=0.5, correlation=0.3, keeps=False),

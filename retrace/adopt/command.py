@@ -24,7 +24,7 @@ from retrace.adopt.plan import plan
 from retrace.adopt.summary import summary_of
 from retrace.errors import UserError, one_line
 from retrace.params import FILE, params_error, read_params
-from retrace.problem_page import PAGE, write_numbers
+from retrace.problem_page import PAGE, fill_tables, write_numbers
 from retrace.schema import write_schema
 
 MOST_KEYS = 2  # of those that changed, that are named
@@ -178,6 +178,8 @@ def adopt(words: list[str]) -> None:
         print(one_line(line))
     place = Path(new.data.source)
     text, changed = project.written(new.params)
+    if PAGE.is_file():
+        fill_tables(PAGE.read_text(encoding="utf-8"), read_params())  # its mistakes are told before anything is written
     first = project.first_schema(new.raw, new.data.private)
     keeper = project.put(arguments.file, place)
     project.write_params(text)

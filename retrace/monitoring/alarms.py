@@ -7,8 +7,9 @@ The promise: over a year of looking each day, the probability of one or more fal
 (retrace/monitoring/exchangeability.py) would then have a mean that isn't 0. How far it is from 0 isn't known, so all
 shifts are considered, weighted by a normal distribution (Robbins, 1970). The evidence is how many times more likely the
 scores are with such a change than without one. Nor is the day of the change known: the evidence of a year is the mean
-over all of its days, on which days that are still to come count as 1. The first day has half of the weight, because
-a difference between training and serving exists from the first day on.
+over all of its days, on which days that are still to come count as 1. The first day has half of the weight,
+because a difference between training and serving exists from the first day on. For simplicity, so has the first day of
+each later year, and the one after an alarm.
 
 **Why looking each day is paid for.** Without a change, the expected evidence is at most 1, whenever one looks. By
 Ville's inequality (1939) the probability that it ever reaches 1 / level is at most the level. See Shin, Ramdas and

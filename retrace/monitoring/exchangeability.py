@@ -12,11 +12,10 @@ ways of breaking them, so that nothing is random, and a statistic that never var
 units without ties; docs/monitoring.md shows by simulation that the promise is kept with ties, too.
 
 A rank doesn't say how far a day is beyond all days of the reference, so that a small and a large change look alike.
-Beyond the reference's range, a power law is assumed in place of ranks, as is usual for extreme values (Hill, 1975;
-Weissman, 1978). Its exponent is estimated from the reference.
+Beyond the reference's range, a power law with the exponent 1 is assumed in place of ranks: a day that is twice as far
+from the median as the farthest day of the reference is half as likely. Real tails are seldom heavier.
 """
 
-import math
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -32,9 +31,6 @@ Counts = NDArray[np.int64]
 LARGEST_SCORE = 38.0  # the normal score of the smallest probability that a float can hold
 SMALLEST_PROBABILITY = 1e-9  # of an observation, relative to that of the tail beyond it; below it, it's as good as 0
 SMALLEST_EXCEEDANCE = 1e-300  # the smallest probability of a day beyond the reference's range; its score is 37
-TAIL = 0.1  # the share of the reference's days from which the tail is estimated
-HEAVIEST_TAIL, LIGHTEST_TAIL = 1.0, 5.0  # exponents of power laws
-FEWEST_IN_TAIL, USUAL_TAIL = 3, 2.0  # with fewer distinct values in the tail, the exponent is USUAL_TAIL
 LARGEST_CORRELATION = 0.99
 LONGEST_LAG = 14  # in days, for correlations that fade slowly
 SMALLEST_SKEWNESS = 1e-3  # below it, a sum is taken as normal: the tails of pearson3 are imprecise there
@@ -274,36 +270,20 @@ def _scores_beyond(values: Array, reference: int) -> tuple[NDArray[np.bool_], Ar
 
     If the order of all values is random, and j of n earlier ones are beyond the reference, the next one is beyond it
     with the probability (j + 1) / (n + 1). The probability that it's beyond r times the reference's highest value is
-    taken to be r ** -exponent times this.
+    taken to be 1 / r times this.
 
     Args:
         values: as distances from a typical value of the reference, shape (values,).
         reference: how many of them, from the first on, are the reference.
     """
-    known = values[:reference]
     # With few rows or many equal days the highest distance can be small, or 0, by chance.
-    highest = max(float(known.max()), float(ndtri(reference / (reference + 1))))
+    highest = max(float(values[:reference].max()), float(ndtri(reference / (reference + 1))))
     is_beyond = values > highest
     is_beyond[:reference] = False
     earlier = np.arange(len(values))
     beyond_before: Counts = np.cumsum(is_beyond) - is_beyond
-    is_that_far = (values[is_beyond] / highest) ** -_tail_exponent(known)
-    probability = ((beyond_before + 1) / (earlier + 1))[is_beyond] * is_that_far
+    probability = ((beyond_before + 1) / (earlier + 1))[is_beyond] * highest / values[is_beyond]
     return is_beyond, -ndtri(np.maximum(probability, SMALLEST_EXCEEDANCE))
-
-
-def _tail_exponent(values: Array) -> float:
-    """The exponent of the power law that the highest values follow. The lower it is, the likelier are extreme values.
-
-    Hill's estimate, made lower by one standard error.
-    """
-    count = math.ceil(TAIL * len(values))
-    highest = np.sort(values)[-count - 1 :]
-    highest = highest[highest > 0]
-    if len(np.unique(highest)) < FEWEST_IN_TAIL:
-        return USUAL_TAIL
-    mean_log_ratio = np.log(highest[1:] / highest[0]).mean() * (1 + 1 / np.sqrt(len(highest) - 1))
-    return float(np.clip(1 / mean_log_ratio, HEAVIEST_TAIL, LIGHTEST_TAIL))
 
 
 def variance_growth(scores: Array) -> Array:

@@ -44,10 +44,11 @@ def notify_github(content: Mapping[str, Any]) -> None:
             elif issue["body"].strip() != body.strip():
                 call_gh("issue", "edit", str(issue["number"]), "--body", body)
         elif issue is not None:
-            over = issue["body"].replace(mark, mark_of(content, series["name"], "over"))
-            call_gh("issue", "edit", str(issue["number"]), "--body", over)
+            # Closed first: if a call fails, the next run still recognises the issue by its mark.
             if issue["state"] == "OPEN":
                 call_gh("issue", "close", str(issue["number"]), "--comment", end_of(series["alarms"]))
+            over = issue["body"].replace(mark, mark_of(content, series["name"], "over"))
+            call_gh("issue", "edit", str(issue["number"]), "--body", over)
 
 
 def end_of(alarms: Sequence[Mapping[str, Any]]) -> str:

@@ -250,10 +250,14 @@ class Log:
         """
         now, rows, messages = utc_now(), [], []
         with self._transaction() as connection:
+            # Until the labels are stored, nobody can delete their predictions: SQLite has one writer at a time, and
+            # PostgreSQL locks the rows that are selected `for update`.
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             package_of: dict[str, str] = {}
             for ids in batches(list(labels)):
                 query = sql.select(PREDICTIONS.c.id, REQUESTS.c.package).join(*REQUEST).where(PREDICTIONS.c.id.in_(ids))
-                query = query.with_for_update(read=True, key_share=True)  # keeps the rows until the labels are stored
+                query = query.with_for_update(read=True, key_share=True, of=PREDICTIONS)
                 package_of |= {prediction: package for prediction, package in connection.execute(query)}  # noqa: C416
             query = sql.select(PACKAGES).where(PACKAGES.c.package.in_(set(package_of.values())))
             descriptions = {package: from_json(content) for package, content in connection.execute(query)}

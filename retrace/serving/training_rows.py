@@ -33,7 +33,9 @@ def table_schema() -> pa.Schema:
 
 
 def training_rows(predictions: Sequence[Prediction], labels: Mapping[str, str], schema: pa.Schema) -> pa.Table:
-    """The predictions that have a label, and whose requests had the model's input columns, as rows of the table.
+    """The predictions of this project's model that have a label, as rows of the table.
+
+    Requests with raw rows are left out, because these don't have the model's input columns.
 
     Args:
         predictions: of the log.
@@ -43,9 +45,13 @@ def training_rows(predictions: Sequence[Prediction], labels: Mapping[str, str], 
     Raises:
         UserError: a row doesn't fit the table, or its private columns can't be decrypted.
     """
-    data, key = read_params().data, read_key()
-    labelled = [each for each in predictions if each.id in labels and each.request_type == "rows"]
-    return training_table([training_row(each, labels[each.id], data, key) for each in labelled], schema)
+    params, key = read_params(), read_key()
+    labelled = [
+        each
+        for each in predictions
+        if each.id in labels and each.request_type == "rows" and each.model == params.problem.name
+    ]
+    return training_table([training_row(each, labels[each.id], params.data, key) for each in labelled], schema)
 
 
 def training_row(prediction: Prediction, label: str, data: Data, key: Fernet | None) -> dict[str, Any]:
@@ -81,7 +87,7 @@ def training_table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Tabl
     for field in schema:
         try:
             columns.append(pa.array([row.get(field.name) for row in rows]).cast(field.type))
-        except (pa.ArrowException, TypeError, ValueError):  # their messages would show a value
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):  # their messages would show a value
             raise UserError(
                 f"{field.name}: a value in the log isn't of the type {field.type}, which {TABLE} has"
             ) from None

@@ -57,3 +57,12 @@ def test_an_unknown_table_is_one_line(project: Path):
     assert done.stderr == "docs/problem.md: params: sums: must be one of prediction, costs, gate, watch\n"
     page.unlink()
     assert retrace("problem", cwd=project).stderr == "docs/problem.md: no such file\n"
+
+
+def test_a_table_without_an_end_is_one_line_and_no_text_is_lost(project: Path):
+    page = project / "docs/problem.md"
+    text = page.read_text().replace("<!-- end -->", "", 1)
+    page.write_text(text)
+    done = retrace("problem", cwd=project)
+    assert done.stderr == "docs/problem.md: each `<!-- params: NAME -->` needs a line `<!-- end -->` after its table\n"
+    assert page.read_text() == text

@@ -137,6 +137,18 @@ def test_the_evidence_of_a_series_is_the_mean_of_that_of_its_statistics():
     assert abs(alarm.raised - alone.raised) <= 1
 
 
+def test_one_extreme_day_is_no_alarm_and_some_are():
+    """However extreme it is, a day may be one of a kind that is rare, and that the reference happens to lack."""
+    watched = np.zeros(60)
+    watched[30] = 0.5
+    reference = {"missing": days(np.zeros(100))}
+    assert find_alarms(reference, {"missing": days(watched)}, LEVEL) == []
+    watched[31:33] = 0.5
+    (alarm,) = find_alarms(reference, {"missing": days(watched)}, LEVEL)
+    assert alarm.since == 30
+    assert alarm.raised <= 32
+
+
 def test_a_change_downwards_is_seen_too():
     (alarm,) = find_alarms(*changed(80, 200, size=-3), LEVEL)
     assert alarm.shift.now < alarm.shift.low

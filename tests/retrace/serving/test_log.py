@@ -94,7 +94,6 @@ def test_the_last_label_holds_and_the_earlier_ones_are_kept(address: str):
     assert log.latest_labels(["p1", "p2", "p3"]) == {"p1": "false", "p2": "true"}
 
 
-@pytest.mark.parametrize("address", ["postgresql"], indirect=True)  # SQLite has one writer at a time
 @pytest.mark.parametrize("delete", ["forget", "forget_before"])
 def test_a_label_that_arrives_while_its_prediction_is_deleted_is_not_kept(address: str, delete: str):
     log = Log(address)
