@@ -11,6 +11,7 @@ from sklearn.metrics import r2_score
 
 from retrace.examples import features
 from retrace.params import read_params
+from retrace.review.backtest import known_rows
 from src.stages.train import fit
 from tests.conftest import change_params, retrace
 from tests.retrace.review.small import inside
@@ -84,6 +85,19 @@ def test_shorter_periods_train_more_often_and_the_files_are_the_same_bytes(
     assert "2013-03-11" in page
 
 
+def test_with_purge_a_group_of_the_period_is_not_trained_on(weather: Path):
+    params = read_params(weather / "params.yaml")
+    params = params.model_copy(update={"data": params.data.model_copy(update={"group": "origin"})})
+    split = params.split.model_copy(update={"purge": True, "block": None})
+    times = pd.date_range("2013-01-01", "2013-03-01", freq="6h")
+    past = pd.DataFrame({"time_hour": times, "origin": [f"g{number % 8}" for number in range(len(times))]})
+    past["temp"] = np.arange(len(times), dtype=float)
+    rows = past[(past["time_hour"] >= "2013-02-01") & past["origin"].isin(["g1", "g2"])]
+    known = known_rows(params, split, past, rows, pd.Timestamp("2013-02-01"))
+    assert set(known["origin"]) == {"g0", "g3", "g4", "g5", "g6", "g7"}
+    assert known["time_hour"].max() < pd.Timestamp("2013-02-01") - pd.Timedelta(days=params.watch.label_days)
+
+
 def drifting(months: pd.Series) -> np.ndarray:
     """What the target depends on changes from month to month."""
     return months.to_numpy(float)
@@ -122,8 +136,10 @@ def test_training_again_pays_where_what_is_learned_changes(
     assert any(answer in printed.replace("\n", " ") for answer in answers), printed
 
 
-def test_a_random_split_has_no_past(wine: Path):
-    done = retrace("backtest", cwd=wine)
+def test_a_random_split_has_no_past(copy_of, weather: Path):
+    project = copy_of(weather)
+    change_params(project, split={"by": "random", "valid": 0.2, "test": 0.2, "seed": 1})
+    done = retrace("backtest", cwd=project)
     assert (done.returncode, done.stderr) == (
         1,
         "params.yaml: split.by: a backtest needs a split by time, and this one is random\n",
