@@ -12,7 +12,7 @@ from retrace.review.retrain import NO_NEW_DATA, moved
 from src.datasets import flights
 from src.new_data import get_new_data, update_import
 from tests.conftest import IDENTITY, ROLES, check, commit, retrace, run
-from tests.retrace.review.small import TWO, inside, new_project
+from tests.retrace.review.small import inside, new_project
 
 Copy = Callable[[Path], Path]
 
@@ -148,7 +148,7 @@ def test_the_demo_gets_the_next_month_until_the_year_is_over():
 
 
 def test_an_imported_table_is_updated_and_any_other_left_as_it_is(tmp_path: Path):
-    project = new_project(tmp_path / "project", TWO, **{"a.in": "a"})
+    project = new_project(tmp_path / "project", {}, **{"a.in": "a"})
     (tmp_path / "table.csv").write_text("a\n1\n")
     check("dvc", "import-url", "--quiet", str(tmp_path / "table.csv"), "table.csv", cwd=project)
     (tmp_path / "table.csv").write_text("a\n1\n2\n")
