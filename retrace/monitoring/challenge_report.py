@@ -91,7 +91,7 @@ def show(found: Challenge) -> None:
     print()
     for part, each in found.changed:
         print(one_line(f"{part.column} {part.value}"))
-        print(_line(" " * 17, each))
+        print(_line(" " * 17, each), end="\n\n")
     for sentence in (found.compared_slices, NOTE):
         print(textwrap.fill(sentence, width=80))
 
