@@ -29,12 +29,12 @@ from retrace.files import FEWEST_ROWS_SHOWN, read_table
 from retrace.intervals import Noise, noise_of_rows, noise_of_training, total_noise
 from retrace.params import Block, Params, SplitByTime
 from retrace.parts import check_part, purged
-from retrace.resamples import blocks, pools, resample
+from retrace.resamples import BLOCKS, blocks, pools, resample
 from retrace.review.results import Results, read_results
 from retrace.review.revision import FOLDER
 from retrace.review.score_differences import series
 from retrace.review.split_tables import PARTS
-from retrace.scored_rows import Rows, Scored, score_whole
+from retrace.scored_rows import FEWEST_UNITS, Rows, Scored, score_whole
 from src.stages.train import fit
 
 
@@ -122,9 +122,14 @@ def run_backtest(params: Params, by: Block) -> Backtest:
     """Score a kept model and a retrained model on each later period, as if the period were in the future.
 
     Raises:
-        UserError: the split isn't by dates, there are no results yet, or the periods or the rows are too few.
+        UserError: the split isn't by dates, there are no results yet, the periods are too short, or they or the rows
+            are too few.
     """
     split, data = _split_by_date(params), params.data
+    if split.block and list(BLOCKS).index(by) <= list(BLOCKS).index(split.block):
+        raise UserError(
+            f"--by {by}: must be longer than split.block, which is {split.block}: its rows are drawn together"
+        )
     results = read_results(FOLDER)
     if results is None:
         raise UserError("metrics: no results yet; `dvc repro` makes them")
@@ -139,14 +144,15 @@ def run_backtest(params: Params, by: Block) -> Backtest:
     for period in later_half(period_of_row):
         name = str(period.start_time.date()) if by != "month" else str(period)
         rows = past[period_of_row == period].reset_index(drop=True)
-        if len(rows) < FEWEST_ROWS_SHOWN or rows[data.target].nunique() < 2:
-            print(f"{name}: left out, because it has too few rows, or only one class")
+        whole = _rows_to_score(params, rows, target, salt=name)
+        is_small = len(rows) < FEWEST_ROWS_SHOWN or whole.resamples.units < FEWEST_UNITS
+        if is_small or rows[data.target].nunique() < 2:
+            print(f"{name}: left out, because it has too few rows or days, or only one value of the target")
             continue
         known = known_rows(params, split, past, rows, period.start_time)
         print(f"{name}: training on the {len(known):,} rows that were known", flush=True)
         model = fit(params.train, data, known, params.train.seed)
         kept = kept or model
-        whole = _rows_to_score(params, rows, target, salt=name)
         table = rows[features(rows, data)]
         scored = [score_whole(metrics, whole, target.predict(each, table)) for each in (kept, model)]
         found.append(Period(name, len(rows), len(known), *scored))

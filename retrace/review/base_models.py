@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from dvc.exceptions import DvcException
 
 from retrace.clones import DVC_WITHOUT_HINTS, clone_without_data, pull_sources, with_this_python
 from retrace.errors import UserError, one_line
@@ -61,7 +60,7 @@ def _provide_models(base: Revision, clone: Path) -> None:
         for path in NEEDED:
             (clone / path).parent.mkdir(parents=True, exist_ok=True)
             files.get_file(path, str(clone / path))
-    except (DvcException, OSError) as error:
+    except Exception as error:  # a storage's own libraries raise what they like, such as that there is no password
         reason = str(error).partition("\n")[0]
         where = "neither in DVC's cache nor in its storage"
         print(one_line(f"{base.name}: its model is {where} ({reason}); its pipeline runs in {clone}"), flush=True)

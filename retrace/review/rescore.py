@@ -29,10 +29,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retrace.errors import one_line
+from retrace.errors import UserError, one_line
 from retrace.examples import is_number
 from retrace.files import read_table, write_csv, write_json
-from retrace.params import Params, read_params
+from retrace.params import Params, SplitByTime, read_params
 from retrace.resamples import fingerprint, fingerprints
 from retrace.review.base_models import predict_with_base
 from retrace.review.comparable import Sides
@@ -75,7 +75,7 @@ def rescore_base(sides: Sides) -> Sides:
     The sides are returned unchanged if both have the same validation rows, or if there are no results to compare with.
 
     Raises:
-        UserError: the rows or the parameters can't be read, or the base's models can't be obtained.
+        UserError: the rows or the parameters can't be read.
     """
     base, base_results = sides.base, sides.base_results
     if base is None or base_results is None or _rows_of(sides.results) == _rows_of(base_results):
@@ -88,7 +88,10 @@ def rescore_base(sides: Sides) -> Sides:
     folder = KEPT / _hash_of_inputs(sides)
     if not folder.is_dir():
         print(one_line(f"{base.name}: scoring its model on the {len(valid):,} validation rows here"), flush=True)
-        predictions, train = predict_with_base(base, Path(VALID))
+        try:
+            predictions, train = predict_with_base(base, Path(VALID))
+        except UserError as error:
+            return replace(sides, why_not_rescored=str(error))
         if why_not := _why_unfair(params, valid, train):
             return replace(sides, why_not_rescored=why_not)
         shutil.rmtree(KEPT, ignore_errors=True)
@@ -184,6 +187,8 @@ def _code_that_makes(path: str, stages: Collection[Stage]) -> dict[str, Any]:
 def _why_unfair(params: Params, valid: pd.DataFrame, train: pd.DataFrame) -> str:
     """Why the base's model can't be scored on these rows, or not fairly; empty if it can.
 
+    With `split.purge`, the new model knows no group of the validation rows, so the base's model mustn't either.
+
     Args:
         params: The parameters of this folder.
         valid: Its validation rows.
@@ -199,6 +204,9 @@ def _why_unfair(params: Params, valid: pd.DataFrame, train: pd.DataFrame) -> str
     known = valid[data.id_column].isin(train[data.id_column]).sum()
     if known:
         return f"it was trained on {known:,} of these {len(valid):,} rows"
+    purges = isinstance(params.split, SplitByTime) and params.split.purge
+    if data.group and purges and valid[data.group].isin(train[data.group]).any():
+        return f"it was trained on rows with a {data.group} that these rows have, too"
     return ""
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT, change_params, check, commit, run
+from tests.conftest import IDENTITY, ROOT, change_params, check, commit, run
 from tests.workflows.github import BOT, PERSONAL
 from tests.workflows.project import Host, Project, Run
 from tests.workflows.test_workflows import PIPELINE, first_lines, needs_tools, writes
 
 WORKFLOW = ROOT / ".github/workflows/retrain.yml"
+JUDGE = "Fail if it isn't one commit, or changes more than parameters, data and results"
 
 
 def push_main(project: Project) -> None:
@@ -141,9 +142,27 @@ def test_a_commit_that_changes_code_is_not_pushed(tmp_path: Path, name: str, suc
     (tmp_path / name).touch()
     commit(tmp_path)
     check("git", "checkout", "--quiet", "main", cwd=tmp_path)
-    done = shell("Fail if it changes more than parameters, data and results", "propose", WORKFLOW, tmp_path)
+    main = check("git", "rev-parse", "main", cwd=tmp_path).strip()
+    done = shell(JUDGE, "propose", WORKFLOW, tmp_path, GITHUB_SHA=main)
     assert (done.returncode == 0) == succeeds
     assert (name in done.stdout) != succeeds
+
+
+def test_a_merge_or_a_second_commit_is_not_pushed(tmp_path: Path):
+    """They could bring or take back what the comparison with main doesn't show."""
+    check("git", "init", "--quiet", "--initial-branch", "main", cwd=tmp_path)
+    (tmp_path / "params.yaml").touch()
+    commit(tmp_path)
+    main = check("git", "rev-parse", "main", cwd=tmp_path).strip()
+    for words in (["checkout", "--quiet", "-b", "other"], ["commit", "--quiet", "--allow-empty", "--message", "x"]):
+        check("git", *words, cwd=tmp_path, **IDENTITY)
+    check("git", "checkout", "--quiet", "-b", "retrain", "main", cwd=tmp_path)
+    check("git", "merge", "--quiet", "--no-ff", "--message", "x", "other", cwd=tmp_path, **IDENTITY)
+    assert shell(JUDGE, "propose", WORKFLOW, tmp_path, GITHUB_SHA=main).returncode != 0
+    check("git", "reset", "--quiet", "--hard", "other", cwd=tmp_path)
+    assert shell(JUDGE, "propose", WORKFLOW, tmp_path, GITHUB_SHA=main).returncode == 0
+    check("git", "commit", "--quiet", "--allow-empty", "--message", "x", cwd=tmp_path, **IDENTITY)
+    assert shell(JUDGE, "propose", WORKFLOW, tmp_path, GITHUB_SHA=main).returncode != 0
 
 
 @pytest.mark.parametrize(("given", "words"), [("true", "--base abc --rescore"), ("", "--base abc")])
