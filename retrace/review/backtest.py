@@ -128,7 +128,7 @@ def run_backtest(params: Params, by: Block) -> Backtest:
     split, data = _split_by_date(params), params.data
     if split.block and list(BLOCKS).index(by) <= list(BLOCKS).index(split.block):
         raise UserError(
-            f"--by {by}: must be longer than split.block, which is {split.block}: its rows are drawn together"
+            f"--by {by}: must be longer than split.block, which is {split.block}, because its rows are drawn together"
         )
     results = read_results(FOLDER)
     if results is None:

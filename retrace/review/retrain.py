@@ -80,6 +80,7 @@ def retrain(words: list[str]) -> None:
     print("", *changes, "", sep="\n")
     scores([])
     if arguments.commit:
+        require_committed_rest(params.data)  # somebody may have changed a file in the meantime
         git("add", "--all")
         git("commit", "--quiet", "--message", MESSAGE, "--message", "\n".join(changes))
         print(f"\ncommitted: {MESSAGE}")
@@ -119,9 +120,15 @@ def changed_data(data: Data) -> list[str]:
     """The source and the keys of data.read, if they differ from those of the last commit.
 
     A source tracked by DVC has changed if its .dvc file has changed, or if the source differs from its .dvc file.
+
+    Raises:
+        UserError: DVC can't read the pipeline, or the source is that of another commit.
     """
     read = [key for key in changed_params() if key.startswith("data.read")]
-    names = {name for inputs in read_pipeline(FOLDER).changed_inputs.values() for name in inputs}
+    pipeline = read_pipeline(FOLDER)
+    if data.source in pipeline.of_another_commit:
+        raise UserError(f"{data.source}: is that of another commit; `dvc checkout` brings the one of this commit")
+    names = {name for inputs in pipeline.changed_inputs.values() for name in inputs}
     source_changed = data.source in names or git_status(data.source, f"{data.source}.dvc")
     return [data.source] * bool(source_changed) + read
 
@@ -174,13 +181,18 @@ def moved(dates: Mapping[str, Any], before: Any, after: Any) -> dict[str, str | 
 def time_between(before: pd.Timestamp, after: pd.Timestamp, dates: list[pd.Timestamp]) -> pd.DateOffset | pd.Timedelta:
     """The time between two moments: in whole months if all dates are the first day of one, else in whole days.
 
-    It's exact if a date has a time of day.
+    Only complete months count, so that test doesn't get short. A month may lack its last day, on which there may be no
+    row. The time is exact if a date has a time of day.
     """
     if any(date != date.normalize() for date in dates):
         return after - before
     if any(date.day != 1 for date in dates):
         return after.normalize() - before.normalize()
-    return pd.DateOffset(months=12 * (after.year - before.year) + after.month - before.month)
+    last_day = after.normalize() + pd.Timedelta(days=1)
+    months = 0
+    while before.normalize() + pd.DateOffset(months=months + 1) <= last_day:
+        months += 1
+    return pd.DateOffset(months=months)
 
 
 def set_params(keys: Sequence[str], values: Mapping[str, Any]) -> None:

@@ -136,7 +136,9 @@ def test_training_again_pays_where_what_is_learned_changes(
 
 def test_a_period_must_be_longer_than_a_block(weather: Path):
     done = retrace("backtest", "--by", "day", cwd=weather)
-    assert done.stderr == "--by day: must be longer than split.block (day), whose rows are drawn together\n"
+    assert (
+        done.stderr == "--by day: must be longer than split.block, which is day, because its rows are drawn together\n"
+    )
 
 
 def test_a_random_split_has_no_past(copy_of, weather: Path):
