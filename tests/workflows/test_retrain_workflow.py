@@ -89,7 +89,6 @@ def test_the_pull_request_of_a_person_gets_the_usual_review_and_no_report_from_h
     assert project.github.comments == {}
     pipeline, comment = project.review(number=1, branch="retrain")
     assert pipeline.succeeded, pipeline.output
-    assert "retrace report" in pipeline.output
     assert comment.succeeded, comment.output
     assert len(project.github.bodies(1)) == 1
 
