@@ -25,12 +25,10 @@ def prepared_november(project: Path, folder: Path) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-def test_a_model_is_released_served_watched_retrained_and_rolled_back(
-    released_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_model_is_released_served_watched_retrained_and_rolled_back(released_demo: Path, tmp_path: Path):
     project = Path(shutil.copytree(released_demo, tmp_path / "project", symlinks=True))
     address = f"sqlite:///{tmp_path}/log.db"
-    monkeypatch.setenv("RETRACE_LOG", address)
+    environment = {"RETRACE_LOG": address, **IDENTITY}
 
     # November is served. The label of a flight is known on the next day, so those of the last day are still missing.
     november = prepared_november(project, tmp_path / "november")
@@ -43,7 +41,7 @@ def test_a_model_is_released_served_watched_retrained_and_rolled_back(
         == []
     )
 
-    done = run(*RETRACE, "watch", "--until", "2013-12-01", cwd=project)
+    done = run(*RETRACE, "watch", "--until", "2013-12-01", cwd=project, **environment)
     assert done.returncode in (0, 3), done.stderr
     content = json.loads((project / "predictions/watch.json").read_text())
     assert (sum(content["predictions"]), sum(content["labels"])) == (len(november), known.sum())
@@ -52,26 +50,26 @@ def test_a_model_is_released_served_watched_retrained_and_rolled_back(
     assert loss["test"]["score"] < loss["served"]["score"], "the model is worse in November than in October"
 
     # It's retrained on a branch, compared on the new validation rows, and merged.
-    check("git", "switch", "--quiet", "--create", "retrain", cwd=project)
-    said = check(*RETRACE, "retrain", "--commit", cwd=project, **IDENTITY)
+    check("git", "switch", "--quiet", "--create", "retrain", cwd=project, **environment)
+    said = check(*RETRACE, "retrain", "--commit", cwd=project, **environment)
     assert "data.read.last_month: 10 → 11" in said
     assert "split.test_from: 2013-10-01 → 2013-11-01" in said
-    check(*RETRACE, "report", "--base", "main", "--rescore", cwd=project)
+    check(*RETRACE, "report", "--base", "main", "--rescore", cwd=project, **environment)
     compared = "Compared with the model of `main`, scored on the validation rows of this change."
     assert compared in (project / "report.md").read_text()
-    check(*RETRACE, "gate", "--base", "main", "--rescore", cwd=project)
-    check("git", "switch", "--quiet", "main", cwd=project)
-    check("git", "merge", "--quiet", "retrain", cwd=project, **IDENTITY)
+    check(*RETRACE, "gate", "--base", "main", "--rescore", cwd=project, **environment)
+    check("git", "switch", "--quiet", "main", cwd=project, **environment)
+    check("git", "merge", "--quiet", "retrain", cwd=project, **environment)
 
     # The new model is released, and replaces the old one until it's rolled back.
-    check(*RETRACE, "release", "1.1.0", cwd=project, **IDENTITY)
-    check(*RETRACE, "deploy", "1.1.0", "--message", "trained on September", cwd=project, **IDENTITY)
-    done = run(*RETRACE, "watch", "--until", "2013-12-01", cwd=project)
+    check(*RETRACE, "release", "1.1.0", cwd=project, **environment)
+    check(*RETRACE, "deploy", "1.1.0", "--message", "trained on September", cwd=project, **environment)
+    done = run(*RETRACE, "watch", "--until", "2013-12-01", cwd=project, **environment)
     assert "has no predictions by late-flights v1.1.0" in done.stderr
-    said = check(*RETRACE, "rollback", "--message", "only a trial", cwd=project, **IDENTITY)
+    said = check(*RETRACE, "rollback", "--message", "only a trial", cwd=project, **environment)
     assert said.startswith("late-flights v1.0.0 is in prod again, not v1.1.0;")
-    history = check(*RETRACE, "history", cwd=project).splitlines()
+    history = check(*RETRACE, "history", cwd=project, **environment).splitlines()
     assert history[0] == "in prod: late-flights v1.0.0"
     assert any("only a trial" in line for line in history)
-    said = check(*RETRACE, "recompute", ids[0], cwd=project)
+    said = check(*RETRACE, "recompute", ids[0], cwd=project, **environment)
     assert said.startswith("PASS"), "what the first version served can still be computed"
