@@ -23,7 +23,7 @@ from retrace.params import read_params
 from retrace.review.results import read_results
 from retrace.review.revision import FOLDER
 from retrace.yaml_files import read_yaml
-from tests.conftest import IDENTITY, ROOT, check, commit, copy_project, run
+from tests.conftest import IDENTITY, ROOT, check, commit, copy_project, retrace, run
 
 RNG = np.random.default_rng(0)
 ROWS = 300
@@ -322,6 +322,7 @@ def test_adopting_again_with_other_options_changes_only_their_keys(adopt: Adopt,
         .replace("metric: r2", "metric: rmse")
         .replace("r2: 0.01", "rmse: 1")
     )
+    assert retrace("problem", cwd=project).returncode == 0  # the page about the problem has these values
     commit(project)
     capsys.readouterr()
     adopt(project.parent / "houses.csv", "--target", "price", "--drop", "tax", "--drop", "always")

@@ -81,7 +81,7 @@ def test_on_the_rows_of_test_both_models_have_the_scores_of_the_release(
         assert f"| `{metric}` | {served} | {challenger} |" in written
         assert f"| {low} to {high} | {shown} |" in written
     assert "compared by roc_auc: all of their intervals hold at once" in written
-    assert "no training variation" in written
+    assert "The intervals include sampling variation only." in written
 
 
 @pytest.mark.parametrize("kind", ["rows", "raw"])
