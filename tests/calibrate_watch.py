@@ -49,7 +49,7 @@ from tests.conftest import ROOT
 DOCS = ROOT / "docs/monitoring.md"
 YEAR = 365
 FALSE_ALARMS = 0.1  # what is promised: the default of watch.false_alarms
-TRIALS, FEWER_TRIALS = 50, 20
+TRIALS, FEWER_TRIALS = 400, 100
 BINS = 16
 EDGES = np.linspace(-3, 3, BINS - 1)  # of a number's bins, in standard deviations of its rows
 CHANGE_ON = 60  # the day of the year on which something changes
