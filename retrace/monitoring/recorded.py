@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from cryptography.fernet import Fernet
 from numpy.typing import NDArray
 from pydantic_core import from_json
 from tqdm import tqdm
@@ -71,12 +72,13 @@ def read_recorded(
         RunningPackage(challenger) as running_challenger,
     ):
         inputs = Inputs(running_served, columns)
+        names, key = [column["name"] for column in describe(challenger)["columns"]], read_key()
         for part in parts:
             labels = {id_: from_json(label) for id_, label in log.latest_labels([each.id for each in part]).items()}
             rows = [each for each in part if labels.get(each.id) is not None]
             unlabelled += len(part) - len(rows)
             if rows:
-                predictions = predict(running_challenger, rows)
+                predictions = predict(running_challenger, rows, names, key)
                 outputs = np.array([values_of(each.output) for each in rows], dtype=float)
                 about = pd.DataFrame({"id": [each.id for each in rows], "time": [each.time for each in rows]})
                 about["label"] = pd.Series([labels[each.id] for each in rows], dtype=object)
@@ -103,12 +105,16 @@ def slices_of(rows: Sequence[Prediction], inputs: Inputs) -> pd.DataFrame:
     return table.where(table.isna(), table.apply(category_text))
 
 
-def predict(running: RunningPackage, rows: Sequence[Prediction]) -> NDArray[np.float64]:
+def predict(
+    running: RunningPackage, rows: Sequence[Prediction], names: Sequence[str], key: Fernet | None
+) -> NDArray[np.float64]:
     """What a package predicts for the inputs of stored predictions.
 
     Args:
         running: the package, which may be another one than the one that predicted.
         rows: the stored predictions.
+        names: of the package's input columns.
+        key: the key of the log's private columns.
 
     Returns:
         Shape (rows,), or (rows, classes) with more than two classes.
@@ -116,8 +122,6 @@ def predict(running: RunningPackage, rows: Sequence[Prediction]) -> NDArray[np.f
     Raises:
         UserError: it can't predict for one of them, or private columns can't be decrypted.
     """
-    key = read_key()
-    names = [column["name"] for column in describe(running.package)["columns"]]
     found: list[Any] = [None] * len(rows)
     for kind in ("rows", "raw"):
         numbers = [number for number, each in enumerate(rows) if each.request_type == kind]
