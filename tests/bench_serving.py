@@ -5,7 +5,8 @@
 - one row and a thousand rows over HTTP, recorded, against the same preparation and prediction in this process;
 - four times the rate that the server sustains: which requests are refused, how long the others take, and whether each
   answered prediction is in the log;
-- the start of the server against the time that its imports take.
+- the start of the server against the time that its imports take;
+- `make watch` of a million recorded predictions: time and peak memory.
 """
 
 import retrace  # isort: skip  # noqa: F401  # before NumPy, so that the predictions are the same
@@ -23,15 +24,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from pydantic_core import to_json
 
 from retrace.answers import Answers
+from retrace.files import read_table
 from retrace.input_rows import as_table
 from retrace.package import read_package
 from retrace.serving.log import Log, utc_now
+from tests.bench import peak
 from tests.conftest import ENVIRONMENT, check, copy_project, run_release
+from tests.retrace.monitoring.conftest import store_served
 from tests.retrace.serving.conftest import Served, rows_of, serving
 
+WATCHED, WATCHED_DAYS = 1_000_000, 90  # predictions, and the days of these
 BLOCK, WARM_UP = 10, 2  # requests in a block, and blocks that aren't counted
 IMPORTS = {
     "the server": "retrace.serving.app, uvicorn",
@@ -187,6 +193,24 @@ def start(project: Path) -> None:
     print(f"Start: {one:.2f} s. The imports of both processes, side by side: {other:.2f} s. Ratio {ratio:.2f}.\n")
 
 
+def watch(project: Path, log: Path) -> None:
+    """Print how long `watch` takes for a million recorded predictions, half of which have a label, and its memory."""
+    address = f"sqlite:///{log}"
+    rows = read_table(project / "data/split/test.parquet").sample(WATCHED, replace=True, random_state=0)
+    rows = rows.reset_index(drop=True)
+    days = np.arange(WATCHED) * WATCHED_DAYS // WATCHED
+    times = pd.Series(pd.Timestamp("2013-11-01 12:00") + pd.to_timedelta(days, "D"))
+    ids = [f"prediction-{number}" for number in range(WATCHED)]
+    stored = store_served((project, address), rows, times, ids)
+    some = range(0, WATCHED, 2)
+    assert not stored.add_labels({ids[number]: bool(rows["late"].iloc[number]) for number in some})
+    stored.close()
+    words = ("watch", "--model", "release/model.zip", "--until", "2014-02-01")
+    took, memory = peak("-m", "retrace", *words, cwd=project, RETRACE_LOG=address)
+    columns = len(read_package(project / "release/model.zip", trusted=True).columns)
+    print(f"\nWatch: {WATCHED:,} predictions of {columns} columns: {took:.1f} s, {memory:,} MiB.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=10, help="of overload")
@@ -207,6 +231,7 @@ def main() -> None:
             latency(project, server, 1000, 200)
             bodies = [json.dumps({"rows": [row]}).encode() for row in rows_of(project, 500)]
             overload(server, bodies, minutes, log)
+        watch(project, Path(name) / "watched.db")
 
 
 if __name__ == "__main__":
