@@ -45,6 +45,19 @@ def write_numbers(params: Params) -> None:
         part.write_text(filled, encoding="utf-8")
 
 
+def require_current_tables(params: Params) -> None:
+    """Check that the page, if there is one, has the values of params.yaml.
+
+    Raises:
+        UserError: it has others, names an unknown table, or a table has no end.
+    """
+    if not PAGE.is_file():
+        return
+    page = PAGE.read_text(encoding="utf-8")
+    if fill_tables(page, params) != page:
+        raise UserError(f"{PAGE}: differs from params.yaml; run `python -m retrace problem`, and commit it")
+
+
 def fill_tables(page: str, params: Params) -> str:
     """The text of a page whose tables have the values of the parameters.
 

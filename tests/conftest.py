@@ -63,7 +63,7 @@ def check(*command: str, cwd: Path, **more: str) -> str:
     return done.stdout
 
 
-def retrace(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def retrace(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """`python -m retrace` in this process, with the code of this project: starting Python takes half of its time.
 
     What DVC and other programs print is not in the result.
@@ -73,7 +73,7 @@ def retrace(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     out, err = io.StringIO(), io.StringIO()
     code: object = 0
     with contextlib.chdir(cwd), redirect_stdout(out), redirect_stderr(err):
-        with patch.object(sys, "argv", ["retrace", *words]):
+        with patch.object(sys, "argv", ["retrace", *words]), patch.dict(os.environ, environment):
             try:
                 main()
             except SystemExit as end:
@@ -141,6 +141,7 @@ def adopt(folder: Path, table: Callable[[Path], object], name: str, **sections: 
     shutil.rmtree(folder / "metrics")
     check("dvc", "repro", "ingest", cwd=folder)
     check(sys.executable, "-m", "retrace", "freeze", cwd=folder)
+    check(sys.executable, "-m", "retrace", "problem", cwd=folder)
     commit(folder)
     check("dvc", "repro", cwd=folder)
     commit(folder)

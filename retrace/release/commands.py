@@ -12,6 +12,7 @@ from retrace.files import read_table, replacing
 from retrace.git import git, git_status, require_own_repository
 from retrace.params import FILE, Params, read_params
 from retrace.placeholders import DECISION, DECISION_AFTER_ADOPT, QUESTION, question_about
+from retrace.problem_page import require_current_tables
 from retrace.release.openings import FILE as OPENINGS
 from retrace.release.openings import record_opening, versions_opened_for
 from retrace.release.rerun import rerun_release
@@ -61,8 +62,8 @@ def require_clean_tree() -> None:
 def release(words: list[str]) -> None:
     """Release the commit: score it once on the rows of test, write its cards, pack the model, tag it NAME@vVERSION.
 
-    params.yaml must say what is predicted and what for, the tree be clean, the results reproduced, the gate passed, and
-    VERSION later than the last. Nothing is pushed without --push.
+    params.yaml must say what is predicted and what for, docs/problem.md have its values, the tree be clean, the results
+    reproduced, the gate passed, and VERSION later than the last. Nothing is pushed without --push.
     """
     parser = make_parser("release", str(release.__doc__).partition("\n")[0])
     parser.add_argument("version", metavar="VERSION", help="three numbers, such as 1.0.0")
@@ -73,6 +74,7 @@ def release(words: list[str]) -> None:
     name = params.problem.name
     version = registry.parse_version(arguments.version)
     require_stated_problem(params)
+    require_current_tables(params)
     require_clean_tree()
     registry.require_later(name, version)
     registry.identity()

@@ -662,12 +662,24 @@ def test_a_folder_grows_by_a_file(adopt: Adopt, tmp_path: Path):
     HOUSES.iloc[150:250].to_csv(months / "2.csv", index=False)
     project = adopt(months, "--target", "price", "--id", "house", "--drop", "tax")
     commit(project)
-    check("dvc", "repro", cwd=project)
-    commit(project)
+    check("dvc", "repro", "split", cwd=project)
     assert len(read_table(project / "data/prepared.parquet")) == 250
     HOUSES.iloc[250:].to_csv(project / "data/source/months/3.csv", index=False)
-    check("dvc", "repro", cwd=project)
+    check("dvc", "repro", "split", cwd=project)
     assert len(read_table(project / "data/prepared.parquet")) == ROWS
+
+
+@pytest.mark.slow
+def test_the_report_counts_the_rows_that_a_new_file_adds(adopt: Adopt, tmp_path: Path):
+    months = tmp_path / "months"
+    months.mkdir()
+    HOUSES.iloc[:250].to_csv(months / "1.csv", index=False)
+    project = adopt(months, "--target", "price", "--id", "house", "--drop", "tax")
+    commit(project)
+    check("dvc", "repro", cwd=project)
+    commit(project)
+    HOUSES.iloc[250:].to_csv(project / "data/source/months/2.csv", index=False)
+    check("dvc", "repro", cwd=project)
     in_test = "11 of them in `test`, which is held out: nothing here was scored on it"
     told = f"50 added ({in_test}), 0 removed, 0 with other values, 0 moved"
     assert f"250 rows → 300: {told} between train, valid and test." in report_of(project)

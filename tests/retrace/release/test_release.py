@@ -17,6 +17,7 @@ from retrace.files import read_table
 from retrace.package import conform, read_package
 from retrace.params import read_params
 from retrace.placeholders import DECISION, DECISION_AFTER_ADOPT, QUESTION, question_about
+from retrace.release import commands
 from retrace.release.package import describe
 from tests.conftest import IDENTITY, ROOT, change_params, check, commit, retrace, run
 
@@ -26,6 +27,7 @@ def released(wine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that released v1.0.0."""
     project = Path(shutil.copytree(wine, tmp_path_factory.mktemp("released") / "wine", symlinks=True))
     change_params(project, gate={"baselines": ["prior"]})
+    assert retrace("problem", cwd=project).returncode == 0
     commit(project)
     done = release(project, "1.0.0")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -74,6 +76,7 @@ def test_the_cards_say_what_is_decided_how_good_it_is_and_how_often_test_was_ope
     assert "| `alcohol` | number |" in data
 
 
+@pytest.mark.slow
 def test_a_second_run_writes_the_same_bytes(released: Path, tmp_path: Path):
     project = Path(shutil.copytree(released, tmp_path / "again", symlinks=True))
     before = {file.name: file.read_bytes() for file in (project / "release").iterdir()}
@@ -186,6 +189,18 @@ def test_the_question_and_the_decision_of_a_new_project_are_refused(released: Pa
         assert (done.returncode, done.stderr) == (1, told)
 
 
+def test_a_page_about_the_problem_with_other_values_is_refused(released: Path, tmp_path: Path):
+    project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
+    change_params(project, problem={"question": "Which wine is it?"})
+    commit(project)
+    done = retrace("release", "1.1.0", cwd=project)
+    told = "docs/problem.md: differs from params.yaml; run `python -m retrace problem`, and commit it\n"
+    assert (done.returncode, done.stderr) == (1, told)
+    for change in (lambda: retrace("problem", cwd=project), (project / "docs/problem.md").unlink):
+        change()
+        assert "not committed: docs/problem.md" in retrace("release", "1.1.0", cwd=project).stderr, "the next check"
+
+
 def test_the_template_writes_these_placeholders():
     text = (ROOT / "params.yaml.jinja").read_text()
     assert f"  question: {QUESTION}'" in text
@@ -195,6 +210,7 @@ def test_the_template_writes_these_placeholders():
 def test_a_gate_that_fails_is_refused_before_test_is_opened(released: Path, tmp_path: Path):
     project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
     change_params(project, gate={"floor": 0.0001})
+    assert retrace("problem", cwd=project).returncode == 0
     commit(project)
     done = release(project, "1.1.0")
     assert done.returncode == 1
@@ -204,12 +220,15 @@ def test_a_gate_that_fails_is_refused_before_test_is_opened(released: Path, tmp_
 
 
 def test_a_release_that_fails_leaves_no_tag_says_how_to_go_back_and_keeps_the_look_at_test(
-    released: Path, tmp_path: Path
+    released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
     (project / "retrace/release/cards.py").write_text("raise SystemExit('no card')\n")
     commit(project)
-    done = release(project, "1.1.0")
+    # Without the gate and the reproduction, which have tests of their own.
+    run_rest = commands.run
+    monkeypatch.setattr(commands, "run", lambda *command: command[1:3] == ("-m", "retrace") or run_rest(*command))
+    done = retrace("release", "1.1.0", cwd=project, **IDENTITY)
     assert done.returncode == 1
     assert "v1.1.0 is not released: release/dvc.yaml fails; `git restore --staged --worktree release`" in done.stderr
     assert tags(project) == ["late-flights@v1.0.0"]
@@ -232,19 +251,18 @@ def test_what_is_in_production_and_who_put_it_there_is_in_the_history(released: 
     project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
     check("git", "commit", "--quiet", "--allow-empty", "--message", "x", cwd=project, **IDENTITY)
     check("git", "tag", "-a", "late-flights@v1.1.0", "-m", "x", cwd=project, **IDENTITY)  # as make release leaves it
-    deploy = [sys.executable, "-m", "retrace", "deploy"]
-    said = check(*deploy, "1.0.0", cwd=project, **IDENTITY)
+    said = retrace("deploy", "1.0.0", cwd=project, **IDENTITY).stdout
     assert said == "late-flights v1.0.0 is in prod; `git push origin late-flights#prod#1` tells the others\n"
-    check(*deploy, "1.1.0", "--message", "better", cwd=project, **IDENTITY)
-    said = check(sys.executable, "-m", "retrace", "rollback", cwd=project, **IDENTITY)
+    retrace("deploy", "1.1.0", "--message", "better", cwd=project, **IDENTITY)
+    said = retrace("rollback", cwd=project, **IDENTITY).stdout
     assert said.startswith("late-flights v1.0.0 is in prod again, not v1.1.0;")
-    lines = check(sys.executable, "-m", "retrace", "history", cwd=project).splitlines()
+    lines = retrace("history", cwd=project).stdout.splitlines()
     assert lines[0] == "in prod: late-flights v1.0.0"
     assert sum("deployed to prod" in line for line in lines) == 3
     assert any("better" in line for line in lines)
-    done = run(*deploy, "9.0.0", cwd=project, **IDENTITY)
+    done = retrace("deploy", "9.0.0", cwd=project, **IDENTITY)
     assert "VERSION v9.0.0: late-flights has no such version; it has v1.1.0, v1.0.0" in done.stderr
-    done = run(sys.executable, "-m", "retrace", "rollback", "--stage", "dev", cwd=project, **IDENTITY)
+    done = retrace("rollback", "--stage", "dev", cwd=project, **IDENTITY)
     assert done.stderr == "dev: there is no version of late-flights to go back to\n"
 
 
@@ -296,7 +314,8 @@ def test_a_release_is_pushed_only_if_that_is_asked_for(released: Path, tmp_path:
     assert (clone / "release/model.zip").read_bytes() == (project / "release/model.zip").read_bytes()
 
 
-@pytest.mark.parametrize("changed", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("changed", [True, False])
 def test_a_card_that_its_commit_does_not_give_is_found(released: Path, tmp_path: Path, changed: bool):
     project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
     if changed:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from retrace.review.file_differences import find_differences
-from tests.conftest import change_params, check, commit, retrace, run
+from tests.conftest import change_params, check, commit, retrace
 
 
 def lock(project: Path) -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,7 @@ def test_the_folder_may_hold_the_data_of_another_commit(copy_of, wine: Path):
     message = f"data of another commit: {split}; `dvc checkout` brings this commit's\n"
     assert done.stdout.endswith(f"but the folder holds {message}")
     assert retrace("gate", cwd=project).stdout == f"FAIL  {message}"
-    check(sys.executable, "-m", "retrace", "report", cwd=project)
+    assert retrace("report", cwd=project).returncode == 0
     report = (project / "report.md").read_text()
     assert report.startswith("## Not comparable: the folder holds data of another commit\n")
     assert "`dvc checkout` brings this commit's." in report
@@ -188,7 +188,7 @@ def test_a_broken_file_is_one_line(copy_of, wine: Path, name: str, content: str,
     (project / name).write_text(content)
     if committed:
         commit(project)
-    done = run(sys.executable, "-m", "retrace", "verify-lock", cwd=project)
+    done = retrace("verify-lock", cwd=project)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stdout.startswith(("stale", "as committed")) or done.stderr.count("\n") == 1

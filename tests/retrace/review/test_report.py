@@ -19,7 +19,7 @@ from retrace.review.report import write
 from retrace.review.report.headline import MEANINGS
 from retrace.review.report.write import MOST_BYTES, write_report
 from retrace.review.revision import FOLDER, Revision
-from tests.conftest import change_params, check, commit, retrace, run
+from tests.conftest import change_params, check, commit, retrace
 
 PARSER = MarkdownIt("commonmark").enable("table")
 
@@ -64,7 +64,7 @@ def test_a_reader_is_told_that_the_same_bytes_are_not_promised(copy_of, read_rep
     other = {"name": "sklearn.svm.SVC", "same_bytes": False}
     edit(project, "evaluation.json", lambda content: content | {"estimator": other})
     assert "The same bytes are not promised for `sklearn.svm.SVC` with these arguments" in read_report(project)
-    shown = run(sys.executable, "-m", "retrace", "scores", cwd=project).stdout
+    shown = retrace("scores", cwd=project).stdout
     assert "The same bytes are not promised for sklearn.svm.SVC with these arguments: see docs/model.md." in shown
 
 
@@ -290,7 +290,7 @@ def test_without_access_to_the_storage_it_is_not_said_which_rows_differ(copy_of,
     file = project / "metrics/data.json"
     content = json.loads(file.read_text())
     file.write_text(json.dumps(content | {"rows": content["rows"] + 1}))
-    check(sys.executable, "-m", "retrace", "report", "--base", "HEAD", cwd=project)
+    assert retrace("report", "--base", "HEAD", cwd=project).returncode == 0
     rows = "155 rows in train and valid → 156 (+1; which ones can't be said: the base's tables aren't in this machine's"
     assert rows in (project / "report.md").read_text()
     assert Refusing.asked == []
@@ -487,7 +487,7 @@ def test_an_unknown_revision_is_one_line(wine: Path, name: str):
 
 def test_a_shallow_clone_says_what_it_lacks(tmp_path: Path, wine: Path):
     check("git", "clone", "--quiet", "--depth", "1", f"file://{wine}", str(tmp_path / "clone"), cwd=tmp_path)
-    done = run(sys.executable, "-m", "retrace", "report", "--base", "HEAD~1", cwd=tmp_path / "clone")
+    done = retrace("report", "--base", "HEAD~1", cwd=tmp_path / "clone")
     assert done.stderr.endswith("the clone is shallow, and `git fetch --unshallow` may bring it\n")
 
 
@@ -502,7 +502,7 @@ def test_a_clone_that_is_too_shallow_for_the_common_history_says_so(copy_of, win
     check(
         "git", "clone", "--quiet", "--depth", "1", "--no-single-branch", f"file://{project}", str(clone), cwd=tmp_path
     )
-    check(sys.executable, "-m", "retrace", "report", "--base", "origin/change", cwd=clone)
+    assert retrace("report", "--base", "origin/change", cwd=clone).returncode == 0
     assert (
         "The clone is too shallow to hold their common history; `git fetch --unshallow`"
         in (clone / "report.md").read_text()
@@ -511,7 +511,7 @@ def test_a_clone_that_is_too_shallow_for_the_common_history_says_so(copy_of, win
 
 @pytest.mark.parametrize("base", ["", "0" * 40])
 def test_an_empty_base_means_that_there_is_none(wine: Path, base: str):
-    assert "First results" in check(sys.executable, "-m", "retrace", "report", "--base", base, cwd=wine)
+    assert "First results" in retrace("report", "--base", base, cwd=wine).stdout
 
 
 def test_a_patch_brings_the_results_that_were_made(copy_of, wine: Path):
@@ -519,7 +519,7 @@ def test_a_patch_brings_the_results_that_were_made(copy_of, wine: Path):
     change_params(project, evaluate={"slices": []})
     commit(project)
     check(sys.executable, "-m", "retrace", "rerun", cwd=project)
-    out = check(sys.executable, "-m", "retrace", "report", "--base", "HEAD~1", cwd=project)
+    out = retrace("report", "--base", "HEAD~1", cwd=project).stdout
     assert out.count("\n") <= 10
     text = (project / "report.md").read_text()
     assert "**Stale:** inputs changed after the results were made: `evaluate` (`evaluate.slices`)" in text
@@ -586,7 +586,7 @@ def test_a_report_is_never_longer_than_a_comment_and_says_what_it_omits(copy_of,
 
 
 def test_the_command_prints_the_first_lines(worse: Path):
-    out = check(sys.executable, "-m", "retrace", "report", "--base", "HEAD~1", cwd=worse)
+    out = retrace("report", "--base", "HEAD~1", cwd=worse).stdout
     assert out.startswith("## Worse: `log_loss`")
     assert out.endswith("report.md has the rest\n")
     assert check("git", "status", "--porcelain", cwd=worse) == ""

@@ -19,7 +19,7 @@ from retrace.review.pipeline import read_pipeline
 from retrace.review.rerun import Rerun, run_pipeline
 from retrace.review.rerun import rerun as run_again
 from retrace.review.revision import FOLDER, Revision
-from tests.conftest import ENVIRONMENT, change_params, check, commit, copy_project, run
+from tests.conftest import ENVIRONMENT, change_params, check, commit, copy_project, retrace, run
 from tests.retrace.review.small import TWO, copied, edit, inside, new_project, write
 from tests.retrace.test_limits import LAUGHS
 
@@ -32,7 +32,7 @@ def rerun(project: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, An
 
 
 def report(project: Path, *arguments: str) -> str:
-    check(sys.executable, "-m", "retrace", "report", *arguments, cwd=project)
+    assert retrace("report", *arguments, cwd=project).returncode == 0
     return (project / "report.md").read_text()
 
 
@@ -330,7 +330,7 @@ def test_nothing_follows_a_source_elsewhere(copy_of, wine: Path, command: str, t
     if twice:  # a key that looks like the nested one
         (project / "params.yaml").open("a").write("data.source: data/source/wine.csv\n")
     commit(project)
-    done = run(sys.executable, "-m", "retrace", command, cwd=project)
+    done = retrace(command, cwd=project)
     assert done.returncode == 1
     said = "unknown key" if twice and command == "gate" else "must be a path relative to the project"
     assert f"params.yaml: data.source: {said}" in done.stdout + done.stderr
@@ -347,7 +347,7 @@ def test_nothing_follows_a_dependency_elsewhere(copy_of, wine: Path, command: st
         project / "dvc.yaml", "      - data/schema.yaml\n", "      - data/schema.yaml\n      - https://127.0.0.1:9/a\n"
     )
     commit(project)
-    done = run(sys.executable, "-m", "retrace", command, cwd=project)
+    done = retrace(command, cwd=project)
     assert done.returncode == 1
     [line] = (done.stdout + done.stderr).splitlines()
     assert "validate: depends on https://127.0.0.1:9/a, which isn't a file of the project" in line

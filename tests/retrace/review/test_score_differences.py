@@ -105,6 +105,7 @@ def test_the_interval_covers_the_truth_where_few_units_share_their_chance(units:
     assert coverage.min(axis=None) >= 90, coverage
 
 
+@pytest.mark.slow
 def test_the_intervals_of_all_slices_cover_their_truths_at_once():
     case = sliced("days", 30)._replace(resamples=100, refits=5)
     found = trials(case, count=40, sliced=True)

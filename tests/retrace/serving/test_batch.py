@@ -14,7 +14,7 @@ import pytest
 from retrace.files import read_table
 from retrace.serving import batch
 from retrace.serving.batch import write_part
-from tests.conftest import ENVIRONMENT, check, retrace, run
+from tests.conftest import ENVIRONMENT, check, retrace
 from tests.retrace.serving.test_serve import evaluated
 
 
@@ -24,7 +24,7 @@ def rows(released_wine: Path) -> pd.DataFrame:
 
 
 def predict(project: Path, source: Path, out: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return run(sys.executable, "-m", "retrace", "predict", str(source), "--out", str(out), *words, cwd=project)
+    return retrace("predict", str(source), "--out", str(out), *words, cwd=project)
 
 
 def read(file: Path) -> pd.DataFrame:

@@ -26,7 +26,7 @@ from retrace.params import Data
 from retrace.serving import log as log_module
 from retrace.serving.log import REQUESTS, DuplicateIdError, Log, LogError, PredictedRequest, Prediction, utc_now
 from retrace.serving.training_rows import training_row, training_table
-from tests.conftest import ROLES, change_params, check, run
+from tests.conftest import ROLES, change_params, check, retrace, run
 from tests.retrace.serving.conftest import Served, postgres, reply, rows_of, serving
 
 
@@ -497,7 +497,7 @@ def test_the_commands_for_the_log(released_wine: Path, address: str, tmp_path: P
         server.predict(rows, ids=["a", "b", "c"])
 
     def command(*words: str) -> subprocess.CompletedProcess[str]:
-        return run(sys.executable, "-m", "retrace", *words, cwd=released_wine, RETRACE_LOG=address)
+        return retrace(*words, cwd=released_wine, RETRACE_LOG=address)
 
     (tmp_path / "labels.csv").write_text("id,label\na,1\nb,2\n")
     assert command("label", f"{tmp_path}/labels.csv").stdout == "2 labels stored\n"

@@ -20,7 +20,7 @@ import pytest
 
 from retrace.files import read_table
 from src.datasets import flights
-from tests.conftest import IDENTITY, check, run
+from tests.conftest import IDENTITY, check, retrace, run
 from tests.retrace.serving.conftest import Reply, Served, reply, rows_of, serving
 
 # As evaluate predicts; in a process of its own, because retrace must be imported before NumPy.
@@ -269,7 +269,7 @@ def add_release(project: Path, version: str) -> None:
     check("dvc", "repro", "--quiet", "--force", "--single-item", "release/dvc.yaml:package", cwd=project)
     check("git", "commit", "--quiet", "--all", "--message", "x", cwd=project, **IDENTITY)
     check("git", "tag", "--annotate", f"late-flights@{version}", "--message", "x", cwd=project, **IDENTITY)
-    check(sys.executable, "-m", "retrace", "deploy", version, cwd=project, **IDENTITY)
+    retrace("deploy", version, cwd=project, **IDENTITY)
 
 
 class Clients:
@@ -305,13 +305,13 @@ def wait_for_version(server: Served, version: str) -> None:
 def test_another_version_takes_over_without_a_failed_request(released_wine: Path, tmp_path: Path):
     project = Path(shutil.copytree(released_wine, tmp_path / "project", symlinks=True))
     add_release(project, "v1.1.0")
-    check(sys.executable, "-m", "retrace", "rollback", cwd=project, **IDENTITY)
+    retrace("rollback", cwd=project, **IDENTITY)
     with serving(project) as server:
         clients = Clients(server, rows_of(project, 1)[0])
-        check(sys.executable, "-m", "retrace", "deploy", "1.1.0", cwd=project, **IDENTITY)
+        retrace("deploy", "1.1.0", cwd=project, **IDENTITY)
         server.process.send_signal(signal.SIGHUP)
         wait_for_version(server, "v1.1.0")
-        check(sys.executable, "-m", "retrace", "rollback", cwd=project, **IDENTITY)
+        retrace("rollback", cwd=project, **IDENTITY)
         said = server.post("/reload").content
         replies = clients.stop()
         said_again = server.post("/reload").content
@@ -377,7 +377,7 @@ def test_a_version_with_the_same_content_is_what_answers(released_wine: Path, tm
     with serving(project) as server:
         check("git", "commit", "--quiet", "--allow-empty", "--message", "x", cwd=project, **IDENTITY)
         check("git", "tag", "--annotate", "late-flights@v1.1.0", "--message", "x", cwd=project, **IDENTITY)
-        check(sys.executable, "-m", "retrace", "deploy", "1.1.0", cwd=project, **IDENTITY)
+        retrace("deploy", "1.1.0", cwd=project, **IDENTITY)
         assert server.post("/reload").content == {"message": "now serving late-flights v1.1.0"}
         assert server.get("/model").content["version"] == "v1.1.0"
         assert server.get("/openapi.json").content["info"]["version"] == "v1.1.0"
