@@ -22,6 +22,7 @@ from retrace.review.revision import FOLDER
 GATE = "gate: "
 STDERR = 2
 PROBLEMS = ("failure", "error", "skipped")  # of a test in pytest's report
+NO_SUCH_TEST = "the evidence is a test that this project doesn't have"
 
 
 class Found(NamedTuple):
@@ -55,7 +56,7 @@ def run_evidence(evidence: Iterable[str]) -> dict[str, Found]:
         elif test_exists(each):
             tests.append(each)
         else:
-            found[each] = Found("n/a", f"this project has no {each}")
+            found[each] = Found("n/a", NO_SUCH_TEST)
     return found | run_tests(tests)
 
 
@@ -98,7 +99,8 @@ def run_tests(names: list[str]) -> dict[str, Found]:
         print(f"$ pytest, {len(names)} tests", file=sys.stderr, flush=True)
         subprocess.run(command, stdout=STDERR, stderr=STDERR)
         passed = read_report(report) if report.is_file() else {}
-    return {name: PASS if passed.get(name) else Found("FAIL", f"{name} fails") for name in names}
+    # Most names are too long for one line. With a space, the line breaks between the file and the function.
+    return {name: PASS if passed.get(name) else Found("FAIL", f"{name.replace('::', ': ')} fails") for name in names}
 
 
 def read_report(report: Path) -> dict[str, bool]:

@@ -18,11 +18,12 @@ from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
 from retrace.git import git, git_status
 from retrace.params import params_error, read_params
-from retrace.review.evidence import Found, run_evidence
+from retrace.review.evidence import NO_SUCH_TEST, Found, run_evidence
 from retrace.yaml_files import read_yaml
 
 FILE = Path("tests/ml_test_score.yaml")
 WIDTH = 80
+WHAT_TO_DO = f"For a missing test, write your own and name it in {FILE}."
 # The paper's interpretation of a score above each of these, abridged.
 MEANINGS = {
     5: "Exceptional levels of automated testing and monitoring.",
@@ -109,11 +110,14 @@ def score(words: list[str]) -> None:
     heading = title()
     found = run_evidence([each for criterion in chosen.values() for each in criterion.evidence])
     earned = {name: judge(criterion, found) for name, criterion in chosen.items()}
-    print(one_line(heading))
+    print_wrapped(heading)
     for section, of_section in groupby(earned, key=lambda name: name.partition("-")[0]):
         print(f"\n{section}")
         for name in of_section:
             print_criterion(name, earned[name])
+    if any(NO_SUCH_TEST in each.told for each in earned.values()):
+        print()
+        print_wrapped(WHAT_TO_DO)
     if not names:
         print_sums(earned)
     if any(each.word == "FAIL" for each in earned.values()):
@@ -142,7 +146,7 @@ def judge(criterion: Criterion, found: dict[str, Found]) -> Earned:
     for word in ("FAIL", "n/a"):
         told = [found[each].told for each in criterion.evidence if found[each].word == word]
         if told:
-            return Earned(criterion, 0, word, "; ".join(told))
+            return Earned(criterion, 0, word, "; ".join(dict.fromkeys(told)))
     return Earned(criterion, criterion.points, "PASS", "")
 
 
@@ -155,11 +159,21 @@ def title() -> str:
 def print_criterion(name: str, earned: Earned) -> None:
     """Print a test: its points, what is missing for a whole one, and the command that breaks its evidence."""
     criterion = earned.criterion
-    print(one_line(f"{name[-1]:>2}  {earned.points:>3g}  {earned.word:<4}  {criterion.name}"))
+    print_wrapped(criterion.name, f"{name[-1]:>2}  {earned.points:>3g}  {earned.word:<4}  ")
     for text in filter(None, (earned.told, criterion.why)):
-        print(textwrap.indent(textwrap.fill(one_line(text), WIDTH - 15, break_long_words=False), " " * 15))
+        print_wrapped(text, " " * 15)
     if earned.word == "PASS":
-        print(one_line(f"    break: {criterion.break_}"))
+        print(one_line(f"    break: {criterion.break_}"))  # a line to copy, so it isn't wrapped
+
+
+def print_wrapped(text: str, before: str = "") -> None:
+    """Print a text in lines that fit into a terminal.
+
+    Args:
+        text: the text.
+        before: what is in front of its first line; the other lines are indented by as much.
+    """
+    print(textwrap.fill(one_line(text), WIDTH, initial_indent=before, subsequent_indent=" " * len(before)))
 
 
 def print_sums(earned: dict[str, Earned]) -> None:

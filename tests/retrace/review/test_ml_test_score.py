@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from retrace.review.evidence import NO_SUCH_TEST, PASS, run_evidence, run_tests
 from retrace.review.evidence import test_exists as exists
-from retrace.review.ml_test_score import FILE, Rubric
+from retrace.review.ml_test_score import FILE, WHAT_TO_DO, Rubric, judge, print_criterion
 from tests.conftest import ENVIRONMENT, IDENTITY, ROOT, check, retrace
 
 RUBRIC = yaml.safe_load((ROOT / FILE).read_text())
@@ -35,10 +36,17 @@ def test_each_test_that_is_named_is_one_that_ci_runs():
         assert "pytest.mark.slow" not in [ast.unparse(decorator) for decorator in found.decorator_list], name
 
 
-def test_what_is_shown_fits_into_a_terminal():
-    for criterion in CRITERIA.values():
-        assert len(criterion.name) <= 65
-        assert len(criterion.break_) <= 69
+def test_what_is_shown_fits_into_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)  # a project without any of the tests: they are n/a, and each fails if it's run
+    for results in (run_evidence(NAMED), run_tests(NAMED), dict.fromkeys(NAMED, PASS)):
+        capsys.readouterr()
+        for name, criterion in CRITERIA.items():
+            found = {each: results.get(each, PASS) for each in criterion.evidence}
+            print_criterion(name, judge(criterion, found))
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+    assert len(WHAT_TO_DO) <= 80
 
 
 OWN_TESTS = """
@@ -106,11 +114,11 @@ def test_the_score_is_the_lowest_sum_of_points_whose_evidence_passes(project: Pa
 def test_what_fails_is_skipped_or_is_not_there_earns_nothing(project: Path):
     evidence = {
         "false": ("FAIL", "false fails"),
-        "tests/test_mine.py::test_bad": ("FAIL", "tests/test_mine.py::test_bad fails"),
-        "tests/test_mine.py::test_skipped": ("FAIL", "tests/test_mine.py::test_skipped fails"),
+        "tests/test_mine.py::test_bad": ("FAIL", "tests/test_mine.py: test_bad fails"),
+        "tests/test_mine.py::test_skipped": ("FAIL", "tests/test_mine.py: test_skipped fails"),
         "gate: better than": ("FAIL", "log_loss better than baseline linear"),
-        "tests/test_mine.py::test_none": ("n/a ", "this project has no tests/test_mine.py::test_none"),
-        "tests/test_gone.py::test_none": ("n/a ", "this project has no tests/test_gone.py::test_none"),
+        "tests/test_mine.py::test_none": ("n/a ", NO_SUCH_TEST),
+        "tests/test_gone.py::test_none": ("n/a ", NO_SUCH_TEST),
         "gate: of each slice": ("n/a ", "the gate doesn't judge log_loss of each slice at most 0.9 here"),
     }
     rows = [with_evidence("true", each, "tests/test_mine.py::test_good") for each in evidence]
@@ -120,6 +128,7 @@ def test_what_fails_is_skipped_or_is_not_there_earns_nothing(project: Path):
     for number, (word, told) in enumerate(evidence.values(), start=1):
         assert f" {number}    0  {word}  Something\n               {told}\n" in done.stdout
     assert "break" not in done.stdout
+    assert done.stdout.count(WHAT_TO_DO) == 1
     (project / FILE).write_text(rubric(data=[with_evidence("gate: cheaper")]))
     alone = score(project, "data-1")
     assert alone.returncode == 0, "what isn't there doesn't fail"
