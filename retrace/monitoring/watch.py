@@ -337,14 +337,16 @@ def print_summary(content: Mapping[str, Any]) -> None:
     """Print what a person should know first."""
     rows, labels = sum(content["predictions"]), sum(content["labels"])
     print(f"{content['model']} {content['version']}, {content['days'][0]} to {content['days'][-1]}")
-    print(f"{rows:,} predictions, {labels:,} of them with a label")
+    print(f"{rows:,} {'prediction' if rows == 1 else 'predictions'}, {labels:,} of them with a label")
     alarms = 0
     for series in content["series"]:
         for alarm in series["alarms"]:
             if alarm["over"] is None:
                 alarms += 1
                 moved_to = f"{alarm['statistic']} was {alarm['before']:.4g}, and {alarm['now']:.4g}"
-                print(f"ALARM  {series['name']}: {moved_to} from {alarm['since']} to {alarm['raised']}")
+                print(f"ALARM  {series['name']}: {moved_to} since {alarm['since']}")
+                by_chance = f"{alarm['low']:.4g} to {alarm['high']:.4g}"
+                print(f"       raised on {alarm['raised']}; without a change it would be {by_chance}")
     if not alarms:
         print(f"no open alarm: no change of {len(content['series'])} series is certain enough")
     if outside := outside_range(content):

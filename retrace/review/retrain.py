@@ -35,7 +35,7 @@ from retrace.review.commands import scores
 from retrace.review.pipeline import read_pipeline
 from retrace.review.rerun import run_pipeline
 from retrace.review.revision import FOLDER, Revision, flattened
-from retrace.review.split_tables import read_tables
+from retrace.review.split_tables import PARTS, id_column, read_tables
 from src.new_data import get_new_data
 
 NO_NEW_DATA = 3  # exit code
@@ -77,7 +77,7 @@ def retrain(words: list[str]) -> None:
     check([])
     run_or_explain("dvc.yaml")
     changes = [one_line(f"{key}: {change}") for key, change in changed_params().items()]
-    print("", *changes, "", sep="\n")
+    print("", *changes, describe_new_rows(), "", sep="\n")
     scores([])
     if arguments.commit:
         require_committed_rest(params.data)  # somebody may have changed a file in the meantime
@@ -143,6 +143,18 @@ def committed_last_time(data: Data) -> Any:
     if not tables:
         raise UserError(f"{PREPARED}: the last commit's table isn't in DVC's cache; `dvc pull` may bring it")
     return tables["prepared"][data.time].max()
+
+
+def describe_new_rows() -> str:
+    """How many rows of each part aren't in the last commit's table, in words."""
+    revision = Revision.of("HEAD")
+    before = read_tables(revision, {"prepared": PREPARED}, [id_column(revision)])
+    parts = read_tables(FOLDER, PARTS, [id_column(FOLDER)])
+    if not before:
+        return f"{PREPARED}: the last commit's table isn't in DVC's cache, so the new rows can't be counted"
+    known = before["prepared"].iloc[:, 0]
+    counts = [f"{(~ids.iloc[:, 0].isin(known)).sum():,} in {name}" for name, ids in parts.items()]
+    return f"new rows: {', '.join(counts)}"
 
 
 def move_dates(before: Any) -> None:

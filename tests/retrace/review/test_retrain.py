@@ -1,5 +1,6 @@
 """Retraining: new data comes in, the dates move with it, and the pipeline runs; nobody's other changes are mixed in."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,8 @@ def test_new_rows_move_the_dates_by_as_much_and_the_commit_says_so(
     # The last row was of 1 April, in UTC, and is of 1 May.
     changes = ["split.valid_from: 2013-02-15 → 2013-03-17", "split.test_from: 2013-03-15 → 2013-04-14"]
     assert [line for line in lines if line.startswith("split.")] == changes
+    new_rows = next(line for line in lines if line.startswith("new rows: "))
+    assert re.fullmatch(r"new rows: 0 in train, [1-9]\d* in valid, [1-9]\d* in test", new_rows)
     assert any(line.startswith("rmse ") for line in lines)
     assert any("r2 better than baseline prior" in line for line in lines)
     assert dates_of(project) == ("2013-03-17", "2013-04-14")
