@@ -50,6 +50,9 @@ watch: .venv/installed  ## compare what was served with the release [SINCE= UNTI
 backtest: .venv/installed  ## would retraining each month have helped? [BY=week]
 	@python -m retrace backtest $(if $(BY),--by "$(BY)")
 
+search: .venv/installed  ## try other arguments of the model (search in params.yaml)
+	@python -m retrace search
+
 undo: .venv/installed  ## bring back the committed results; code and parameters stay
 	@git reset --quiet -- dvc.lock metrics && git ls-files -z dvc.lock metrics | git checkout-index --force -z --stdin
 	@git clean -dfxq -- dvc.lock metrics && dvc checkout --quiet --force --allow-missing dvc.yaml
@@ -60,7 +63,7 @@ test: .venv/installed  ## check format and types, run the quick tests (10 minute
 test-template: .venv/installed  ## test projects made from this one (20 minutes)
 	$(PYTEST) tests/template
 
-test-all: .venv/installed  ## run all checks and tests (45 minutes)
+test-all: .venv/installed  ## run all checks and tests (90 minutes)
 	ruff check && ruff format --check && mypy && $(PYTEST)
 
 score: .venv/installed  ## run the evidence for the ML Test Score
@@ -75,6 +78,7 @@ calibrate: .venv/installed  ## simulate whether verdicts and alarms are right
 lock: .venv/installed  ## pin the packages of the .in files; keep other versions
 	uv pip compile $(COMPILE) requirements.in -o requirements.txt
 	uv pip compile $(COMPILE) requirements-serve.in -o requirements-serve.txt
+	uv pip compile $(COMPILE) requirements-scale.in -o requirements-scale.txt
 	uv pip compile $(COMPILE) requirements-dev.in -o requirements-dev.txt
 	python -m tests.template.locks
 
@@ -111,4 +115,4 @@ endif
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce retrain release deploy rollback history serve watch backtest undo test test-template test-all score bench calibrate lock upgrade clean
+.PHONY: help install repro plots gate report reproduce retrain release deploy rollback history serve watch backtest search undo test test-template test-all score bench calibrate lock upgrade clean

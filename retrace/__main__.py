@@ -7,6 +7,8 @@ because every import costs time.
 import argparse
 from importlib import import_module
 
+from retrace.errors import UserError
+
 COMMANDS = {  # the module and function of each command, and its line in the list of commands
     "check": ("retrace.check:check", "check params.yaml"),
     "adopt": ("retrace.adopt.command:adopt", "make your table this project's data"),
@@ -35,6 +37,7 @@ COMMANDS = {  # the module and function of each command, and its line in the lis
     "predict": ("retrace.serving.batch:predict", "predict for the rows of files"),
     "watch": ("retrace.monitoring.watch:watch", "compare the served predictions with the release"),
     "challenge": ("retrace.monitoring.challenge:challenge", "score another model on the recorded requests"),
+    "search": ("retrace.search.command:search", "search for better arguments of the model"),
     "backtest": ("retrace.review.backtest_command:backtest", "try on past data whether retraining would have helped"),
     "label": ("retrace.serving.commands:label", "store what turned out to be true"),
     "recompute": ("retrace.serving.recompute:recompute", "compute served predictions again, and compare"),
@@ -56,7 +59,13 @@ def main() -> None:
     parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     module, _, function = COMMANDS[arguments.command][0].partition(":")
-    getattr(import_module(module), function)(arguments.words)
+    try:
+        command = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] in ("retrace", "src"):
+            raise
+        raise UserError(f"the package {error.name} isn't installed; `make install` installs the locked ones") from None
+    command(arguments.words)
 
 
 if __name__ == "__main__":

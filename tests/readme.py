@@ -1,4 +1,4 @@
-"""The commands of README.md, docs/guide.md and docs/operating.md, and what they print.
+"""The commands of README.md, docs/guide.md, docs/operating.md and docs/search.md, and what they print.
 
     python -m tests.readme    # run them all in a new clone, and write what they print into the pages
 
@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from tests.conftest import ENVIRONMENT, IDENTITY, ROOT, copy_project
 
-# The second goes on in the clone that the first makes, the third in the project that the first makes.
-PAGES = ("README.md", "docs/guide.md", "docs/operating.md")
+# The second goes on in the clone that the first makes, the others in the project that the first makes.
+PAGES = ("README.md", "docs/guide.md", "docs/operating.md", "docs/search.md")
 ADDRESS = "https://github.com/OWNER/retrace"
 STEP = re.compile(
     r"^(?P<console>\$ (.*)\n)((?:(?!\$ |```).*\n)*)"
@@ -28,6 +28,7 @@ STEP = re.compile(
 SILENT = re.compile(
     r"git (clone|add|commit --q)|cd |copier|make (repro|start|update)|python3 -m venv|\. |pip |dvc repro|dvc exp run"
     r"|python -m retrace adopt|python -m retrace rep|\.venv/bin/python|make (release|deploy|history|serve)"
+    r"|make (report|search)"
 )
 CHANGING = re.compile(r"\b[0-9a-f]{7,40}\b")  # commits
 MARK = "-- the next command --"
@@ -61,26 +62,23 @@ def run_pages(pages: dict[str, str], folder: Path) -> dict[str, str]:
     README.md shows some results before it says how to clone. Those commands run after its first `make repro`.
     """
     copy_project(folder / "origin")
-    readme, guide, operating = (steps(pages[name]) for name in PAGES)
+    readme, *others = (steps(pages[name]) for name in PAGES)
     clone = next(number for number, step in enumerate(readme) if step.command.startswith("git clone"))
     made = next(number for number, step in enumerate(readme) if step.command == "make repro")
     order = [*range(clone, made + 1), *range(clone), *range(made + 1, len(readme))]
     script = ["set -e", "export COLUMNS=80", f"copier() {{ '{folder}/retrace/.venv/bin/copier' \"$@\"; }}"]
     for number in order:
         script += [f"echo '{MARK}'", *_shell(readme[number], folder)]
-    script += [f"cd '{folder}/retrace'"]
-    for step in guide:
-        script += [f"echo '{MARK}'", *_shell(step, folder)]
-    script += [f"cd '{folder}/my-project'"]
-    for step in operating:
-        script += [f"echo '{MARK}'", *_shell(step, folder)]
-    printed = _run(script, folder)
-    of_readme = dict(zip(order, printed, strict=False))
-    return {
-        PAGES[0]: written(pages[PAGES[0]], [of_readme[number] for number in range(len(readme))]),
-        PAGES[1]: written(pages[PAGES[1]], printed[len(readme) : len(readme) + len(guide)]),
-        PAGES[2]: written(pages[PAGES[2]], printed[len(readme) + len(guide) :]),
-    }
+    for project, page in zip(("retrace", "my-project", "my-project"), others, strict=True):
+        script += [f"cd '{folder}/{project}'"]
+        for step in page:
+            script += [f"echo '{MARK}'", *_shell(step, folder)]
+    printed = iter(_run(script, folder))
+    of_readme = {number: next(printed) for number in order}
+    found = {PAGES[0]: written(pages[PAGES[0]], [of_readme[number] for number in range(len(readme))])}
+    for name, page in zip(PAGES[1:], others, strict=True):
+        found[name] = written(pages[name], [next(printed) for _ in page])
+    return found
 
 
 def _shell(step: Step, folder: Path) -> list[str]:

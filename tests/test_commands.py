@@ -19,7 +19,7 @@ CLOSED += "sys.exit(subprocess.run(sys.argv[1:], stdout=writer).returncode)"
     [
         "PYTHONIOENCODING=ascii",
         pytest.param("PYTHONIOENCODING=latin-1:strict", marks=pytest.mark.slow),
-        "LC_ALL=C",
+        pytest.param("LC_ALL=C", marks=pytest.mark.slow),
     ],
 )
 def test_any_encoding_will_do(wine: Path, command: list[str], encoding: str):
@@ -42,7 +42,7 @@ def test_a_stage_prints_names_in_any_encoding(copy_of, wine: Path):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.slow)])
 def test_a_reader_may_have_had_enough(wine: Path, command: list[str], unbuffered: str):
     done = run(sys.executable, "-c", CLOSED, sys.executable, "-m", *command, cwd=wine, PYTHONUNBUFFERED=unbuffered)
     assert done.stderr == ""
@@ -50,7 +50,7 @@ def test_a_reader_may_have_had_enough(wine: Path, command: list[str], unbuffered
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only some systems have a device that is always full")
 @pytest.mark.parametrize("command", COMMANDS[:2], ids=" ".join)  # argparse ignores it
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.slow)])
 def test_a_full_disk_is_a_line(wine: Path, command: list[str], unbuffered: str):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
@@ -70,6 +70,13 @@ def test_a_rerun_that_nobody_reads_ends_and_leaves_nothing_running(copy_of, wine
     command = f"{sys.executable} -m retrace rerun | head -n 1"
     check("sh", "-c", command, cwd=project)
     check("dvc", "status", cwd=project)  # DVC's lock is free again
+
+
+def test_a_missing_package_is_a_line(wine: Path):
+    code = "import sys; sys.modules['altair'] = None; sys.argv = ['retrace', 'watch', '--help']; main()"
+    done = run(sys.executable, "-c", f"from retrace.__main__ import main; {code}", cwd=wine)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "the package altair isn't installed; `make install` installs the locked ones\n"
 
 
 def test_our_own_mistakes_keep_their_traceback(copy_of, wine: Path):

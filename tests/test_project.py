@@ -20,7 +20,7 @@ STAGES = list(PIPELINE["stages"])
 SEAMS = {  # the modules of src that the tool imports, and where; the data set's module is imported by its name
     "src/metrics.py": ("project_metrics.py",),
     "src/model.py": ("models.py", "adopt", "release"),
-    "src/stages/train.py": ("review",),  # a backtest fits the model as the stage does
+    "src/stages/train.py": ("review", "search"),  # a backtest and a search fit the model as the stage does
     "src/new_data.py": ("review",),
 }
 PARTS = [ROOT / f"data/split/{part}.parquet" for part in ("train", "valid", "test")]
@@ -76,10 +76,10 @@ def closure(module: str) -> set[str]:
     return found
 
 
-def declared_files(stage: str) -> set[str]:
-    """The modules and package lists that a stage depends on; a folder counts as all modules in it."""
+def declared_files(deps: list[str]) -> set[str]:
+    """The modules and package lists among a stage's dependencies; a folder counts as all modules in it."""
     found = set()
-    for dep in PIPELINE["stages"][stage]["deps"]:
+    for dep in deps:
         if dep.endswith((".py", ".txt")):
             found.add(dep)
         found |= {module.relative_to(ROOT).as_posix() for module in (ROOT / dep).rglob("*.py")}
@@ -96,7 +96,7 @@ def test_the_stages_of_a_release_depend_on_all_code_and_on_the_modules_that_they
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_what_it_imports_and_nothing_else(stage: str):
-    declared = declared_files(stage)
+    declared = declared_files(PIPELINE["stages"][stage]["deps"])
     needed = closure(f"src/stages/{stage}.py") | {"requirements.txt", "src/__init__.py"}
     estimator = read_params(ROOT / "params.yaml").train.model
     if estimator.startswith("src.") and "src/model.py" in needed:
@@ -109,6 +109,12 @@ def test_a_stage_depends_on_what_it_imports_and_nothing_else(stage: str):
     assert declared == needed
 
 
+def test_a_search_depends_on_what_it_imports_and_nothing_else():
+    [stage] = yaml.safe_load((ROOT / "retrace/search/pipeline.yaml").read_text())["stages"].values()
+    packages = {"requirements.txt", "requirements-scale.txt"}
+    assert declared_files(stage["deps"]) == closure("retrace/search/stage.py") | packages
+
+
 def test_modules_that_python_compiles_do_not_make_a_stage_stale():
     deps = {dep for content in PIPELINE["stages"].values() for dep in content["deps"]}
     if any((ROOT / dep).is_dir() and any((ROOT / dep).glob("*.py")) for dep in deps):
@@ -117,7 +123,7 @@ def test_modules_that_python_compiles_do_not_make_a_stage_stale():
 
 def test_the_tool_reaches_into_the_project_only_where_it_may():
     """Within the tool, the rooms use the modules that all share, and not each other; monitoring reads serving's log."""
-    rooms = ("review", "adopt", "release", "serving", "monitoring")
+    rooms = ("review", "adopt", "release", "serving", "monitoring", "search")
     allowed = {("monitoring", "serving")}
     for module in (ROOT / "retrace").rglob("*.py"):
         room = module.relative_to(ROOT / "retrace").parts[0]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from retrace.params.types import (
     Block,
@@ -157,6 +157,45 @@ class Watch(Section):
     label_days: Annotated[int, Field(ge=0)]
 
 
+class Range(Section):
+    low: int | Number
+    high: int | Number
+    log: bool
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError("low must be less than high")
+        if self.log and self.low <= 0:
+            raise ValueError("low must be greater than 0 if log is true")
+        return self
+
+
+class Choices(Section):
+    choices: Annotated[list[bool | int | float | str | None], Field(min_length=2)]
+
+
+def _kind_of_values(content: object) -> str:
+    return "choices" if isinstance(content, dict) and "choices" in content else "range"
+
+
+Values = Annotated[Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")], Discriminator(_kind_of_values)]
+
+
+class Search(Section):
+    trials: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=1)]
+    folds: Annotated[int, Field(ge=2)]
+    seed: Seed
+    space: Annotated[dict[str, Values], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> Self:
+        if self.trials % self.batch:
+            raise ValueError(f"trials must be a multiple of batch ({self.batch})")
+        return self
+
+
 class Params(Section):
     problem: Problem
     data: Data
@@ -165,6 +204,7 @@ class Params(Section):
     evaluate: Evaluate
     gate: Gate
     watch: Watch
+    search: Search | None = None
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:

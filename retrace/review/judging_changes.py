@@ -18,11 +18,12 @@ HARMLESS_FILES = re.compile(
   | (?:[^/.][^/]*/)*[^/.][^/]*\.md
   | docs/(?:[^/.][^/]*/)*[^/.][^/]*\.(?:gif|jpe?g|pdf|png|rst|svg|txt)
   | metrics/(?:[^/.][^/]*/)*[^/.][^/]*\.(?:csv|json|tsv)
+  | search/(?:dvc\.lock|importance\.csv|trials\.csv)
   | data/source/(?:[^/.][^/]*/)*[^/.][^/]*\.(?:csv|dvc|gz|jsonl|ndjson|parquet|sha256|tsv|txt)
     """,
     re.VERBOSE,
 )
-HARMLESS_PARAMS = re.compile(r"data\.(source|read(\..*)?)|train\.(?!refits$).*", re.DOTALL)
+HARMLESS_PARAMS = re.compile(r"data\.(source|read(\..*)?)|search(\..*)?|train\.(?!refits$).*", re.DOTALL)
 CODE = re.compile(r"src/(?:[^/.][^/]*/)*[^/.][^/]*\.py|requirements[\w-]*\.(in|txt)", re.DOTALL)
 # A name without its ending, since Python takes a folder or a compiled module before a `.py` of that name.
 JUDGING_CODE = re.compile(

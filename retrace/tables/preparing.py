@@ -78,7 +78,7 @@ def _with_date_features(table: pd.DataFrame, data: Data) -> pd.DataFrame:
     for name in names:
         if name in (data.id, data.group, *data.drop):
             continue
-        features = _date_features(table[name], with_day=name != data.time)
+        features = date_features(table[name], with_day=name != data.time)
         if taken := [feature for feature in features if feature in table]:
             line = f"column {taken[0]}: is made of {name}, too; rename one of them, or {PARAMETER}"
             raise ParameterError(line, "data.drop", value=[str(name)])
@@ -88,7 +88,16 @@ def _with_date_features(table: pd.DataFrame, data: Data) -> pd.DataFrame:
     return table
 
 
-def _date_features(dates: pd.Series, with_day: bool) -> pd.DataFrame:
+def date_features(dates: pd.Series, with_day: bool) -> pd.DataFrame:
+    """The features of a date, each named after the date's column, such as `sold (month)`.
+
+    Args:
+        dates: the column, of datetimes.
+        with_day: whether the number of days since 1970 is a feature, too.
+
+    Returns:
+        As decimals: the month from 1, the weekday from 0 on Monday, the hour and, if asked for, the day.
+    """
     parts = {"month": dates.dt.month, "weekday": dates.dt.day_of_week, "hour": dates.dt.hour}
     if with_day:
         parts["day"] = (dates - EPOCH) / pd.Timedelta(days=1)

@@ -236,7 +236,8 @@ ANSWERS = [*product([True, False], ["none", "folder", "s3", "ssh"])]
 
 
 @pytest.mark.parametrize(
-    ("with_demo", "remote"), [pytest.param(*ways, marks=[pytest.mark.slow] * (ways[1] != "none")) for ways in ANSWERS]
+    ("with_demo", "remote"),
+    [pytest.param(*ways, marks=[pytest.mark.slow] * (ways != (False, "none"))) for ways in ANSWERS],
 )
 def test_each_way_of_answering_gives_a_project_that_runs_and_passes_its_checks(
     template: Path, tmp_path: Path, request: pytest.FixtureRequest, with_demo: bool, remote: str
@@ -567,5 +568,8 @@ def test_the_locks_made_beforehand_hold_what_the_live_ones_do():
     live = pins("requirements.txt")
     for remote in ("s3", "ssh"):
         assert live.items() <= pins(f"locks/{remote}.txt").items()
-    assert pins("locks/dev.txt").items() <= {**live, **pins("requirements-dev.txt")}.items()
+    tools = pins("locks/dev.txt")
+    assert tools.items() <= {**live, **pins("requirements-dev.txt")}.items()
+    for name in ("serve", "scale"):
+        assert pins(f"requirements-{name}.txt").items() <= {**live, **tools}.items(), "a project has these, too"
     assert not any("://" in lock.read_text() for lock in (ROOT / "locks").iterdir())

@@ -27,6 +27,7 @@ def put(file: Path, text: str = "x") -> None:
 HARMLESS = [
     *("README.md", "docs/a.md", "src/a.md", "docs/a/b.png", "metrics/scores.json"),
     *("metrics/curves/roc.csv", "dvc.lock", "data/source/table.csv", "data/source/flights.sha256"),
+    *("search/trials.csv", "search/importance.csv", "search/dvc.lock"),
 ]
 IS_CODE = [
     *("src/stages/train.py", "src/datasets/mine.py", "src/text/tokens.py", "requirements.txt"),
@@ -43,7 +44,7 @@ JUDGES = [
     *("src/stages/__init__.py", "src/.dvcignore", "src/dvc.yaml", "src/datasets/a.dvc", "src/datasets/mine.so"),
     *("docs/conf.py", "dvc.yaml", "metrics/__init__.py", "docs/a.dvc", "Docs/a.png", "README.MD"),
     *("tests/test_project.py", "conftest.py", "setup.cfg", "data/source/.gitignore", "data/source/a.py"),
-    *("data/a.csv", "requirements.txt/a", ".a.md", ".github/a.md"),
+    *("data/a.csv", "requirements.txt/a", ".a.md", ".github/a.md", "search/dvc.yaml"),
 ]
 
 
@@ -145,6 +146,7 @@ def test_a_renamed_file_is_named_by_both_names(small: Path):
         ("gate: {floor: 0.7}\ntrain: {seed: 1, refits: 5}\ndata: {target: a}\n", ["data.target"]),
         ("gate: {floor: 0.7}\ntrain: {seed: 1, refits: 5}\ndata: a\n", ["data"]),
         ("gate: {floor: 0.7}\ntrain: {seed: 1, refits: 5}\nmine: {key: 1}\n", ["mine.key"]),
+        ("gate: {floor: 0.7}\ntrain: {seed: 1, refits: 5}\nsearch: {trials: 8}\n", []),
         ("[", ["gate.floor", "params.yaml", "train.refits"]),
         ("- a list\n", ["gate.floor", "params.yaml", "train.refits"]),
     ],

@@ -1,5 +1,6 @@
 """A table is prepared as one row per example, with an id, and with features in place of dates."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,9 @@ import pandas as pd
 import pytest
 
 from retrace.params import Data
+from retrace.tables.preparing import date_features
 from src.datasets import table
-from tests.conftest import ROLES
+from tests.conftest import ROLES, ROOT
 
 
 def data(**roles: Any) -> Data:
@@ -37,6 +39,19 @@ def test_dates_become_features_and_rows_without_a_target_are_dropped():
         *[f"when ({part})" for part in ("month", "weekday", "hour")],
         *[f"built ({part})" for part in ("month", "weekday", "hour", "day")],
     ]
+
+
+def test_a_request_has_the_features_of_the_table_by_the_function_that_the_manual_shows():
+    page = (ROOT / "docs/operating.md").read_text()
+    [code] = re.findall(r"```python\n(REQUEST_COLUMNS.*?)```", page, re.DOTALL)
+    shown: dict[str, Any] = {"pd": pd, "date_features": date_features}
+    exec(code, shown)
+    raw = pd.DataFrame({"sold": DATES, "price": [1.0, 2.0, 3.0], "y": [1, 0, 1]})
+    prepared = table.prepare({"table": raw}, data(time="sold", id_columns=["price"]))
+    request = shown["prepare_request"](raw[["sold", "price"]].assign(sold=raw["sold"].dt.strftime("%Y-%m-%d")))
+    pd.testing.assert_frame_equal(prepared[["price", *prepared.columns[4:]]], request)
+    missing = shown["prepare_request"](pd.DataFrame({"sold": [None, "soon"], "price": 1.0}))
+    assert missing.filter(like="sold").isna().all(axis=None)
 
 
 def test_dates_with_a_role_are_not_changed():

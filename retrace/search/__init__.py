@@ -1,0 +1,1 @@
+"""Search for better arguments of the model, by cross-validation within train."""
