@@ -227,6 +227,8 @@ ELSEWHERE = {
     "dvc push dvc.yaml {}": "tests/retrace/release/test_release.py",
     "dvc repro {}": "names the command that failed",
     "git clean -fdq release": "tests/retrace/release/test_release.py",
+    "python -m retrace problem": "tests/retrace/release/test_release.py",
+    "git apply {}": "tests/retrace/search/test_search.py",
     "git config user.email ADDRESS": "says who somebody is",
     "git config user.name NAME": "says who somebody is",
     "git push --atomic origin HEAD {}": "tests/retrace/release/test_release.py",
