@@ -149,9 +149,9 @@ def describe_new_rows() -> str:
     """How many rows of each part aren't in the last commit's table, in words."""
     revision = Revision.of("HEAD")
     before = read_tables(revision, {"prepared": PREPARED}, [id_column(revision)])
-    parts = read_tables(FOLDER, PARTS, [id_column(FOLDER)])
     if not before:
         return f"{PREPARED}: the last commit's table isn't in DVC's cache, so the new rows can't be counted"
+    parts = read_tables(FOLDER, PARTS, [id_column(FOLDER)])
     known = before["prepared"].iloc[:, 0]
     counts = [f"{(~ids.iloc[:, 0].isin(known)).sum():,} in {name}" for name, ids in parts.items()]
     return f"new rows: {', '.join(counts)}"

@@ -24,7 +24,7 @@ from retrace.params import FILE, Choices, Params, Search, read_params
 from retrace.scores import higher_is_better
 from retrace.search.pictures import draw
 from retrace.search.stage import PIPELINE, TRIALS
-from retrace.search.trials import require_search
+from retrace.search.trials import is_whole, require_search
 
 PIPELINE_OF_THE_TOOL = Path("retrace/search/pipeline.yaml")
 DIFF = Path("search/params.diff")
@@ -104,7 +104,7 @@ def read_arguments(trial: pd.Series, settings: Search) -> dict[str, Any]:
         if isinstance(values, Choices):
             found[name] = next(choice for choice in values.choices if str(choice) == value)
         else:
-            found[name] = int(value) if isinstance(values.low, int) and isinstance(values.high, int) else float(value)
+            found[name] = int(value) if is_whole(values) else float(value)
     return found
 
 

@@ -34,6 +34,7 @@ from retrace.search.folds import make_folds
 from retrace.search.trials import (
     STATES,
     TRAIN,
+    direction,
     finished_trial,
     new_study,
     read_train,
@@ -66,7 +67,7 @@ class Store:
             self.study = optuna.create_study(
                 storage=address.replace("postgresql://", "postgresql+psycopg://", 1),
                 study_name=name,
-                direction="maximize" if higher_is_better else "minimize",
+                direction=direction(higher_is_better),
                 load_if_exists=True,
             )
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:

@@ -16,6 +16,7 @@ import numpy as np
 import optuna
 from joblib import Parallel, delayed
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from retrace.errors import UserError
@@ -111,14 +112,19 @@ def require_search(params: Params) -> Search:
     return params.search
 
 
+def is_whole(values: Range) -> bool:
+    """Whether a range is one of whole numbers: both of its ends are."""
+    return isinstance(values.low, int) and isinstance(values.high, int)
+
+
 def distributions(search: Search) -> dict[str, BaseDistribution]:
-    """The space as Optuna describes it. A range is one of whole numbers if both of its ends are."""
+    """The space as Optuna describes it."""
     found: dict[str, BaseDistribution] = {}
     for name, values in search.space.items():
         if isinstance(values, Choices):
             found[name] = CategoricalDistribution(values.choices)
-        elif isinstance(values.low, int) and isinstance(values.high, int):
-            found[name] = IntDistribution(values.low, values.high, log=values.log)
+        elif is_whole(values):
+            found[name] = IntDistribution(int(values.low), int(values.high), log=values.log)
         else:
             found[name] = FloatDistribution(values.low, values.high, log=values.log)
     return found
@@ -148,10 +154,15 @@ def rounded(value: Any, values: Range | Choices) -> Any:
     return min(max(float(f"{value:.{DIGITS - 1}e}"), values.low), values.high)
 
 
+def direction(higher_is_better: bool) -> StudyDirection:
+    """The direction of a metric, as Optuna names it."""
+    return StudyDirection.MAXIMIZE if higher_is_better else StudyDirection.MINIMIZE
+
+
 def new_study(higher_is_better: bool, trials: Sequence[FrozenTrial]) -> optuna.Study:
     """A study in memory with some finished trials."""
     study = optuna.create_study(
-        direction="maximize" if higher_is_better else "minimize",
+        direction=direction(higher_is_better),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=FEWEST_TO_PRUNE),
     )
     study.add_trials(trials)

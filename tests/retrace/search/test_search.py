@@ -58,9 +58,8 @@ def test_each_trial_has_its_arguments_and_scores_and_trial_0_has_the_present_one
     assert stopped["score"].isna().all()
 
 
-def test_the_proposed_change_applies_and_has_the_arguments_of_the_best_trial(searched: Path, tmp_path: Path):
-    project = tmp_path / "project"
-    check("cp", "-r", str(searched), str(project), cwd=searched)
+def test_the_proposed_change_applies_and_has_the_arguments_of_the_best_trial(copy_of, searched: Path):
+    project = copy_of(searched)
     trials = pd.read_csv(project / "search/trials.csv", keep_default_na=False, na_values=[""])
     best = trials.loc[trials["score"].idxmin()]
     check("git", "apply", "search/params.diff", cwd=project)
@@ -71,9 +70,8 @@ def test_the_proposed_change_applies_and_has_the_arguments_of_the_best_trial(sea
     assert f"Trial {best['trial']} is the best." in (searched / "said").read_text()
 
 
-def test_a_search_that_was_killed_continues_and_reads_neither_valid_nor_test(searched: Path, tmp_path: Path):
-    project = tmp_path / "project"
-    check("cp", "-r", str(searched), str(project), cwd=searched)
+def test_a_search_that_was_killed_continues_and_reads_neither_valid_nor_test(copy_of, searched: Path):
+    project = copy_of(searched)
     check("rm", "-r", "search", cwd=project)
     for part in ("valid", "test"):
         (project / f"data/split/{part}.parquet").write_bytes(b"nobody can read this")
@@ -92,9 +90,8 @@ def test_a_search_that_was_killed_continues_and_reads_neither_valid_nor_test(sea
 
 
 @pytest.mark.slow
-def test_more_trials_continue_the_search_in_postgresql_and_with_one_process(searched: Path, tmp_path: Path):
-    project = tmp_path / "project"
-    check("cp", "-r", str(searched), str(project), cwd=searched)
+def test_more_trials_continue_the_search_in_postgresql_and_with_one_process(copy_of, searched: Path):
+    project = copy_of(searched)
     check("rm", "-r", "search", cwd=project)
     with postgres() as database:
         other = {"RETRACE_SEARCH": database.address, "LOKY_MAX_CPU_COUNT": "1"}
@@ -120,9 +117,8 @@ NO_LEAVES = {"max_leaf_nodes": {"low": 0, "high": 3, "log": False}}
         ({"space": {"x": {"choices": [1]}}}, "search.space.x.choices: "),
     ],
 )
-def test_a_mistake_in_the_settings_is_one_line(searched: Path, tmp_path: Path, change: dict[str, Any], line: str):
-    project = tmp_path / "project"
-    check("cp", "-r", str(searched), str(project), cwd=searched)
+def test_a_mistake_in_the_settings_is_one_line(copy_of, searched: Path, change: dict[str, Any], line: str):
+    project = copy_of(searched)
     done = retrace("search", cwd=with_search(project, **change))
     assert done.returncode == 1
     assert line in done.stderr
