@@ -1,6 +1,7 @@
 """The project with one month of data, run and pushed once, and copies of it on a GitHub of their own."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +33,7 @@ def make_published(folder: Path) -> None:
     shutil.rmtree(author / "metrics")
     (author / "dvc.lock").unlink()
     check("dvc", "repro", cwd=author)
+    check(sys.executable, "-m", "retrace", "problem", cwd=author)
     commit(author)
     publish(folder)
     caches = folder / "caches/refs/heads/main"
