@@ -13,14 +13,14 @@ have:
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retrace.monitoring.exchangeability import Array, Counts, Days, Rows
+from retrace.monitoring.exchangeability import Array, Counts, Days, Rows, Shift
 
 Column = Mapping[str, Any]  # what metrics/data.json holds of a column
 MOST_VALUES = 10  # of a category whose shares are watched, each by itself
@@ -105,6 +105,21 @@ def statistics(column: Column) -> dict[str, Array]:
     return found | {"missing": one_bin[bins - 1]}
 
 
+def median(column: Column, rows_of_bins: Sequence[int]) -> float | None:
+    """About where the median is, in the column's own unit; None if all rows are missing.
+
+    The numbers in a bin are taken to be spread evenly over it.
+
+    Args:
+        column: what metrics/data.json holds of it, with a histogram.
+        rows_of_bins: how many rows are in each bin; that of missing values doesn't count.
+    """
+    shown = column["histogram"]
+    rows_below = np.append(0, np.cumsum(rows_of_bins[: len(shown["counts"])]))  # each edge of a bin
+    edges = shown["first"] + shown["step"] * np.arange(len(rows_below))
+    return float(np.interp(rows_below[-1] / 2, rows_below, edges)) if rows_below[-1] else None
+
+
 def days_of(counts: Counts, scores: Array) -> Days:
     """A statistic of which each day is a unit.
 
@@ -118,6 +133,18 @@ def days_of(counts: Counts, scores: Array) -> Days:
     means = np.divide(counts @ scores, rows, out=np.full(len(rows), np.nan), where=rows > 0)
     deviations = np.nan_to_num(scores - means[:, None])
     return Days(means, rows, float((counts * deviations**2).sum() / max(rows.sum(), 1)))
+
+
+def within_range(shift: Shift, scores: Array) -> Shift:
+    """A shift whose bounds are not outside of what the statistic can be.
+
+    A mean is never lower than the lowest score, or higher than the highest one. So a share is between 0 and 1.
+
+    Args:
+        shift: of the statistic.
+        scores: the statistic's score in each bin, shape (bins,).
+    """
+    return Shift(*np.clip(shift, np.nanmin(scores), np.nanmax(scores)).tolist())
 
 
 def series_of_days(counts: Counts, column: Column) -> dict[str, Days]:

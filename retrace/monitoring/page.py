@@ -26,15 +26,17 @@ def make_page(content: Mapping[str, Any]) -> str:
         title=f"{content['model']} {content['version']}",
         period=period_of(content),
         traffic=traffic_of(content),
-        alarms=[alarm_text(name, alarm) for name, alarm in alarms if alarm["over"] is None],
-        past_alarms=[alarm_text(name, alarm) for name, alarm in alarms if alarm["over"] is not None],
+        alarms=[alarm_text(name, alarm, content["by"]) for name, alarm in alarms if alarm["over"] is None],
+        past_alarms=[alarm_text(name, alarm, content["by"]) for name, alarm in alarms if alarm["over"] is not None],
         notes=notes_on(content),
         promise=(
             f"Without any change, the probability of one or more false alarms in a year is at most "
             f"{content['false_alarms']:g}, over everything that is watched."
         ),
         by=content["by"],
-        traffic_chart=draw_traffic(content),
+        traffic_chart=draw_traffic(content, width=1100),
+        narrow_traffic_chart=draw_traffic(content, width=300),
+        all_labels_due=content["all_labels_due"] == len(content["days"]),
         performance_note=performance_note(content),
         scores=[
             {"metric": name, **{column: score_text(found[column]) for column in ("test", "served", "estimated")}}
@@ -53,17 +55,17 @@ def period_of(content: Mapping[str, Any]) -> str:
     """The days in words."""
     first, last = content["days"][0], content["days"][-1]
     if content["by"] != "day":
-        return f"{len(content['days'])} {content['by']}s (UTC); the first begins on {first}, the last on {last}"
-    return f"{len(content['days'])} days, from {first} to {last} (UTC)"
+        return f"{counted(len(content['days']), content['by'])} (UTC); the first begins on {first}, the last on {last}"
+    return f"{counted(len(content['days']), 'day')}, from {first} to {last} (UTC)"
 
 
 def traffic_of(content: Mapping[str, Any]) -> str:
     """The number of predictions and of labels in words, and days without predictions."""
     rows, labels = sum(content["predictions"]), sum(content["labels"])
     empty = [day for day, count in zip(content["days"], content["predictions"], strict=True) if not count]
-    told = f"{rows:,} predictions, {labels:,} of them with a label."
+    told = f"{counted(rows, 'prediction')}, {labels:,} of them with a label."
     if empty:
-        told += f" {len(empty)} {content['by']}s had no predictions, most recently {empty[-1]}."
+        told += f" {counted(len(empty), content['by'])} had no predictions, most recently {empty[-1]}."
     return told
 
 
@@ -108,16 +110,16 @@ def performance_note(content: Mapping[str, Any]) -> str:
     labels = sum(content["labels"])
     if not labels:
         return "No label is known yet. Estimates need two classes, and probabilities that are still calibrated."
-    due = days_text(content["label_days"])
+    due = counted(content["label_days"], "day")
     return (
-        f"With labels: the {labels:,} predictions whose label is known. Estimated: all predictions, if their "
+        f"With labels: the {counted(labels, 'prediction')} whose label is known. Estimated: all predictions, if their "
         f"probabilities are still calibrated. Alarms that need labels wait until {due} after the prediction."
     )
 
 
-def days_text(days: int) -> str:
-    """A number of days in words."""
-    return "1 day" if days == 1 else f"{days} days"
+def counted(count: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def score_text(found: Mapping[str, float | None] | None) -> str:
@@ -129,14 +131,14 @@ def score_text(found: Mapping[str, float | None] | None) -> str:
     return f"{found['score']:.4g} ({found['low']:.4g} to {found['high']:.4g})"
 
 
-def alarm_text(name: str, alarm: Mapping[str, Any]) -> str:
-    """An alarm in words."""
+def alarm_text(name: str, alarm: Mapping[str, Any], by: str) -> str:
+    """An alarm in words; `by` is day, week or month."""
     told = (
-        f"{name}: {alarm['statistic']} was {alarm['before']:.4g}, and {alarm['now']:.4g} from {alarm['since']} to "
-        f"{alarm['raised']}, when the alarm was raised. Without a change, it would be {alarm['low']:.4g} to "
-        f"{alarm['high']:.4g}"
+        f"{name}: {alarm['statistic']} was {alarm['before']:.3g} before, and {alarm['now']:.3g} from {alarm['since']} "
+        f"until the alarm was raised on {alarm['raised']}. If nothing had changed, the mean of these {by}s would be "
+        f"{alarm['low']:.3g} to {alarm['high']:.3g}, 95 times in 100."
     )
-    return f"{told}. It was over on {alarm['over']}." if alarm["over"] else f"{told}."
+    return f"{told} The alarm was over on {alarm['over']}." if alarm["over"] else told
 
 
 def has_open_alarm(series: Mapping[str, Any]) -> bool:
@@ -150,13 +152,16 @@ def describe_series(series: Mapping[str, Any], days: Sequence[str]) -> dict[str,
     if series["alarms"]:
         names.sort(key=lambda name: name != series["alarms"][-1]["statistic"])
     rows = [statistic_row(name, series["statistics"][name]["shift"]) for name in names]
+    shown = rows[:SHOWN]
+    if series["median"] is not None:
+        shown.append(median_row(**series["median"]))
     since = [alarm["since"] for alarm in series["alarms"] if alarm["statistic"] == names[0]]
     return {
         "name": series["name"],
         "is_open": has_open_alarm(series),
         "shown": names[0],
         "chart": draw_statistic(names[0], series["statistics"][names[0]], days, since),
-        "rows": rows[:SHOWN],
+        "rows": shown,
         "more": rows[SHOWN:],
     }
 
@@ -167,6 +172,13 @@ def statistic_row(name: str, shift: Mapping[str, float | None] | None) -> dict[s
         return {"name": name, "was": "n/a", "now": "n/a", "range": "n/a"}
     low_to_high = f"{shift['low']:.3g} to {shift['high']:.3g}"
     return {"name": name, "was": f"{shift['before']:.3g}", "now": f"{shift['now']:.3g}", "range": low_to_high}
+
+
+def median_row(release: float | None, served: float | None) -> dict[str, str]:
+    """The row of the median, in the column's own unit; how far chance would move it isn't known."""
+    # Written as 12340, and not as 1.234e+04, because it's read in the column's unit.
+    was, now = ("n/a" if value is None else f"{float(f'{value:.4g}'):g}" for value in (release, served))
+    return {"name": "median, about", "was": was, "now": now, "range": ""}
 
 
 def draw_statistic(name: str, statistic: Mapping[str, Any], days: Sequence[str], since: Sequence[str]) -> str | None:
@@ -186,18 +198,23 @@ def draw_statistic(name: str, statistic: Mapping[str, Any], days: Sequence[str],
     return picture_of(band + line + rules)
 
 
-def draw_traffic(content: Mapping[str, Any]) -> str:
-    """A chart of the number of predictions and of labels by day, as a data URI."""
+def draw_traffic(content: Mapping[str, Any], width: int) -> str:
+    """A chart of the number of predictions and of labels by day, as a data URI.
+
+    The line of labels leaves out the last days, whose labels aren't all due yet: it would look like an outage.
+    """
     days = pd.to_datetime(content["days"], utc=True)
-    counts = {"predictions": content["predictions"], "labels": content["labels"]}
-    table = pd.concat([pd.DataFrame({"day": days, "what": name, "rows": count}) for name, count in counts.items()])
+    counts = {"predictions": content["predictions"], "labels": content["labels"][: content["all_labels_due"]]}
+    table = pd.concat(
+        [pd.DataFrame({"day": days[: len(count)], "what": name, "rows": count}) for name, count in counts.items()]
+    )
     colors = alt.Scale(domain=list(counts), range=[BLUE, ORANGE])
     chart = (
         alt.Chart(table)
         .mark_line(point=alt.OverlayMarkDef(size=12))
         .encode(x=time_axis(), y=alt.Y("rows:Q", title=None), color=alt.Color("what:N", title=None, scale=colors))
     )
-    return picture_of(chart, width=400)
+    return picture_of(chart, width)
 
 
 def time_axis() -> alt.X:

@@ -7,6 +7,7 @@ writes watch.json, watch.html and watch.prom to predictions/. docs/monitoring.md
 import json
 import math
 import sys
+import textwrap
 import zipfile
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -22,12 +23,12 @@ from retrace.errors import UserError
 from retrace.examples import Target
 from retrace.files import replacing, write_json
 from retrace.monitoring.alarms import Alarm, find_alarms, share_level
-from retrace.monitoring.column_statistics import reference_counts
-from retrace.monitoring.exchangeability import Counts, Days, Rows, Shift
+from retrace.monitoring.column_statistics import median, reference_counts, within_range
+from retrace.monitoring.exchangeability import Array, Counts, Days, Rows, Shift
 from retrace.monitoring.inputs import Inputs
 from retrace.monitoring.metrics import write_metrics
 from retrace.monitoring.notify import notify_github
-from retrace.monitoring.page import has_open_alarm, make_page, outside_range, score_text
+from retrace.monitoring.page import counted, has_open_alarm, make_page, outside_range, score_text
 from retrace.monitoring.performance import finite, finite_values, measure_labels, measure_performance
 from retrace.monitoring.running_package import RunningPackage
 from retrace.monitoring.series import Series, WatchedModel, read_series
@@ -50,6 +51,8 @@ def watch(words: list[str]) -> None:
 
     It writes predictions/watch.html for people, watch.json for programs, and watch.prom for Prometheus. The exit code
     is 3 if an alarm is open.
+
+    If the model has no predictions yet, or its first day isn't over, it says so, writes nothing, and exits with 0.
     """
     parser = make_parser("watch", str(watch.__doc__))
     parser.add_argument("--model", default=PROD, help="a stage (prod by default), a version, or a model.zip")
@@ -66,8 +69,12 @@ def watch(words: list[str]) -> None:
     parser.add_argument("--notify", choices=["github"], help="open an issue for each alarm, and close it later")
     arguments = parser.parse_args(words)
     package = find_package(arguments.model)
-    with open_log() as log:
-        content = compare(log, package, arguments.since, arguments.until, arguments.by)
+    try:
+        with open_log() as log:
+            content = compare(log, package, arguments.since, arguments.until, arguments.by)
+    except NothingYetError as reason:
+        print_wrapped(str(reason))
+        return
     page = make_page(content)
     RESULT.parent.mkdir(exist_ok=True)
     write_json(content, RESULT)
@@ -81,6 +88,10 @@ def watch(words: list[str]) -> None:
         sys.exit(ALARM)
 
 
+class NothingYetError(UserError):
+    """There is nothing to compare yet, as after each deployment; that is information, and no failure."""
+
+
 def compare(log: Log, package: Released, since: datetime | None, until: datetime | None, by: str) -> dict[str, Any]:
     """The content of watch.json.
 
@@ -92,14 +103,15 @@ def compare(log: Log, package: Released, since: datetime | None, until: datetime
         by: day, week or month, whose rows are compared as a whole.
 
     Raises:
-        UserError: the log has no predictions of the package in this time, or the package has no reference.
+        NothingYetError: the log has no predictions of the package, or its first day isn't over.
+        UserError: there are no predictions between `since` and `until`, or the package has no reference.
         LogError: the log can't be read.
     """
     description, reference = read_reference(package)
     by = max(by, reference["period"] or by, key=PERIODS.index)
     times = log.times_of(package.sha256)
     if times is None:
-        raise UserError(f"{log.place}: has no predictions by {package.title}; `make serve` stores them")
+        raise NothingYetError(f"{log.place}: has no predictions by {package.title}; `make serve` stores them")
     days = days_to_compare(times, since, until, by)
     target = Target(tuple(description["classes"]))
     decision = description["test"]["decision"]
@@ -119,6 +131,7 @@ def compare(log: Log, package: Released, since: datetime | None, until: datetime
     joined_days = DAYS[by] // DAYS[reference["period"] or by]
     for each, released in zip(series, reference["series"], strict=True):
         statistics = compare_statistics(each, released, served.counts[each.name], joined_days)
+        scores = each.statistics
         if not statistics:
             continue
         judged = len(days) if each.group in ("inputs", "predictions") else all_labels_due
@@ -129,8 +142,11 @@ def compare(log: Log, package: Released, since: datetime | None, until: datetime
                 "name": each.name,
                 "group": each.group,
                 "level": level,
-                "alarms": [describe_alarm(alarm, days) for alarm in alarms],
-                "statistics": {name: describe_statistic(*compared, judged) for name, compared in statistics.items()},
+                "median": describe_median(each, served.counts[each.name]),
+                "alarms": [describe_alarm(alarm, days, scores[alarm.statistic]) for alarm in alarms],
+                "statistics": {
+                    name: describe_statistic(*compared, judged, scores[name]) for name, compared in statistics.items()
+                },
             }
         )
     if not found:
@@ -148,6 +164,7 @@ def compare(log: Log, package: Released, since: datetime | None, until: datetime
         "unreadable": served.unreadable,
         "false_alarms": params.watch.false_alarms,
         "label_days": label_days,
+        "all_labels_due": all_labels_due,
         "labelled_rows": measure_labels(served, all_labels_due),
         "gate_metric": description["test"]["gate_metric"],
         "performance": measure_performance(served, model, description["test"]),
@@ -177,13 +194,16 @@ def days_to_compare(
     """The days, weeks or months that are over.
 
     Raises:
-        UserError: there is none.
+        NothingYetError: there is none, but later there will be.
+        UserError: there is none between `since` and `until`.
     """
     frequency = BLOCKS[by]  # type: ignore[index]  # it's one of PERIODS
     first = pd.Period(since or times[0], frequency)
     end = pd.Period(until or pd.Timestamp.now("UTC").tz_localize(None), frequency)
     days = pd.period_range(first, end - 1, freq=frequency)
     if not len(days):
+        if since is None and until is None:
+            raise NothingYetError(f"no {by} from {first} on is over yet; `--until` names the day after the last one")
         raise UserError(f"--until: no {by} from {first} on is over by then; --until names the day after the last one")
     return days
 
@@ -264,28 +284,42 @@ def find_changes(statistics: Mapping[str, Compared], judged: int, level: float, 
     return find_alarms(before, now, level, per_year) if judged else []
 
 
-def describe_alarm(alarm: Alarm, days: pd.PeriodIndex) -> dict[str, Any]:
-    """An alarm, with the names of its days."""
+def describe_alarm(alarm: Alarm, days: pd.PeriodIndex, scores: Array) -> dict[str, Any]:
+    """An alarm, with the names of its days; `scores` are those of its statistic, shape (bins,)."""
     return {
         "statistic": alarm.statistic,
         "since": day_name(days[alarm.since]),
         "raised": day_name(days[alarm.raised]),
         "over": None if alarm.over is None else day_name(days[alarm.over]),
-        **finite_values(alarm.shift._asdict()),
+        **finite_values(within_range(alarm.shift, scores)._asdict()),
     }
 
 
-def describe_statistic(before: Any, now: Any, judged: int) -> dict[str, Any]:
+def describe_median(series: Series, counts: Counts) -> dict[str, float | None] | None:
+    """About where half of the numbers are lower, in the release and on all served days; None without `location`.
+
+    Args:
+        series: what is watched.
+        counts: how many served rows of each day are in each bin, shape (days, bins).
+    """
+    if "location" not in series.statistics:
+        return None
+    released, served = series.column["histogram"]["counts"], counts.sum(axis=0).tolist()
+    return {"release": finite(median(series.column, released)), "served": finite(median(series.column, served))}
+
+
+def describe_statistic(before: Any, now: Any, judged: int, scores: Array) -> dict[str, Any]:
     """A statistic of each day, and how far chance would move it.
 
     Args:
         before: the statistic in the release.
         now: the statistic of the served days.
         judged: how many of these are judged; labels of later days aren't due yet.
+        scores: the statistic's score in each bin, shape (bins,).
 
     Returns:
         `values` and `rows` of each day, with the range from `low` to `high` in which 95 of 100 days are if nothing has
-        changed; `shift`, how far the mean over all days has moved, `moved`, the same as a multiple of what chance
+        changed; `shift`, how far the mean over all days has moved; `moved`, the same as a multiple of what chance
         explains; and `outside_range`, whether the last judged day with rows is lower or higher than all days of the
         release.
     """
@@ -295,10 +329,13 @@ def describe_statistic(before: Any, now: Any, judged: int) -> dict[str, Any]:
     if some is None:
         shifts: list[dict[str, float]] = [{}] * len(days)
     elif isinstance(now, Days):  # the interval of one day doesn't depend on its number of rows
-        of_a_day = some.shift(before)._asdict()
+        of_a_day = within_range(some.shift(before), scores)._asdict()
         shifts = [of_a_day | {"now": mean} if count else {} for mean, count in zip(now.means, rows, strict=True)]
     else:
-        shifts = [day.shift(before)._asdict() if count else {} for day, count in zip(days, rows, strict=True)]
+        shifts = [
+            within_range(day.shift(before), scores)._asdict() if count else {}
+            for day, count in zip(days, rows, strict=True)
+        ]
     shift = None if some is None else now.shift(before)
     is_outside_range = isinstance(now, Days) and is_outside(before, now.take(slice(judged)))
     return {
@@ -306,7 +343,7 @@ def describe_statistic(before: Any, now: Any, judged: int) -> dict[str, Any]:
         "rows": rows.tolist(),
         "low": [finite(shift.get("low")) for shift in shifts],
         "high": [finite(shift.get("high")) for shift in shifts],
-        "shift": None if shift is None else finite_values(shift._asdict()),
+        "shift": None if shift is None else finite_values(within_range(shift, scores)._asdict()),
         "moved": 0.0 if shift is None else moved(shift),
         "outside_range": is_outside_range,
     }
@@ -336,23 +373,32 @@ def worst_first(series: Mapping[str, Any]) -> tuple[bool, float, str]:
 def print_summary(content: Mapping[str, Any]) -> None:
     """Print what a person should know first."""
     rows, labels = sum(content["predictions"]), sum(content["labels"])
-    print(f"{content['model']} {content['version']}, {content['days'][0]} to {content['days'][-1]}")
-    print(f"{rows:,} {'prediction' if rows == 1 else 'predictions'}, {labels:,} of them with a label")
+    print_wrapped(f"{content['model']} {content['version']}, {content['days'][0]} to {content['days'][-1]}")
+    print(f"{counted(rows, 'prediction')}, {labels:,} of them with a label")
     alarms = 0
     for series in content["series"]:
         for alarm in series["alarms"]:
             if alarm["over"] is None:
                 alarms += 1
                 moved_to = f"{alarm['statistic']} was {alarm['before']:.4g}, and {alarm['now']:.4g}"
-                print(f"ALARM  {series['name']}: {moved_to} since {alarm['since']}")
                 by_chance = f"{alarm['low']:.4g} to {alarm['high']:.4g}"
+                print_wrapped(f"ALARM  {series['name']}: {moved_to} since {alarm['since']}", indent=7)
                 print(f"       raised on {alarm['raised']}; without a change it would be {by_chance}")
     if not alarms:
         print(f"no open alarm: no change of {len(content['series'])} series is certain enough")
     if outside := outside_range(content):
-        print(f"outside of the range of the release's {content['by']}s, which can be chance: {', '.join(outside)}")
+        print_wrapped(
+            f"outside of the range of the release's {content['by']}s, which can be chance: {', '.join(outside)}"
+        )
     for metric, found in content["performance"]["scores"].items():
+        if found["served"] is not None or found["estimated"] is not None:
+            print(f"{metric} on test: {score_text(found['test'])}")
         for name, told in (("served", "with labels"), ("estimated", "estimated without labels")):
             if found[name] is not None:
-                print(f"{metric} {told}: {score_text(found[name])}; on test: {score_text(found['test'])}")
+                print(f"  {told}: {score_text(found[name])}")
     print(f"Details: {PAGE}")
+
+
+def print_wrapped(line: str, indent: int = 2) -> None:
+    """Print a line in lines of at most 80 columns, of which all but the first are indented."""
+    print(textwrap.fill(line, 80, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False))

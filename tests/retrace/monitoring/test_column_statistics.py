@@ -15,12 +15,15 @@ from retrace.monitoring.column_statistics import (
     bin_of_rows,
     count_rows,
     days_of,
+    median,
     number_of_bins,
     reference_counts,
     series_of_days,
     series_of_rows,
     statistics,
+    within_range,
 )
+from retrace.monitoring.exchangeability import Shift
 from src.stages.describe import describe
 
 NUMBERS = pd.Series(np.append(np.random.default_rng(1).normal(size=990), [np.nan] * 10))
@@ -146,3 +149,18 @@ def test_rows_as_units_have_the_same_statistics():
     counts = reference_counts(column, len(COLORS))
     by_row, by_day = series_of_rows(counts, column), series_of_days(counts, column)
     assert {name: rows.mean() for name, rows in by_row.items()} == {name: days.mean() for name, days in by_day.items()}
+
+
+def test_the_median_is_in_the_unit_of_the_column():
+    column = describe(NUMBERS, private=False)
+    for values in (NUMBERS, NUMBERS + 1):
+        counts = count_rows(bin_of_rows(values, column), np.zeros(1_000, int), (1, number_of_bins(column)))
+        assert median(column, counts[0].tolist()) == pytest.approx(values.median(), abs=column["histogram"]["step"] / 2)
+    assert median(column, [0] * (number_of_bins(column) - 1) + [5]) is None
+
+
+def test_bounds_are_not_outside_of_what_a_statistic_can_be():
+    share, location = np.array([0.0, 1.0, np.nan]), np.array([0.2, 0.7, np.nan])
+    shift = Shift(before=0.3, now=0.6, low=-0.1, high=1.1)
+    assert within_range(shift, share) == Shift(0.3, 0.6, 0.0, 1.0)
+    assert within_range(shift, location) == Shift(0.3, 0.6, 0.2, 0.7)

@@ -111,13 +111,28 @@ def test_a_change_is_an_alarm_that_names_what_changed_and_when(
     watched.serve(changed, changed["departure"])
     done, content = watched.watch(*UNTIL, monkeypatch=monkeypatch)
     assert done.returncode == 3
-    assert [line for line in done.stdout.splitlines() if line.startswith("ALARM  temp: missing was ")]
+    assert max(map(len, done.stdout.splitlines())) <= 80
     [alarm] = series_of(content, "temp")["alarms"]
+    said = " ".join(done.stdout.split())
+    assert (
+        f"ALARM temp: missing was {alarm['before']:.4g}, and {alarm['now']:.4g} since {alarm['since']} raised on "
+        f"{alarm['raised']}; without a change it would be {alarm['low']:.4g} to {alarm['high']:.4g}"
+    ) in said
     assert alarm["over"] is None
     assert "2013-10-13" <= alarm["since"] <= "2013-10-17"
     assert "2013-10-15" < alarm["raised"] < "2013-10-25"
     assert not alarm["low"] <= alarm["now"] <= alarm["high"]
-    assert "outside of the range of the release's days, which can be chance: " in done.stdout
+    assert "outside of the range of the release's days, which can be chance: " in said
+    for series in content["series"]:
+        for name, statistic in series["statistics"].items():
+            most = 0.5 if name == "spread" else np.inf if name == "mean" else 1
+            shift = statistic["shift"] or {}  # there is none without labels
+            shown = [*statistic["low"], *statistic["high"], *statistic["values"], *shift.values()]
+            assert all(0 <= value <= most for value in shown if value is not None), (series["name"], name)
+    median = series_of(content, "distance")["median"]
+    assert median["release"] == pytest.approx(870, rel=0.1)
+    assert median["served"] == pytest.approx(october["distance"].median(), rel=0.1)
+    assert series_of(content, "carrier")["median"] is None
     page = (watched.project / "predictions/watch.html").read_text()
     assert "Alarm: temp: missing was " in page
     metrics = (watched.project / "predictions/watch.prom").read_text()
@@ -177,6 +192,9 @@ def test_labels_that_are_not_due_yet_are_not_judged(
     assert sum(content["labels"]) == known.sum()
     assert "2013-10-27" <= series_of(content, "log loss")["alarms"][0]["since"] <= "2013-11-05"
     assert content["labelled_rows"]["labelled"] == 1, "the labels of the last day are not due"
+    assert content["all_labels_due"] == len(content["days"]) - 1
+    page = (watched.project / "predictions/watch.html").read_text()
+    assert "so the line of labels ends earlier." in page
 
 
 def test_labels_of_some_predictions_only_are_noticed(
@@ -199,7 +217,7 @@ def test_without_labels_performance_is_estimated(
 ):
     watched.serve(october, october["departure"])
     done, content = watched.watch(*UNTIL, monkeypatch=monkeypatch)
-    assert "log_loss estimated without labels: " in done.stdout
+    assert re.search("^log_loss on test: .*\n  estimated without labels: ", done.stdout, re.MULTILINE)
     scores = content["performance"]["scores"]["log_loss"]
     assert scores["served"] is None
     assert scores["estimated"]["low"] < scores["estimated"]["score"] < scores["estimated"]["high"]
@@ -305,7 +323,15 @@ def test_what_cannot_be_compared_is_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_a_log_without_predictions_is_one_line(watched: Watched, monkeypatch: pytest.MonkeyPatch):
+def test_nothing_to_compare_after_a_deployment_is_no_failure(
+    watched: Watched, october: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+):
     done, content = watched.watch(monkeypatch=monkeypatch)
-    assert (done.returncode, done.stderr.count("\n"), content) == (1, 1, None)
-    assert "has no predictions by late-flights v1.0.0; `make serve` stores them" in done.stderr
+    assert (done.returncode, done.stderr, content) == (0, "", None)
+    said = " ".join(done.stdout.split())
+    assert said.endswith("has no predictions by late-flights v1.0.0; `make serve` stores them")
+    few = october.head(10)
+    watched.serve(few, pd.Series(pd.Timestamp.now("UTC").tz_localize(None), index=few.index))
+    done, content = watched.watch(monkeypatch=monkeypatch)
+    assert (done.returncode, done.stderr, content) == (0, "", None)
+    assert re.match(r"no day from \d{4}-\d\d-\d\d on is over yet;", done.stdout)
