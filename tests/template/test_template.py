@@ -465,7 +465,9 @@ def name_the_model_by_its_path(project: Path) -> None:
     own, new = re.findall(r"```yaml\n(  model: .*\n(?:  .*\n)+)```", page)
     text = (project / "params.yaml").read_text().replace(own, new)
     for section, key, value in re.findall(r"^\| `(\w+)\.(\w+)` \| (?:`(.*)`|no value) \|$", page, re.MULTILINE):
-        if key not in yaml.safe_load(text)[section]:
+        if section not in yaml.safe_load(text):
+            text += f"\n{section}:\n"
+        if key not in (yaml.safe_load(text)[section] or {}):
             added = f"  {key}: {value}".rstrip()
             text = re.sub(rf"(?m)^({section}:.*\n)", rf"\1{added}\n", text)
     (project / "params.yaml").write_text(text)
@@ -536,6 +538,7 @@ def test_a_project_in_use_takes_the_last_version_from(history: tuple[Path, list[
     if not read_yaml(project / "params.yaml")["data"]["id_columns"]:  # earlier versions made ids from the whole row
         assert "data.id_columns: empty" in run("dvc", "repro", cwd=project).stderr
         check(sys.executable, "-m", "retrace", "adopt", "data/source/Weine.csv", "--target", "Sorte", cwd=project)
+    check(sys.executable, "-m", "retrace", "problem", cwd=project)
     check("dvc", "repro", cwd=project)
     if check("git", "status", "--porcelain", cwd=project):  # nothing, where no stage's code has changed since
         commit(project)
