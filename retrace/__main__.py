@@ -18,6 +18,7 @@ COMMANDS = {  # the module and function of each command, and its line in the lis
     "scores": ("retrace.review.commands:scores", "show scores, baselines and gate"),
     "gate": ("retrace.review.commands:gate", "check the merge rules"),
     "report": ("retrace.review.commands:report", "write the pull request report to report.md"),
+    "compare": ("retrace.review.compare:compare", "compare several experiments with their base"),
     "score": ("retrace.review.ml_test_score:score", "show which of the ML Test Score's 28 tests are earned"),
     "plots": ("retrace.plots:plots", "draw the plots of dvc.yaml on one page"),
     "verify-lock": ("retrace.review.commands:verify_lock", "check that the commit gives the committed results"),

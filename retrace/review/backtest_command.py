@@ -12,7 +12,7 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
-from retrace.command_line import make_parser
+from retrace.command_line import Table, make_parser, print_table
 from retrace.differences import Difference, interval_of_difference, signed, verdict
 from retrace.errors import one_line
 from retrace.files import replacing
@@ -32,7 +32,6 @@ ANSWERS = {
     "equivalent": "Retraining each {by} and keeping the model would have been equivalent",
 }
 OPEN_ANSWER = "Can't tell whether retraining each {by} would have been better than keeping the model"
-Table = tuple[list[str], list[list[str]]]
 
 
 def backtest(words: list[str]) -> None:
@@ -91,19 +90,6 @@ def answer_of(found: Backtest, gate: Gate, shown: str) -> str:
     interval = f"95 % interval {interval_of_difference(difference)}"
     told = f"{shown} {signed(difference.value)} ({interval}) in {where} after the first one"
     return f"{answer.format(by=found.by)}: {told}."
-
-
-def print_table(content: Table) -> None:
-    """Print a table, at most 80 columns wide unless a metric's name is long."""
-    header, lines = content
-    rows = [[name.removesuffix(":") for name in header], *lines]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if name.endswith(":") else cell.ljust(width)
-            for cell, width, name in zip(row, widths, header, strict=True)
-        ]
-        print(one_line("  ".join(cells).rstrip()))
 
 
 def write_page(found: Backtest, gate: Gate, periods: Table, metrics: Table) -> None:

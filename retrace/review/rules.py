@@ -60,21 +60,21 @@ def better_than_baseline(gate: Gate, baseline: Baseline, here: Results, base: Re
 
 def verdict_by_gate(gate: Gate, here: Results, base: Results, metric: str) -> Verdict:
     """The verdict on a change's difference, by the smallest difference that matters to a gate."""
-    if _have_other_costs(here, base, metric):
+    if have_other_costs(here, base, metric):
         return "no score"
     return verdict(compare(here, base, metric), metric, least_difference(gate, metric))
 
 
 def verdicts_of_slices(gate: Gate, here: Results, base: Results) -> dict[Slice, Verdict]:
     """The same of each slice that can be compared, by intervals that all hold at once."""
-    if _have_other_costs(here, base, gate.metric):
+    if have_other_costs(here, base, gate.metric):
         return {}
     least = least_difference(gate, gate.metric)
     compared = compare_slices(here, base, gate.metric)
     return {part: verdict(difference, gate.metric, least) for part, difference in compared}
 
 
-def _have_other_costs(here: Results, base: Results, metric: str) -> bool:
+def have_other_costs(here: Results, base: Results, metric: str) -> bool:
     """Whether a metric is the cost, and errors cost something else on the two sides."""
     if metric != "cost" or here.decision is None or base.decision is None:
         return False
@@ -114,7 +114,7 @@ def no_loss_against_release(gate: Gate, here: Results, release: Release) -> Rule
     if results is not None and is_score(score_of(here, gate.metric)):
         if not is_score(score_of(results, gate.metric)):
             results, why_not = None, f"{release.name} has no score {gate.metric}"
-        elif _have_other_costs(here, results, gate.metric):
+        elif have_other_costs(here, results, gate.metric):
             results, why_not = None, f"errors have other costs in {release.name}"
     return _no_loss(gate, here, results, release.name, why_not)
 

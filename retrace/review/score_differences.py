@@ -30,7 +30,7 @@ def series(draws: pd.DataFrame, model: str, metric: str, part: Slice = WHOLE) ->
 
 def compare(here: Results, base: Results, metric: str, part: Slice = WHOLE) -> Difference:
     """The difference that a change makes to a metric of the model, or of a slice; NaN where a side doesn't have it."""
-    measured = _measure(here, base, metric, part)
+    measured = measure(here, base, metric, part)
     return with_margin(measured, measured.noise.margin)
 
 
@@ -40,7 +40,7 @@ def compare_slices(here: Results, base: Results, metric: str) -> list[tuple[Slic
     95 times in 100 all of the intervals hold the true differences at once. A slice without a score on either side is
     left out.
     """
-    return simultaneous({part: _measure(here, base, metric, part) for part in _slices_of_both(here, base)})
+    return simultaneous({part: measure(here, base, metric, part) for part in _slices_of_both(here, base)})
 
 
 def _slices_of_both(here: Results, base: Results) -> list[Slice]:
@@ -63,7 +63,7 @@ def lead_over_baseline(results: Results, baseline: str, metric: str) -> Differen
     return with_margin(MeasuredDifference(value, noise, [resamples], paired=True), noise.margin)
 
 
-def _measure(here: Results, base: Results, metric: str, part: Slice) -> MeasuredDifference:
+def measure(here: Results, base: Results, metric: str, part: Slice = WHOLE) -> MeasuredDifference:
     """The difference of a score on two sides, and how far chance moves it."""
     value = score_of(here, metric, part) - score_of(base, metric, part)
     rows, resamples = series(here.bootstrap, "model", metric, part)
