@@ -21,10 +21,18 @@ class Noise(NamedTuple):
 
     @property
     def margin(self) -> float:
-        """Half of the 95 % interval's width, by Student's t; infinite where the variance isn't known."""
+        """Half of the 95 % interval's width; infinite where the variance isn't known."""
+        return self.limit(0.025)
+
+    def limit(self, beyond: float) -> float:
+        """How far chance moves the score in one direction, by Student's t; infinite where the variance isn't known.
+
+        Args:
+            beyond: the probability that chance moves it further.
+        """
         if self.variance == 0:
             return 0.0
-        return float(stdtrit(self.freedom, 0.975)) * math.sqrt(self.variance) if self.freedom > 0 else math.inf
+        return float(stdtrit(self.freedom, 1 - beyond)) * math.sqrt(self.variance) if self.freedom > 0 else math.inf
 
 
 UNKNOWN = Noise(math.nan, 0)

@@ -17,11 +17,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from retrace.differences import Difference, with_margin
 from retrace.errors import UserError
-from retrace.intervals import Noise
 from retrace.resamples import SEED
 from retrace.review.results import Results
 from retrace.review.score_differences import measure, score_of, series
@@ -53,7 +51,7 @@ class Experiments:
         """The difference of each experiment from the base, with intervals that hold all at once, 95 times in 100."""
         measured = [measure(other, self.base, self.metric) for other in self.others]
         ends = 2 * sum(each.noise.variance > 0 for each in measured)
-        return [with_margin(each, _margin(each.noise, ends)) for each in measured]
+        return [with_margin(each, each.noise.limit(WRONG / max(ends, 1))) for each in measured]
 
     def may_be_best(self) -> list[bool]:
         """Whether the base, and each experiment, may be the best. 95 times in 100, the best of all is among these.
@@ -66,7 +64,7 @@ class Experiments:
         found = []
         for side, score in zip(sides, self._scores, strict=True):
             lead = self._scores.max() - score
-            found.append(bool(lead <= _margin(measure(best, side, self.metric).noise, len(sides) - 1)))
+            found.append(bool(lead <= measure(best, side, self.metric).noise.limit(WRONG / (len(sides) - 1))))
         return found
 
     def flattery(self) -> float:
@@ -109,13 +107,6 @@ def expected_flattery(scores: Array, luck: Array) -> float:
     true_scores = scores.mean() + math.sqrt(true_share) * (scores - scores.mean())
     best = (true_scores + luck).argmax(axis=1)
     return float(luck[np.arange(len(luck)), best].mean())
-
-
-def _margin(noise: Noise, limits: int) -> float:
-    """How far chance moves a difference, such that none of so many limits is exceeded, 95 times in 100 (Bonferroni)."""
-    if noise.variance == 0:
-        return 0.0
-    return float(stdtrit(noise.freedom, 1 - WRONG / limits)) * math.sqrt(noise.variance)
 
 
 def _common_draws(scores: Sequence[pd.Series]) -> Array:
