@@ -1,7 +1,7 @@
 """A project as DVC's API gives it: its stages, what dvc.lock records of them, their inputs and cached outputs."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,19 +129,18 @@ def param_key(dep: ParamsDependency, key: str) -> str:
     return key if str(dep) == "params.yaml" else f"{dep}: {key}"
 
 
-def require_local_dependencies(stages: Iterable[DvcStage], where: str = "") -> None:
-    """Check that no stage that DVC would ask depends on what isn't a file here, since DVC would connect to it.
+def require_local_dependencies(stage: DvcStage, where: str = "") -> None:
+    """Check that a stage that DVC would ask depends on nothing but files here, since DVC would connect to others.
 
     Raises:
-        UserError: one does; `where` comes before its name.
+        UserError: it does; `where` comes before its name.
     """
-    for stage in stages:
-        for dep in [] if stage.frozen else stage.deps:
-            if dep.fs.protocol != "local":
-                raise UserError(
-                    f"{where}{stage_name(stage)}: depends on {dep}, which isn't a file of the project: "
-                    "`dvc import-url` brings it in, and keeps its address"
-                )
+    for dep in [] if stage.frozen else stage.deps:
+        if dep.fs.protocol != "local":
+            raise UserError(
+                f"{where}{stage_name(stage)}: depends on {dep}, which isn't a file of the project: "
+                "`dvc import-url` brings it in, and keeps its address"
+            )
 
 
 def read_inputs() -> dict[str, str]:
@@ -154,10 +153,10 @@ def read_inputs() -> dict[str, str]:
     """
     with open_project() as repo:
         stages = own_stages(repo)
-        require_local_dependencies(stages)
         outs = [out.fs_path for stage in stages for out in stage.outs]
         content: dict[str, list[str]] = {DVC_YAML: [Path(DVC_YAML).read_text(encoding="utf-8")]}
         for stage in stages:
+            require_local_dependencies(stage)
             for dep in stage.deps:
                 if any(dep.fs.isin_or_eq(dep.fs_path, out) for out in outs):
                     continue

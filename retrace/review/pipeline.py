@@ -97,6 +97,7 @@ def _inspect(folder: Path, config: dict[str, Any] | None = None, where: str = ""
 
     def inspect_stage(stage: DvcStage, upstream: list[DvcStage], **_: object) -> None:
         """Record what has changed in a stage, which DVC would run here."""
+        require_local_dependencies(stage, where)
         name = stage_name(stage)
         changed = stage.changed(allow_missing=True, upstream=upstream)
         if stage.path_in_repo == DVC_YAML:
@@ -118,7 +119,6 @@ def _inspect(folder: Path, config: dict[str, Any] | None = None, where: str = ""
                 raise error
 
         repo.stage_collection_error_handler = skip_other_pipelines
-        require_local_dependencies(repo.index.stages, where)
         repo.reproduce(targets=[str(file)], repro_fn=inspect_stage)
     return pipeline
 

@@ -78,7 +78,7 @@ def test_what_is_the_same_as_the_best_may_be_the_best_and_what_is_certainly_wors
     assert Experiments(found.base, [worse], "roc_auc", higher_is_better=True).may_be_best() == [True, False]
 
 
-@pytest.mark.parametrize("draws", [10, 200])
+@pytest.mark.parametrize("draws", [10, pytest.param(200, marks=pytest.mark.slow)])
 def test_the_best_is_among_the_marked_and_all_intervals_hold_95_times_in_100(draws: int):
     rng = np.random.default_rng(1)
     truth = np.array([0, 0.5, 1, *([2] * 10)])

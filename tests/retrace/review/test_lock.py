@@ -216,7 +216,7 @@ def test_another_platform_may_round_differently_and_no_more(copy_of, wine: Path,
     assert (done.stdout.splitlines()[0], done.returncode) == (word, code)
 
 
-@pytest.mark.parametrize("name", ["refits.csv", "bootstrap.csv"])
+@pytest.mark.parametrize("name", ["refits.csv", pytest.param("bootstrap.csv", marks=pytest.mark.slow)])
 def test_draws_are_checked_for_rounding_too(copy_of, wine: Path, name: str):
     project = copy_of(wine)
     file = project / "metrics" / name
