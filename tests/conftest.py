@@ -26,7 +26,7 @@ from sklearn.datasets import load_wine
 from retrace.__main__ import main
 from retrace.review.pipeline import _inspect_commit
 from retrace.review.reproduce import OTHERWISE
-from retrace.review.revision import _read_blob
+from retrace.review.revision import _experiments, _read_blob
 from src.datasets import flights
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +70,7 @@ def retrace(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedP
     """
     _inspect_commit.cache_clear()
     _read_blob.cache_clear()
+    _experiments.cache_clear()
     out, err = io.StringIO(), io.StringIO()
     code: object = 0
     with contextlib.chdir(cwd), redirect_stdout(out), redirect_stderr(err):

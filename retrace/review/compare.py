@@ -100,7 +100,7 @@ def print_comparison(base: str, names: Sequence[str], compared: Experiments, gat
     print("All intervals contain the true difference at once, 95 times in 100.")
     if len(names) > 1:
         best_score, best = max(zip(scores, names, strict=True), key=lambda pair: sign * pair[0])
-        shown, expected = number(best_score), number(best_score - sign * compared.flattery())
+        shown, expected = number(best_score), number(best_score - sign * compared.selection_bias())
         if shown != expected:
             told = (
                 f"{best} has the best {metric} of {len(names)} experiments, {shown}. That is partly chance: expect "

@@ -1,12 +1,12 @@
-"""Which of several experiments are better than their base, which may be the best, and how much choosing flatters it.
+"""Which of several experiments are better than their base, which may be the best, and the bias of choosing.
 
 The more experiments there are, the further chance moves some of them. So the limits of chance are those of Bonferroni,
 which hold for any number of comparisons, however they depend on each other. Each comparison is that of a report: on the
 same resamples of `valid`, and on refits on the same halves of train.
 
-The best score of several is also the luckiest one. By how much it's expected to be too good follows from how far chance
-moves all scores, and how much the true scores differ: their variance is that of the scores minus that of chance
-(empirical Bayes; Efron and Morris, 1975).
+The best score of several is best partly by chance (selection bias, or the winner's curse). How large this bias is
+expected to be follows from how far chance moves all scores, and how much the true scores differ: their variance is that
+of the scores minus that of chance (empirical Bayes; Efron and Morris, 1975).
 """
 
 import math
@@ -67,13 +67,13 @@ class Experiments:
             found.append(bool(lead <= measure(best, side, self.metric).noise.limit(WRONG / (len(sides) - 1))))
         return found
 
-    def flattery(self) -> float:
+    def selection_bias(self) -> float:
         """By how much the best score of the experiments is expected to be too good because it's the best of several.
 
         Raises:
             UserError: too few draws have a score of all experiments.
         """
-        return expected_flattery(self._scores[1:], self._simulated_luck())
+        return expected_selection_bias(self._scores[1:], self._simulated_noise())
 
     @cached_property
     def _scores(self) -> Array:
@@ -81,7 +81,7 @@ class Experiments:
         sign = 1 if self.higher_is_better else -1
         return np.array([sign * score_of(side, self.metric) for side in (self.base, *self.others)])
 
-    def _simulated_luck(self) -> Array:
+    def _simulated_noise(self) -> Array:
         """How chance may move the scores of the experiments, by a normal distribution. Shape (SIMULATIONS, others)."""
         of_rows = _common_draws([series(side.bootstrap, "model", self.metric)[1] for side in self.others])
         of_training = _common_draws([series(side.refits, "model", self.metric)[1] for side in self.others])
@@ -94,19 +94,19 @@ class Experiments:
         return np.asarray(np.random.default_rng(SEED).standard_normal((SIMULATIONS, len(root))) @ root)
 
 
-def expected_flattery(scores: Array, luck: Array) -> float:
+def expected_selection_bias(scores: Array, noise: Array) -> float:
     """By how much the best of some scores is expected to be too good.
 
     Args:
         scores: more is better, shape (sides,).
-        luck: how chance may move them, shape (simulations, sides).
+        noise: how chance may move them, shape (simulations, sides).
     """
-    luck = luck - luck.mean(axis=1, keepdims=True)  # what moves all of them doesn't decide which is the best
-    by_chance, observed = float(luck.var(axis=0).mean()), float(scores.var())
+    noise = noise - noise.mean(axis=1, keepdims=True)  # what moves all of them doesn't decide which is the best
+    by_chance, observed = float(noise.var(axis=0).mean()), float(scores.var())
     true_share = max(0.0, 1 - by_chance / observed) if observed else 0.0  # of the variance of the scores
     true_scores = scores.mean() + math.sqrt(true_share) * (scores - scores.mean())
-    best = (true_scores + luck).argmax(axis=1)
-    return float(luck[np.arange(len(luck)), best].mean())
+    best = (true_scores + noise).argmax(axis=1)
+    return float(noise[np.arange(len(noise)), best].mean())
 
 
 def _common_draws(scores: Sequence[pd.Series]) -> Array:

@@ -126,14 +126,20 @@ def _experiment(name: str) -> str | None:
     Raises:
         UserError: there are several.
     """
-    commits = set()
-    for line in git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
-        commit, ref = line.split(" ", 1)  # a ref such as refs/exps/12/3456.../NAME
-        if ref.split("/", 4)[-1] == name:
-            commits.add(commit)
+    commits = _experiments().get(name, set())
     if len(commits) > 1:
         raise UserError(f"{name}: {len(commits)} experiments have that name; `dvc exp list --all` shows their commits")
-    return commits.pop() if commits else None
+    return next(iter(commits), None)
+
+
+@cache
+def _experiments() -> dict[str, set[str]]:
+    """The commits of DVC's experiments by their names, listed once for all names that a command is given."""
+    commits: dict[str, set[str]] = {}
+    for line in git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
+        commit, ref = line.split(" ", 1)  # a ref such as refs/exps/12/3456.../NAME
+        commits.setdefault(ref.split("/", 4)[-1], set()).add(commit)
+    return commits
 
 
 FOLDER = Revision("the folder", None)

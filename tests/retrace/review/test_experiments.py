@@ -1,4 +1,4 @@
-"""What is said of several experiments at once: their intervals, which may be the best, and how choosing flatters."""
+"""What is said of several experiments at once: their intervals, which may be the best, and the bias of choosing."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrace.review.experiments import Experiments, expected_flattery
+from retrace.review.experiments import Experiments, expected_selection_bias
 from retrace.review.results import SERIES, Results
 from retrace.review.score_differences import compare
 
@@ -93,29 +93,29 @@ def test_the_best_is_among_the_marked_and_all_intervals_hold_95_times_in_100(dra
 
 
 @pytest.mark.parametrize(("spread", "count"), [(0, 3), (0, 10), (1, 10), (10, 10)])
-def test_the_best_of_several_is_flattered_by_as_much_as_chance_moves_it(spread: float, count: int):
+def test_the_best_of_several_is_too_good_by_as_much_as_chance_moves_it(spread: float, count: int):
     rng = np.random.default_rng(2)
     expected, true = [], []
     for _ in range(400):
-        truth, luck = spread * rng.normal(size=count), rng.normal(size=count)
-        scores = truth + luck
-        expected.append(expected_flattery(scores, rng.normal(size=(1_000, count))))
-        true.append(luck[scores.argmax()] - luck.mean())
+        truth, noise = spread * rng.normal(size=count), rng.normal(size=count)
+        scores = truth + noise
+        expected.append(expected_selection_bias(scores, rng.normal(size=(1_000, count))))
+        true.append(noise[scores.argmax()] - noise.mean())
     assert np.mean(expected) == pytest.approx(np.mean(true), abs=0.15)
 
 
-def test_one_experiment_is_not_flattered():
-    assert experiments([0, 1]).flattery() == 0
+def test_one_experiment_has_no_selection_bias():
+    assert experiments([0, 1]).selection_bias() == 0
 
 
-def test_the_luck_of_few_refits_is_not_overstated():
+def test_the_noise_of_few_refits_is_not_overstated():
     rng = np.random.default_rng(4)
     expected, true = [], []
     for _ in range(20):
-        luck, draws = rng.normal(size=10), 1e-3 * rng.normal(size=DRAWS)
-        sides = [results(score, draws, rng.normal(size=3)) for score in (0, *luck)]
-        expected.append(Experiments(sides[0], sides[1:], "roc_auc", higher_is_better=True).flattery())
-        true.append(luck.max() - luck.mean())
+        noise, draws = rng.normal(size=10), 1e-3 * rng.normal(size=DRAWS)
+        sides = [results(score, draws, rng.normal(size=3)) for score in (0, *noise)]
+        expected.append(Experiments(sides[0], sides[1:], "roc_auc", higher_is_better=True).selection_bias())
+        true.append(noise.max() - noise.mean())
     assert 0.4 * np.mean(true) < np.mean(expected) < 1.2 * np.mean(true)
 
 
@@ -125,4 +125,4 @@ def test_scores_without_draws_in_common_have_no_correction():
     halves[0][: DRAWS // 2], halves[1][DRAWS // 2 :] = np.nan, np.nan
     others = [results(0, draws, rng.normal(size=REFITS)) for draws in halves]
     with pytest.raises(SystemExit, match="too few resamples or refits have a score of all experiments"):
-        Experiments(experiments([0, 0]).base, others, "roc_auc", higher_is_better=True).flattery()
+        Experiments(experiments([0, 0]).base, others, "roc_auc", higher_is_better=True).selection_bias()
