@@ -20,8 +20,11 @@ gate: .venv/installed  ## check the merge rules [BASE=main RESCORE=1]
 report: .venv/installed  ## write the pull request report [BASE=main RESCORE=1]
 	@python -m retrace report $(if $(BASE),--base "$(BASE)") $(if $(RESCORE),--rescore)
 
-reproduce: .venv/installed  ## rerun the commit in a clean folder; compare every file
-	@python -m retrace reproduce
+reproduce: .venv/installed  ## rerun the commit elsewhere; compare bytes [ONLY= ATTEST=]
+	@python -m retrace reproduce $(if $(ONLY),--only "$(ONLY)") $(if $(ATTEST),--attest "$(ATTEST)")
+
+audit: .venv/installed  ## show what stages read that dvc.yaml doesn't declare
+	@python -m retrace audit
 
 # Exit code 3: there is no new data.
 retrain: .venv/installed  ## get new data, move the split's dates, run the pipeline
@@ -70,7 +73,7 @@ score: .venv/installed  ## run the evidence for the ML Test Score
 	@python -m retrace score
 
 bench: .venv/installed  ## measure what the pipeline and the server cost
-	python -m tests.bench && OMP_NUM_THREADS=1 python -m tests.bench_serving
+	python -m tests.bench && OMP_NUM_THREADS=1 python -m tests.bench_serving && python -m tests.bench_growth
 
 calibrate: .venv/installed  ## simulate whether verdicts and alarms are right
 	python -m tests.calibrate && python -m tests.calibrate_watch

@@ -29,6 +29,7 @@ COMMANDS = {  # the module and function of each command, and its line in the lis
     ),
     "new-data": ("retrace.review.retrain:new_data", "get new data, if there is any"),
     "retrain": ("retrace.review.retrain:retrain", "get new data, move the dates of the split, run the pipeline"),
+    "audit": ("retrace.review.audit.command:audit", "show what stages read that dvc.yaml doesn't declare"),
     "release": ("retrace.release.commands:release", "score the model on test, pack it, and tag it as a version"),
     "verify-release": ("retrace.release.commands:verify_release", "rerun a release in a clean folder and compare"),
     "deploy": ("retrace.release.commands:deploy", "put a version into production"),

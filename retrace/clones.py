@@ -21,6 +21,11 @@ def with_this_python() -> dict[str, str]:
     return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
+def path_with(folder: Path) -> str:
+    """PYTHONPATH with a folder before what it has now."""
+    return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 @contextmanager
 def clean_clone(commit: str, kept: Sequence[str] = ()) -> Iterator[Path]:
     """A clone at a commit, in a temporary folder, with an empty cache.

@@ -3,8 +3,8 @@
     python -m tests.readme    # run them all in a new clone, and write what they print into the pages
 
 In a `console` block, commands follow `$ `, and below each is what it prints. A `text` or `mermaid` block or a quotation
-shows what the command in the comment above it prints. A command in SILENT prints too much to show, and only has to
-succeed. What `make start` printed is in ../start.txt.
+shows what the command in the comment above it prints. A command in SILENT prints too much to show, or something else
+each day, and only has to succeed. What `make start` printed is in ../start.txt.
 """
 
 import os
@@ -28,7 +28,7 @@ STEP = re.compile(
 SILENT = re.compile(
     r"git (clone|add|commit --q)|cd |copier|make (repro|start|update)|python3 -m venv|\. |pip |dvc repro|dvc exp run"
     r"|python -m retrace adopt|python -m retrace rep|\.venv/bin/python|make (release|deploy|history|serve)"
-    r"|make (report|search)"
+    r"|make (report|search|watch)"
 )
 CHANGING = re.compile(r"\b[0-9a-f]{7,40}\b")  # commits
 MARK = "-- the next command --"

@@ -5,6 +5,7 @@ Exit codes: 0 if all is well; 1 if it isn't (for report: only if there is an err
 
 import argparse
 import sys
+from pathlib import Path
 
 from retrace.command_line import make_parser
 from retrace.errors import one_line
@@ -14,7 +15,7 @@ from retrace.review.gate import WORDS, judge_change
 from retrace.review.lock import Verdict, find_problem, verify
 from retrace.review.pipeline import read_stages
 from retrace.review.report.write import write_report
-from retrace.review.reproduce import reproduce
+from retrace.review.reproduce import CONDITIONS, reproduce
 from retrace.review.rerun import Rerun, rerun, run_pipeline
 from retrace.review.rescore import note_on_rescoring, rescore_base
 from retrace.review.results import Results, calibration_warning
@@ -203,7 +204,15 @@ def rerun_pipeline(words: list[str]) -> None:
 
 
 def reproduce_commit(words: list[str]) -> None:
-    """Rerun the commit in a clean folder, and compare every file byte by byte."""
-    make_parser("reproduce", str(reproduce_commit.__doc__)).parse_args(words)
+    """Rerun the commit in a clean folder under other conditions, and compare every file byte by byte."""
+    listed = "\n".join(f"  {name:<11} {meaning}" for name, meaning in CONDITIONS.items())
+    parser = make_parser("reproduce", str(reproduce_commit.__doc__))
+    parser.epilog = f"conditions:\n{listed}"
+    parser.add_argument("--only", metavar="NAME,NAME", help="the conditions that differ; without it, all")
+    parser.add_argument("--attest", metavar="FOLDER", type=Path, help="write an in-toto statement about each stage")
+    arguments = parser.parse_args(words)
+    only = arguments.only.split(",") if arguments.only else []
+    if unknown := [name for name in only if name not in CONDITIONS]:
+        parser.error(f"--only: there is no condition {', '.join(unknown)}; there are {', '.join(CONDITIONS)}")
     require_own_repository()
-    sys.exit(0 if print_verdict(reproduce(), REPRODUCE_ADVICE) else 1)
+    sys.exit(0 if print_verdict(reproduce(only, arguments.attest), REPRODUCE_ADVICE) else 1)

@@ -1,43 +1,151 @@
 """Reproduce the commit from nothing, under conditions that should make no difference.
 
-A clone at another path with an empty cache runs every stage with another number of threads, time zone, locale, hash
-seed and umask, and with the C library's code for an older processor. (NumPy's and OpenBLAS's code doesn't depend on the
-processor to begin with: retrace/__init__.py sees to that.) The results are compared with the commit's as `verify-lock`
-compares them.
+A clone at another path with an empty cache runs every stage under other conditions (CONDITIONS), and the results are
+compared with the commit's as `verify-lock` compares them. If they differ, `--only` finds the condition that matters.
 """
 
 import os
+import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from retrace.clones import DVC_WITHOUT_HINTS, clean_clone, with_this_python
+from retrace.clones import DVC_WITHOUT_HINTS, clean_clone, path_with, with_this_python
 from retrace.errors import UserError
+from retrace.review.attestation import write_statements
 from retrace.review.dvc_project import FROZEN
 from retrace.review.lock import Verdict, verify
 from retrace.review.pipeline import read_stages
 from retrace.review.revision import Revision
 
-OTHERWISE = {
-    "TZ": "Pacific/Kiritimati",
-    "LC_ALL": "C" if os.environ.get("LC_ALL") != "C" else "C.UTF-8",
-    "PYTHONHASHSEED": "20",
-    "OMP_NUM_THREADS": "1" if os.environ.get("OMP_NUM_THREADS") == "3" else "3",
-    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F",
+# The variables of the environment that make a condition another one.
+VARIABLES = {
+    "time-zone": {"TZ": "Pacific/Kiritimati"},
+    "locale": {"LC_ALL": "C" if os.environ.get("LC_ALL") != "C" else "C.UTF-8"},
+    "hash-seed": {"PYTHONHASHSEED": "20"},
+    "threads": {"OMP_NUM_THREADS": "1" if os.environ.get("OMP_NUM_THREADS") == "3" else "3"},
+    # The C library's code for an older processor. NumPy's and OpenBLAS's don't depend on it (retrace/__init__.py).
+    "processor": {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F"},
+    "user": {"USER": "somebody", "LOGNAME": "somebody", "USERNAME": "somebody"},
+    "file-order": {"PYTHONPATH": path_with(Path(__file__).with_name("reverse_order"))},
 }
+OTHERWISE = {name: value for variables in VARIABLES.values() for name, value in variables.items()}
+# Each condition, and what is different in the clone.
+CONDITIONS = {
+    "time-zone": "14 hours ahead of UTC",
+    "locale": "C, or C.UTF-8 where it's C here",
+    "hash-seed": "of Python's sets and dictionaries",
+    "threads": "of OpenMP",
+    "processor": "the C library's code for an older one",
+    "user": "its name in the environment",
+    "file-order": "Python lists the files of a folder in reverse",
+    "home": "an empty folder",
+    "umask": "077: nobody else may read what is written",
+    "cores": "one less, if there are several",
+    "host-name": "elsewhere; it needs Linux's user namespaces",
+    "clock": "400 days ahead; it needs the program faketime",
+}
+NEW_NAME = ["unshare", "--map-root-user", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
+LATER = ["faketime", "-f", "+400d"]
 
 
-def reproduce() -> Verdict:
+@dataclass(frozen=True)
+class Setting:
+    """How the clone's pipeline is run.
+
+    Attributes:
+        environment: The variables that differ.
+        prefix: The words before the command.
+        umask: The permissions that new files don't get; -1: as here.
+        cores: The numbers of the processor's cores that it may use; empty: all.
+        missing: Why a condition can't be varied on this machine, by its name.
+    """
+
+    environment: dict[str, str] = field(default_factory=dict)
+    prefix: list[str] = field(default_factory=list)
+    umask: int = -1
+    cores: set[int] = field(default_factory=set)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def reproduce(only: Sequence[str] = (), statements: Path | None = None) -> Verdict:
     """Run the commit's pipeline in a clone, and compare the results.
 
+    Args:
+        only: The conditions that differ; empty: all.
+        statements: A folder for an in-toto statement about each stage, if the results are reproduced.
+
     Raises:
-        UserError: there is no commit, it has no dvc.lock, or the clone's pipeline fails.
+        UserError: there is no commit, it has no dvc.lock, a condition that is named can't be varied on this machine, or
+            the clone's pipeline fails.
     """
     head = Revision.of("HEAD")
-    environment = with_this_python() | OTHERWISE
-    frozen = [name for name, stage in read_stages(head).items() if stage.why_not_judged == FROZEN]
-    with clean_clone(str(head.commit), frozen) as clone:
+    stages = read_stages(head)
+    frozen = [name for name, stage in stages.items() if stage.why_not_judged == FROZEN]
+    with tempfile.TemporaryDirectory(prefix="home-") as home, clean_clone(str(head.commit), frozen) as clone:
+        setting = choose_setting(only or list(CONDITIONS), Path(home))
+        for name, reason in setting.missing.items():
+            if only:
+                raise UserError(f"{name}: can't be varied here: {reason}")
+            print(f"{name}: as here, since {reason}")
         print(f"{head.short}: running every stage in {clone}", flush=True)
-        command = [*DVC_WITHOUT_HINTS, "repro", "--force", "dvc.yaml"]
-        done = subprocess.run(command, cwd=clone, env=environment, umask=0o077)
+        command = [*setting.prefix, *DVC_WITHOUT_HINTS, "repro", "--force", "dvc.yaml"]
+        environment = with_this_python() | setting.environment
+        with allowed_cores(setting.cores):
+            done = subprocess.run(command, cwd=clone, env=environment, umask=setting.umask)
         if done.returncode:
             raise UserError("the pipeline failed in the clone; what it printed is above")
-        return verify(head, clone)
+        verdict = verify(head, clone)
+        if statements and verdict.passes:
+            write_statements(stages, clone, str(head.commit), setting.environment, statements)
+        return verdict
+
+
+def choose_setting(names: Sequence[str], home: Path) -> Setting:
+    """How the pipeline is run so that the named conditions differ.
+
+    Args:
+        names: The conditions, as in CONDITIONS.
+        home: An empty folder.
+    """
+    environment = {name: value for each in names for name, value in VARIABLES.get(each, {}).items()}
+    prefix: list[str] = []
+    missing: dict[str, str] = {}
+    if "home" in names:
+        environment["HOME"] = str(home)
+    if "host-name" in names:
+        if _works([*NEW_NAME, "true"]):
+            prefix += NEW_NAME
+        else:
+            missing["host-name"] = "`unshare` may not give this process another one"
+    if "clock" in names:
+        if _works([*LATER, "true"]):
+            prefix += LATER
+        else:
+            missing["clock"] = "`faketime` isn't installed"
+    cores: set[int] = set()
+    if "cores" in names and hasattr(os, "sched_getaffinity"):
+        cores = set(sorted(os.sched_getaffinity(0))[1:])
+    return Setting(environment, prefix, 0o077 if "umask" in names else -1, cores, missing)
+
+
+def _works(command: list[str]) -> bool:
+    """Whether a command exists and succeeds."""
+    return shutil.which(command[0]) is not None and not subprocess.run(command, capture_output=True).returncode
+
+
+@contextmanager
+def allowed_cores(cores: set[int]) -> Iterator[None]:
+    """Let this process and those that it starts use some of the processor's cores; if empty, those that it may use."""
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
