@@ -15,8 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import yaml
-from dvc.utils.serialize import modify_json
+from dvc.utils.serialize import modify_json, modify_yaml
 
 from retrace.review.results import SERIES
 from tests.conftest import check, commit, copy_project, run
@@ -61,12 +60,11 @@ def add_experiments(folder: Path, count: int) -> list[str]:
 
 def add_stages(folder: Path, count: int) -> None:
     """Make the pipeline longer by so many stages, run it, and commit it."""
-    content = yaml.safe_load((folder / "dvc.yaml").read_text())
-    for number in range(count):
-        out = f"metrics/more/{number}.txt"
-        stage = {"cmd": f"echo {number} > {out}", "deps": ["README.md"], "outs": [{out: {"cache": False}}]}
-        content["stages"][f"more{number}"] = stage
-    (folder / "dvc.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    with modify_yaml(folder / "dvc.yaml") as content:
+        for number in range(count):
+            out = f"metrics/more/{number}.txt"
+            stage = {"cmd": f"echo {number} > {out}", "deps": ["README.md"], "outs": [{out: {"cache": False}}]}
+            content["stages"][f"more{number}"] = stage
     (folder / "metrics/more").mkdir()
     check("dvc", "repro", "--quiet", cwd=folder)
     commit(folder)
@@ -74,10 +72,9 @@ def add_stages(folder: Path, count: int) -> None:
 
 def add_files(folder: Path, count: int) -> None:
     """Add a stage whose output is a folder of so many files, run it, and commit it."""
-    content = yaml.safe_load((folder / "dvc.yaml").read_text())
     write = f"mkdir data/many && cd data/many && for n in $(seq {count}); do echo $n > $n; done"
-    content["stages"]["many"] = {"cmd": write, "outs": ["data/many"]}
-    (folder / "dvc.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    with modify_yaml(folder / "dvc.yaml") as content:
+        content["stages"]["many"] = {"cmd": write, "outs": ["data/many"]}
     check("dvc", "repro", "--quiet", cwd=folder)
     commit(folder)
 

@@ -30,7 +30,6 @@ def write_statements(
         environment: The variables of the environment under which they ran, besides those of this process.
         folder: Where the statements go; it's made if it's missing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     for name, stage in stages.items():
         content = {
             "_type": STATEMENT,

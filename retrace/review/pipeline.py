@@ -18,6 +18,7 @@ from dvc.stage import Stage as DvcStage
 from retrace.git import git
 from retrace.review.dvc_files import DVC_YAML, require_local_source
 from retrace.review.dvc_project import (
+    FROZEN,
     Stage,
     open_project,
     param_key,
@@ -89,6 +90,15 @@ def read_stages(revision: Revision) -> dict[str, Stage]:
         UserError: DVC can't read them.
     """
     return recorded_stages(Path()) if revision.commit is None else read_pipeline(revision).stages
+
+
+def frozen_stages(revision: Revision) -> list[str]:
+    """The stages that DVC never runs, whose outputs come from the cache.
+
+    Raises:
+        UserError: DVC can't read the pipeline.
+    """
+    return [name for name, stage in read_stages(revision).items() if stage.why_not_judged == FROZEN]
 
 
 def _inspect(folder: Path, config: dict[str, Any] | None = None, where: str = "") -> Pipeline:

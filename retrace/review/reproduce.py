@@ -10,15 +10,14 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from retrace.clones import DVC_WITHOUT_HINTS, clean_clone, path_with, with_this_python
 from retrace.errors import UserError
 from retrace.review.attestation import write_statements
-from retrace.review.dvc_project import FROZEN
 from retrace.review.lock import Verdict, verify
-from retrace.review.pipeline import read_stages
+from retrace.review.pipeline import frozen_stages, read_stages
 from retrace.review.revision import Revision
 
 # The variables of the environment that make a condition another one.
@@ -64,11 +63,11 @@ class Setting:
         missing: Why a condition can't be varied on this machine, by its name.
     """
 
-    environment: dict[str, str] = field(default_factory=dict)
-    prefix: list[str] = field(default_factory=list)
-    umask: int = -1
-    cores: set[int] = field(default_factory=set)
-    missing: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str]
+    prefix: list[str]
+    umask: int
+    cores: set[int]
+    missing: dict[str, str]
 
 
 def reproduce(only: Sequence[str] = (), statements: Path | None = None) -> Verdict:
@@ -83,8 +82,7 @@ def reproduce(only: Sequence[str] = (), statements: Path | None = None) -> Verdi
             the clone's pipeline fails.
     """
     head = Revision.of("HEAD")
-    stages = read_stages(head)
-    frozen = [name for name, stage in stages.items() if stage.why_not_judged == FROZEN]
+    frozen = frozen_stages(head)
     with tempfile.TemporaryDirectory(prefix="home-") as home, clean_clone(str(head.commit), frozen) as clone:
         setting = choose_setting(only or list(CONDITIONS), Path(home))
         for name, reason in setting.missing.items():
@@ -100,7 +98,7 @@ def reproduce(only: Sequence[str] = (), statements: Path | None = None) -> Verdi
             raise UserError("the pipeline failed in the clone; what it printed is above")
         verdict = verify(head, clone)
         if statements and verdict.passes:
-            write_statements(stages, clone, str(head.commit), setting.environment, statements)
+            write_statements(read_stages(head), clone, str(head.commit), setting.environment, statements)
         return verdict
 
 

@@ -32,8 +32,8 @@ from retrace.files import write_json
 from retrace.git import head
 from retrace.params import FILE as PARAMS
 from retrace.review.dvc_files import DVC_YAML, check_files, require_local_source
-from retrace.review.dvc_project import FROZEN, open_project, own_stages, read_inputs
-from retrace.review.pipeline import read_stages
+from retrace.review.dvc_project import open_project, own_stages, read_inputs
+from retrace.review.pipeline import frozen_stages
 from retrace.review.revision import FOLDER
 
 FILE = Path(".dvc/tmp/rerun.json")
@@ -113,7 +113,7 @@ def _set_lock_aside() -> None:
     """Remove all stages from dvc.lock but the frozen ones, which DVC doesn't run: their outputs come from the cache."""
     frozen: list[str] = []
     with suppress(UserError):
-        frozen = [name for name, stage in read_stages(FOLDER).items() if stage.why_not_judged == FROZEN]
+        frozen = frozen_stages(FOLDER)
     if not frozen or not LOCK.is_file():
         LOCK.unlink(missing_ok=True)
         return

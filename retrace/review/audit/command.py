@@ -25,9 +25,9 @@ from retrace.files import json_bytes, replacing
 from retrace.git import require_own_repository
 from retrace.review.audit.trace import HOOK, Trace, make_shell, read_trace, require_strace
 from retrace.review.dvc_files import DVC_YAML
-from retrace.review.dvc_project import FROZEN, open_project, own_stages
+from retrace.review.dvc_project import open_project, own_stages
 from retrace.review.lock import is_output
-from retrace.review.pipeline import read_stages
+from retrace.review.pipeline import frozen_stages
 from retrace.review.revision import Revision
 
 FILE = Path("audit.json")
@@ -91,7 +91,7 @@ def audit(words: list[str]) -> None:
     require_own_repository()
     require_strace()
     head = Revision.of("HEAD")
-    frozen = [name for name, stage in read_stages(head).items() if stage.why_not_judged == FROZEN]
+    frozen = frozen_stages(head)
     with clean_clone(str(head.commit), frozen) as clone, tempfile.TemporaryDirectory(prefix="audit-") as name:
         print(f"{head.short}: running every stage under strace in {clone}", flush=True)
         logs = Path(name).resolve()
