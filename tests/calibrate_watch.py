@@ -8,6 +8,7 @@ retrace/monitoring/ finds the alarms.
 - alarms: how often a year without a change has a false alarm;
 - shuffled: the same for the demo's own days in random order, which needs the data and the model (`make repro`);
 - noticed: how many days it takes until a change is noticed, by its size;
+- retrained: the same where part of the reference already has the change, as after retraining;
 - estimated: how often the interval of an estimated score contains the score of the true labels.
 
 Trials run on all cores. The exit code is 1 if there are more false alarms than promised where the promise holds.
@@ -318,19 +319,23 @@ class Change(NamedTuple):
         size: how far the mean moves, in standard deviations of the days' means, or of the rows if rows are units.
         over_days: how many days it takes.
         level: the level of the series.
+        day: the day of the year on which it begins.
+        known: how many of the last days of the reference have the change already.
     """
 
     name: str
     size: float
     over_days: int = 1
     level: float = FALSE_ALARMS / 3 / 22
+    day: int = CHANGE_ON
+    known: int = 0
 
 
 def days_until_noticed(world: World, change: Change, *seed: int) -> float:
     """How many days after a change there is an alarm; infinite if there is none within the year."""
     rng = np.random.default_rng(seed)
     deviation = np.sqrt(world.day_effect**2 + 1 / world.rows)
-    moved = change.size * np.clip((np.arange(YEAR) - CHANGE_ON + 1) / change.over_days, 0, 1)
+    moved = change.size * np.clip((np.arange(YEAR) - change.day + 1) / change.over_days, 0, 1)
     if world.by_row:
         reference = rng.multinomial(world.reference, probabilities(world, np.zeros(1)))
         counts = rng.multinomial(world.rows, probabilities(world, moved))
@@ -338,13 +343,14 @@ def days_until_noticed(world: World, change: Change, *seed: int) -> float:
     else:
         means = effects(world, world.reference + YEAR, rng)
         means[world.reference :] += deviation * moved
+        means[world.reference - change.known : world.reference] += deviation * change.size
         counts = rng.multinomial(world.rows, probabilities(world, means))
         reference, counts = counts[: world.reference], counts[world.reference :]
         make = series_of_days
     column = described(world, reference)
     found = find_alarms(make(reference, column), make(counts, column), change.level)
-    noticed = [alarm.raised for alarm in found if alarm.raised >= CHANGE_ON]
-    return noticed[0] - CHANGE_ON + 1 if noticed else np.inf
+    noticed = [alarm.raised for alarm in found if alarm.raised >= change.day]
+    return noticed[0] - change.day + 1 if noticed else np.inf
 
 
 def noticed() -> tuple[list[str], Lines]:
@@ -357,8 +363,14 @@ def noticed() -> tuple[list[str], Lines]:
         Change("by 2 of the days' standard deviation, at the level of performance", 2, level=performance),
     ]
     by_row = [Change(f"by {size:g} of the rows' standard deviation", size) for size in (0.01, 0.03, 0.1, 0.3)]
-    worlds = [(World("", reference=reference, day_effect=0.3), by_day) for reference in (30, 90, 270)]
-    worlds += [(World("", reference=reference, by_row=True, rows=1_000), by_row) for reference in (10_000, 100_000)]
+    similar = [Change(f"by {size:g} of the days' standard deviation", size) for size in (2, 5, 20)]
+    worlds = [(World("independent", reference=reference, day_effect=0.3), by_day) for reference in (30, 90, 270)]
+    for correlation in (0.3, 0.6):
+        world = World(f"correlation {correlation}", reference=270, day_effect=0.5, correlation=correlation)
+        worlds.append((world, similar))
+    worlds += [
+        (World("1,000 rows each", reference=size, by_row=True, rows=1_000), by_row) for size in (10_000, 100_000)
+    ]
     lines = []
     for world, changes in worlds:
         for change in changes:
@@ -366,13 +378,29 @@ def noticed() -> tuple[list[str], Lines]:
             quantiles = np.quantile(found, [0.5, 0.9], method="higher")
             lines.append(
                 [
-                    f"{world.reference:,} {'rows, 1,000 a day' if world.by_row else 'days'}",
+                    f"{world.reference:,} {'rows' if world.by_row else 'days'}",
+                    world.name,
                     change.name,
                     f"{len(found)}",
                     *(f"{days:.0f}" if np.isfinite(days) else f"over {YEAR - CHANGE_ON}" for days in quantiles),
                 ]
             )
-    return ["reference", "the mean moves", "years:", "half are noticed after days:", "nine in ten after days:"], lines
+    noticed_after = ["half are noticed after days:", "nine in ten after days:"]
+    return ["reference", "days", "the mean moves", "years:", *noticed_after], lines
+
+
+def retrained() -> tuple[list[str], Lines]:
+    """After how many days there is an alarm about a change that part of the reference has."""
+    lines = []
+    for reference in (90, 270):
+        world = World("", reference=reference, day_effect=0.3)
+        for share in (0.05, 0.1, 0.2, 0.5):
+            change = Change("", 5, day=0, known=round(share * reference))
+            found = np.array(parallel(days_until_noticed, world, change, 4, count=FEWER_TRIALS))
+            within = [f"{100 * np.mean(found <= days):.0f}" for days in (30, 90, YEAR)]
+            lines.append([f"{reference} days", f"{change.known} days", f"{len(found)}", *within])
+    header = ["reference", "of them with the change", "years:"]
+    return [*header, "alarm within 30 days, of 100:", "within 90 days:", "within the year:"], lines
 
 
 class Labels(NamedTuple):
@@ -440,7 +468,7 @@ def estimated() -> tuple[list[str], Lines]:
     return ["probabilities", "rows:", "trials:", *(f"{name}:" for name in found)], lines
 
 
-TABLES = {table.__name__: table for table in (alarms, shuffled, noticed, estimated)}
+TABLES = {table.__name__: table for table in (alarms, shuffled, noticed, retrained, estimated)}
 
 
 def broken(name: str, lines: Lines) -> Lines:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from retrace.serving.log import Log
-from tests.conftest import check, retrace, run
+from tests.conftest import ROOT, check, retrace, run
 from tests.retrace.monitoring.conftest import store_served
 from tests.retrace.serving.conftest import postgres
 from tests.retrace.serving.test_serve import project_whose_code
@@ -335,3 +335,14 @@ def test_nothing_to_compare_after_a_deployment_is_no_failure(
     done, content = watched.watch(monkeypatch=monkeypatch)
     assert (done.returncode, done.stderr, content) == (0, "", None)
     assert re.match(r"no day from \d{4}-\d\d-\d\d on is over yet;", done.stdout)
+
+
+def test_the_documentation_lists_each_field_of_the_json(
+    watched: Watched, october: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+):
+    watched.serve(october, october["departure"])
+    _, content = watched.watch(*UNTIL, monkeypatch=monkeypatch)
+    documented = (ROOT / "docs/monitoring.md").read_text().partition("## What watch.json holds")[2]
+    fields = set(re.findall(r"`([a-z_.]+)`", documented))
+    written = content.keys() - {"performance"} | {f"performance.{name}" for name in content["performance"]}
+    assert written | content["series"][0].keys() <= fields
