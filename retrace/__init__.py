@@ -11,8 +11,8 @@ in either.
 This folder's Git repository: in a hook or an alias, Git sets variables that would lead any other Git command, and DVC,
 to its own repository and index.
 
-Output that always ends well: a character that the output can't show is escaped. Ctrl-C and a full disk are one line,
-and so many lines as a reader takes (`| head`) are enough.
+Output that always ends well: a character that the output can't show is escaped. Ctrl-C, a full disk and a disk that
+can only be read are one line each, and so many lines as a reader takes (`| head`) are enough.
 """
 
 import atexit
@@ -52,7 +52,7 @@ def _end(kind: type[BaseException], error: BaseException, trace: TracebackType |
     """End without a traceback where the user has ended the command, and with one where it broke."""
     if issubclass(kind, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
-    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         print(f"{error.filename or 'the output'}: cannot be written: {error.strerror}", file=sys.stderr)
         _drop()
     elif not issubclass(kind, BrokenPipeError):

@@ -40,6 +40,7 @@ COMMANDS = {  # the module and function of each command, and its line in the lis
     "watch": ("retrace.monitoring.watch:watch", "compare the served predictions with the release"),
     "challenge": ("retrace.monitoring.challenge:challenge", "score another model on the recorded requests"),
     "search": ("retrace.search.command:search", "search for better arguments of the model"),
+    "worker": ("retrace.cluster_worker:worker", "run a worker of a Dask cluster for this project"),
     "backtest": ("retrace.review.backtest_command:backtest", "try on past data whether retraining would have helped"),
     "label": ("retrace.serving.commands:label", "store what turned out to be true"),
     "recompute": ("retrace.serving.recompute:recompute", "compute served predictions again, and compare"),

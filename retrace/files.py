@@ -4,8 +4,10 @@ Numbers have 6 significant digits, lines end with a newline alone, and nothing d
 machine. Every writer writes to another file first, which then takes the place of the old one.
 """
 
+import io
 import json
 import math
+import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,14 +31,23 @@ def is_pointer(content: bytes) -> bool:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to; the file that is written there replaces `path` at the end, unless an error is raised."""
+    """A path to write to; the file that is written there replaces `path` at the end, unless an error is raised.
+
+    Raises:
+        OSError: it can't be written; the error names `path`, which those of pyarrow don't.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
         yield part
         part.replace(path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
     finally:
-        part.unlink(missing_ok=True)
+        if part.exists():  # in a folder that can only be read, deleting a file that isn't there fails, too
+            part.unlink()
 
 
 def significant(values: ArrayLike, digits: int = DIGITS) -> NDArray[np.float64]:
@@ -63,22 +74,34 @@ def json_bytes(content: Mapping[str, Any]) -> bytes:
     return text.encode() + b"\n"
 
 
+def write_bytes(content: bytes, path: Path) -> None:
+    """Write the content of a file."""
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
 def write_json(content: Mapping[str, Any], path: Path) -> None:
     """Write JSON as `json_bytes` gives it."""
-    with replacing(path) as part:
-        part.write_bytes(json_bytes(content))
+    write_bytes(json_bytes(content), path)
 
 
-def write_zip(members: Mapping[str, bytes], path: Path) -> None:
-    """Write a zip archive; the same members give the same bytes.
+def zip_content(members: Mapping[str, bytes]) -> bytes:
+    """The content of a zip archive; the same members give the same bytes.
 
     Nothing is compressed, because the bytes of zlib depend on its version.
     """
-    with replacing(path) as part, zipfile.ZipFile(part, "w") as archive:
-        for name, content in members.items():
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, member in members.items():
             info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             info.create_system = 3  # the same on every system
-            archive.writestr(info, content)
+            archive.writestr(info, member)
+    return content.getvalue()
+
+
+def write_zip(members: Mapping[str, bytes], path: Path) -> None:
+    """Write a zip archive as `zip_content` gives it."""
+    write_bytes(zip_content(members), path)
 
 
 def without_returns(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The loss of a fitted model after more and more iterations, recorded by DVCLive."""
+"""The loss of a fitted model after more and more iterations, written by DVCLive."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -20,25 +20,34 @@ from retrace.params import Data
 
 POINTS = 30  # of a curve, at most
 
+Curves = dict[str, dict[int, float]]
 
-def record_curve(model: Pipeline, parts: dict[str, pd.DataFrame], data: Data, target: Target, folder: Path) -> None:
-    """Write the loss on each part after more and more iterations: the log loss, or the RMSE of a regression.
+
+def learning_curves(model: Pipeline, parts: dict[str, pd.DataFrame], data: Data, target: Target) -> Curves:
+    """The loss on each part after more and more iterations: the log loss, or the RMSE of a regression.
 
     Args:
         model: a fitted pipeline.
         parts: rows of the prepared table by the name of their part.
         data: the columns' roles.
         target: what is predicted.
-        folder: where DVCLive writes.
+
+    Returns:
+        For each part, the loss by the number of iterations.
     """
     loss = partial(log_loss, labels=range(len(target.classes))) if target.classes else root_mean_squared_error
-    curves: dict[str, dict[int, float]] = {}
+    curves: Curves = {}
     for part, rows in parts.items():
         truth, encoded = target.truth(rows[data.target]), model[:-1].transform(rows[features(rows, data)])
         curves[part] = {}
         for iteration, predictions in staged_predictions(model[-1], encoded):
             arranged = target.arrange(model[-1].classes_.tolist(), predictions) if target.classes else predictions
             curves[part][iteration] = float(significant(loss(truth, arranged)))
+    return curves
+
+
+def write_curves(curves: Curves, folder: Path) -> None:
+    """Write what `learning_curves` returns with DVCLive."""
     with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None) as live:
         for iteration in curves["train"]:
             live.step = iteration

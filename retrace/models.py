@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator
 from skops.io import dumps, get_untrusted_types, loads
 
 from retrace.errors import UserError
-from retrace.files import write_zip
+from retrace.files import write_bytes, zip_content
 from retrace.model_checks import CHECKED, InvalidModelError, check_model, type_names
 from retrace.yaml_files import read_yaml
 from src.model import TRUSTED as TRUSTED_BY_PROJECT
@@ -70,16 +70,29 @@ def save_model(model: BaseEstimator, path: Path) -> None:
     Raises:
         UserError: it holds a type that isn't trusted, so that it couldn't be loaded.
     """
+    write_bytes(model_content(model, str(path)), path)
+
+
+def model_content(model: BaseEstimator, name: str) -> bytes:
+    """The content of a model file, in canonical form.
+
+    Args:
+        model: fitted.
+        name: what an error calls the file.
+
+    Raises:
+        UserError: the model holds a type that isn't trusted, so that it couldn't be loaded.
+    """
     content = dumps(model)
     if untrusted := _untrusted_types(content):
         advice = "if you trust them, add them to TRUSTED in src/model.py"
-        raise UserError(f"{path}: the model holds types that aren't trusted: {', '.join(untrusted)}; {advice}")
+        raise UserError(f"{name}: the model holds types that aren't trusted: {', '.join(untrusted)}; {advice}")
     source = zipfile.ZipFile(io.BytesIO(content))
     names: dict[str, str] = {}
     schema = _canonical(json.loads(source.read("schema.json")), {}, names)
     members = {new: source.read(old) for old, new in names.items()}
     members["schema.json"] = json.dumps(schema, indent=1).encode()
-    write_zip(members, path)
+    return zip_content(members)
 
 
 def _untrusted_types(content: bytes) -> list[str]:

@@ -3,6 +3,7 @@
     python -m tests.bench    # prints the tables of docs/performance.md; about fifteen minutes on two cores
 
 - `dvc repro` of everything against the same stages called in one process, and against nothing to do;
+- the fits of `train` side by side against one after the other, with a thread for each core;
 - what a pull request costs on top: the report, the gate and the lock, which take no longer for a longer pipeline;
 - what it takes to adopt a table of a million rows, against reading it with pandas;
 - three and ten times the rows: time in proportion, and the peak memory of each stage's process.
@@ -104,6 +105,15 @@ def main() -> None:
         )
         compare(
             "`dvc repro`, nothing to do, against `dvc --version`", ("dvc", "repro"), ("dvc", "--version"), folder, 9
+        )
+        all_threads = ("env", "--unset=OMP_NUM_THREADS")
+        train = (sys.executable, "-m", "src.stages.train")
+        compare(
+            "`train`, fits side by side, against one after the other",
+            (*all_threads, *train),
+            (*all_threads, "LOKY_MAX_CPU_COUNT=1", *train),
+            folder,
+            ROUNDS,
         )
         for what in (("report", "--base", "HEAD"), ("gate", "--base", "HEAD"), ("verify-lock",)):
             review = (sys.executable, "-m", "retrace", *what)

@@ -1,4 +1,4 @@
-"""The commands of README.md, docs/guide.md, docs/operating.md and docs/search.md, and what they print.
+"""The commands of README.md, docs/guide.md, docs/scale.md, docs/operating.md and docs/search.md, and what they print.
 
     python -m tests.readme    # run them all in a new clone, and write what they print into the pages
 
@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from tests.conftest import ENVIRONMENT, IDENTITY, ROOT, copy_project
 
-# The second goes on in the clone that the first makes, the others in the project that the first makes.
-PAGES = ("README.md", "docs/guide.md", "docs/operating.md", "docs/search.md")
+# The second and the third go on in the clone that the first makes, the others in the project that the first makes.
+PAGES = ("README.md", "docs/guide.md", "docs/scale.md", "docs/operating.md", "docs/search.md")
 ADDRESS = "https://github.com/OWNER/retrace"
 STEP = re.compile(
     r"^(?P<console>\$ (.*)\n)((?:(?!\$ |```).*\n)*)"
@@ -28,7 +28,7 @@ STEP = re.compile(
 SILENT = re.compile(
     r"git (clone|add|commit --q)|cd |copier|make (repro|start|update)|python3 -m venv|\. |pip |dvc repro|dvc exp run"
     r"|python -m retrace adopt|python -m retrace rep|\.venv/bin/python|make (release|deploy|history|serve)"
-    r"|make (report|search|watch)"
+    r"|make (report|search|watch)|uv pip|python -m (distributed|retrace worker)|export|unset|kill|rm "
 )
 CHANGING = re.compile(r"\b[0-9a-f]{7,40}\b")  # commits
 MARK = "-- the next command --"
@@ -66,10 +66,15 @@ def run_pages(pages: dict[str, str], folder: Path) -> dict[str, str]:
     clone = next(number for number, step in enumerate(readme) if step.command.startswith("git clone"))
     made = next(number for number, step in enumerate(readme) if step.command == "make repro")
     order = [*range(clone, made + 1), *range(clone), *range(made + 1, len(readme))]
-    script = ["set -e", "export COLUMNS=80", f"copier() {{ '{folder}/retrace/.venv/bin/copier' \"$@\"; }}"]
+    script = [
+        "set -e",
+        "trap 'kill $(jobs -p) 2> /dev/null' EXIT",
+        "export COLUMNS=80",
+        f"copier() {{ '{folder}/retrace/.venv/bin/copier' \"$@\"; }}",
+    ]
     for number in order:
         script += [f"echo '{MARK}'", *_shell(readme[number], folder)]
-    for project, page in zip(("retrace", "my-project", "my-project"), others, strict=True):
+    for project, page in zip(("retrace", "retrace", "my-project", "my-project"), others, strict=True):
         script += [f"cd '{folder}/{project}'"]
         for step in page:
             script += [f"echo '{MARK}'", *_shell(step, folder)]

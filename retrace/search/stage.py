@@ -28,7 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from retrace.errors import UserError, one_line
 from retrace.evaluation import choose_metrics
 from retrace.examples import Target
-from retrace.files import json_bytes, write_csv
+from retrace.files import json_bytes, read_table, write_csv
 from retrace.params import Choices, Params, Search, read_params
 from retrace.search.folds import make_folds
 from retrace.search.trials import (
@@ -37,7 +37,6 @@ from retrace.search.trials import (
     direction,
     finished_trial,
     new_study,
-    read_train,
     require_search,
     run_batch,
     run_trials,
@@ -120,14 +119,14 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     params = read_params()
     search = require_search(params)
-    train = read_train(TRAIN)
+    train = read_table(TRAIN)
     target = Target.of(train[params.data.target], params.data)
     higher_is_better = choose_metrics(target, params)[params.gate.metric].higher_is_better
     folds = make_folds(train, params.data, params.split, search.folds)
     store = Store(name_of_search(params, search), higher_is_better)
     found = store.trials()
     if 0 not in found:
-        [present] = run_batch(params, folds, {0: {}}, new_study(higher_is_better, []))
+        [present] = run_batch(params, train, folds, {0: {}}, new_study(higher_is_better, []))
         if present.problem:
             raise UserError(present.problem)
         found[0] = finished_trial(present, search)
@@ -138,7 +137,7 @@ def main() -> None:
     stored = [found[number] for number in range(1, whole_batches + 1)]
     if stored:
         print(f"continues after trial {whole_batches}", flush=True)
-    trials = run_trials(params, folds, higher_is_better, stored[: search.trials], store.study.add_trials)
+    trials = run_trials(params, train, folds, stored[: search.trials], store.study.add_trials)
     if not any(trial.state is TrialState.COMPLETE for trial in trials):
         problem = next(trial.user_attrs["problem"] for trial in trials if trial.state is TrialState.FAIL)
         raise UserError(f"no trial of the search is complete: {problem}")

@@ -8,13 +8,13 @@ the trials of earlier batches at the same fold.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-from joblib import Parallel, delayed
+import pandas as pd
+from joblib import delayed
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -22,10 +22,10 @@ from optuna.trial import FrozenTrial, TrialState
 from retrace.errors import UserError
 from retrace.evaluation import choose_metrics
 from retrace.examples import Target, features
-from retrace.files import read_table
 from retrace.params import FILE, Choices, Params, Range, Search
-from retrace.scores import score_draws
+from retrace.scores import higher_is_better, score_draws
 from retrace.search.folds import Fold
+from retrace.side_by_side import run_calls
 from src.stages.train import fit
 
 TRAIN = Path("data/split/train.parquet")
@@ -34,7 +34,6 @@ FEWEST_TO_PRUNE = 5  # trials that must be complete before others are stopped ea
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "stopped early", TrialState.FAIL: "failed"}
 
 Arguments = dict[str, Any]
-read_train = cache(read_table)  # each process reads it once
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,14 @@ class Trial:
 
 
 def run_batch(
-    params: Params, folds: Sequence[Fold], batch: Mapping[int, Arguments], earlier: optuna.Study
+    params: Params, train: pd.DataFrame, folds: Sequence[Fold], batch: Mapping[int, Arguments], earlier: optuna.Study
 ) -> list[Trial]:
     """Score some trials, fold by fold, side by side.
 
     Args:
         params: the project's parameters.
-        folds: of the rows of train.
+        train: the rows of train.
+        folds: of these rows.
         batch: the arguments of each trial, by its number.
         earlier: the trials of earlier batches; a trial that is worse than their median is stopped.
     """
@@ -73,21 +73,22 @@ def run_batch(
         so_far = optuna.trial.create_trial(state=TrialState.RUNNING, intermediate_values=mean_scores(scores[number]))
         return earlier.pruner.prune(earlier, so_far)
 
-    with Parallel(n_jobs=-1) as parallel:
-        for fold in folds:
-            found = parallel(delayed(score_fold)(params, batch[number], fold) for number in left)
-            for number, result in zip(left, found, strict=True):
-                if isinstance(result, str):
-                    problems[number] = result
-                else:
-                    scores[number].append(result)
-            left = [number for number in left if number not in problems and not is_worse(number)]
+    for fold in folds:
+        if not left:
+            break
+        found = list(run_calls([delayed(score_fold)(params, train, batch[number], fold) for number in left]))
+        for number, result in zip(left, found, strict=True):
+            if isinstance(result, str):
+                problems[number] = result
+            else:
+                scores[number].append(result)
+        left = [number for number in left if number not in problems and not is_worse(number)]
     return [Trial(number, batch[number], tuple(scores[number]), problems.get(number)) for number in batch]
 
 
-def score_fold(params: Params, arguments: Arguments, fold: Fold) -> float | str:
+def score_fold(params: Params, train: pd.DataFrame, arguments: Arguments, fold: Fold) -> float | str:
     """The score of the gate's metric on a fold, or why the model can't be fitted with these arguments."""
-    train, data = read_train(TRAIN), params.data
+    data = params.data
     settings = params.train.model_copy(update={"arguments": params.train.arguments | arguments})
     try:
         model = fit(settings, data, train[fold.fit], settings.seed, "a fold of train")
@@ -191,8 +192,8 @@ def finished_trial(trial: Trial, search: Search) -> FrozenTrial:
 
 def run_trials(
     params: Params,
+    train: pd.DataFrame,
     folds: Sequence[Fold],
-    higher_is_better: bool,
     stored: Sequence[FrozenTrial],
     store: Callable[[list[FrozenTrial]], object],
 ) -> list[FrozenTrial]:
@@ -200,8 +201,8 @@ def run_trials(
 
     Args:
         params: the project's parameters.
-        folds: of the rows of train.
-        higher_is_better: the direction of the gate's metric.
+        train: the rows of train.
+        folds: of these rows.
         stored: the trials of the batches that are finished, in their order.
         store: is called with the trials of each batch.
 
@@ -209,14 +210,15 @@ def run_trials(
         All trials, in their order.
     """
     search, trials = require_search(params), list(stored)
+    is_higher_better = higher_is_better(params.gate.metric)
     while len(trials) < search.trials:
-        earlier = new_study(higher_is_better, trials)
-        proposals = propose(search, new_study(higher_is_better, trials))
+        earlier = new_study(is_higher_better, trials)
+        proposals = propose(search, new_study(is_higher_better, trials))
         batch = {len(trials) + place: arguments for place, arguments in enumerate(proposals, start=1)}
-        found = [finished_trial(trial, search) for trial in run_batch(params, folds, batch, earlier)]
+        found = [finished_trial(trial, search) for trial in run_batch(params, train, folds, batch, earlier)]
         store(found)
         trials += found
-        best = best_so_far(params.gate.metric, trials, higher_is_better)
+        best = best_so_far(params.gate.metric, trials, is_higher_better)
         print(f"{len(trials)} of {search.trials} trials; {best}", flush=True)
     return trials
 

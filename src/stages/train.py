@@ -9,29 +9,39 @@ The training rows are used for three things:
   row, and a linear model;
 - the refits: the model fitted again, on random halves of the training rows. The seed grows by one with each of them.
 
+The fits don't depend on each other, so they run side by side (retrace/side_by_side.py).
+
 Only the refits' predictions for `valid` are kept. The spread of their scores estimates how far the model's score would
 move if it was trained on other rows of the same kind (Politis and Romano, 1994; docs/review.md has the details).
 
 The validation rows are used for predictions and for the learning curve. No choice depends on them.
 """
 
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from joblib import delayed
+from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import Pipeline
 
 from retrace.errors import one_line
 from retrace.estimators import fit_model, require_enough_rows
 from retrace.examples import Target, features, labels, sample_weights
-from retrace.files import read_table, significant, write_table
+from retrace.files import read_table, significant, write_bytes, write_table
 from retrace.git import require_commit
-from retrace.learning_curve import record_curve
-from retrace.models import save_model
+from retrace.learning_curve import learning_curves, write_curves
+from retrace.models import model_content
 from retrace.params import Data, Params, Train, read_params
 from retrace.resamples import half
-from src.model import build, columns_by_kind, fit_arguments, promises_same_bytes, tree_preprocessor
+from retrace.side_by_side import run_calls
+from src.model import build, fit_arguments, promises_same_bytes
 
+FEWEST_ROWS_SIDE_BY_SIDE = 30_000  # with fewer, the fits take less time than starting further processes
 LINEAR = {"classification": "sklearn.linear_model.LogisticRegression", "regression": "sklearn.linear_model.Ridge"}
 
 
@@ -62,7 +72,7 @@ def fit_prior(data: Data, rows: pd.DataFrame) -> Pipeline:
     """
     table = rows[features(rows, data)]
     prior = DummyClassifier() if data.task == "classification" else DummyRegressor()
-    model = Pipeline([("preprocessing", tree_preprocessor(*columns_by_kind(table))), ("estimator", prior)])
+    model = Pipeline([("preprocessing", "passthrough"), ("estimator", prior)])
     return fit_model(model, table, labels(rows[data.target]), {}, "baseline prior")
 
 
@@ -75,30 +85,78 @@ def fit_linear(settings: Train, data: Data, rows: pd.DataFrame) -> Pipeline:
     return fit_model(model, table, labels(rows[data.target]), weights, "baseline linear")
 
 
-def refit(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target) -> pd.DataFrame:
-    """Fit the model on random halves of `train`, and predict for `valid`.
+class Refit(NamedTuple):
+    """What is kept of a model that was fitted on a random half of train.
+
+    Attributes:
+        predictions: for the validation rows, shape (rows, classes), or (rows, 1) without or with two classes.
+        units: how many independent units train has.
+        drawn: how many of these are in the half.
+    """
+
+    predictions: NDArray[np.float64]
+    units: int
+    drawn: int
+
+
+def refit(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target, draw: int) -> Refit:
+    """Fit the model on a random half of `train`, and predict for `valid`.
 
     A half is drawn from units that are independent of each other: single rows, whole groups or whole blocks of time.
 
-    Returns:
-        The ids of the validation rows, and a column of predictions for each refit and class, named REFIT.CLASS. Two
-        numbers are in `attrs`: how many units `train` has, and how many a `half` has.
+    Args:
+        params: the project's parameters.
+        train: the rows that a half is drawn from.
+        valid: the rows to predict for.
+        target: what is predicted.
+        draw: the number of the half, from 0. The seed of the fit grows by one with it.
 
     Raises:
         UserError: there are too few rows for each class to be in a random half.
     """
-    data = params.data
-    columns = {data.id_column: valid[data.id_column]}
-    for draw in range(params.train.refits):
-        print(f"refit {draw + 1} of {params.train.refits}, on half of the rows", flush=True)
-        drawn = half(train, data, draw)
-        model = fit(params.train, data, train[drawn.rows], params.train.seed + draw, "a random half of train")
-        predictions = target.predict(model, valid[features(train, data)]).reshape(len(valid), -1)
-        for code, values in enumerate(predictions.T):
-            columns[f"{draw}.{code}"] = pd.Series(significant(values))
-    refits = pd.DataFrame(columns)
-    refits.attrs = {"train": drawn.units, "half": drawn.drawn}
-    return refits
+    drawn = half(train, params.data, draw)
+    model = fit(params.train, params.data, train[drawn.rows], params.train.seed + draw, "a random half of train")
+    predictions = target.predict(model, valid[features(train, params.data)]).reshape(len(valid), -1)
+    return Refit(significant(predictions), drawn.units, drawn.drawn)
+
+
+def table_of(refits: Sequence[Refit], ids: pd.Series) -> pd.DataFrame:
+    """The content of refits.parquet.
+
+    Args:
+        refits: in the order of their draws.
+        ids: of the validation rows.
+
+    Returns:
+        The ids, and a column of predictions for each refit and class, named REFIT.CLASS. Two numbers are in `attrs`:
+        how many units `train` has, and how many a `half` has.
+    """
+    columns = {ids.name: ids}
+    for draw, made in enumerate(refits):
+        for code, values in enumerate(made.predictions.T):
+            columns[f"{draw}.{code}"] = pd.Series(values)
+    table = pd.DataFrame(columns)
+    table.attrs = {"train": refits[-1].units, "half": refits[-1].drawn}
+    return table
+
+
+def model_and_curves(
+    params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target
+) -> tuple[bytes, dict[str, dict[int, float]]]:
+    """Fit the model on all training rows: the content of its file, and its learning curves on both parts."""
+    model = fit(params.train, params.data, train, params.train.seed)
+    curves = learning_curves(model, {"train": train, "valid": valid}, params.data, target)
+    return model_content(model, "models/model.skops"), curves
+
+
+def prior_content(params: Params, train: pd.DataFrame) -> bytes:
+    """Fit the baseline `prior`: the content of its file."""
+    return model_content(fit_prior(params.data, train), "models/prior.skops")
+
+
+def linear_content(params: Params, train: pd.DataFrame) -> bytes:
+    """Fit the linear baseline: the content of its file."""
+    return model_content(fit_linear(params.train, params.data, train), "models/linear.skops")
 
 
 def print_what_is_fitted(params: Params, train: pd.DataFrame) -> None:
@@ -121,16 +179,26 @@ def main() -> None:
     target = Target.of(train[data.target], data)
     print_what_is_fitted(params, train)
 
-    model = fit(params.train, data, train, params.train.seed)
-    record_curve(model, {"train": train, "valid": valid}, data, target, Path("metrics/learning"))
-    save_model(model, folder / "model.skops")
-
-    print("baseline: prior", flush=True)
-    save_model(fit_prior(data, train), folder / "prior.skops")
-    print("baseline: linear", flush=True)
-    save_model(fit_linear(params.train, data, train), folder / "linear.skops")
-
-    write_table(refit(params, train, valid, target), folder / "refits.parquet")
+    # The longest fit comes first, so that the other ones run beside it.
+    calls = [
+        delayed(model_and_curves)(params, train, valid, target),
+        delayed(linear_content)(params, train),
+        delayed(prior_content)(params, train),
+        *(delayed(refit)(params, train, valid, target, draw) for draw in range(params.train.refits)),
+    ]
+    with closing(run_calls(calls, here=len(train) < FEWEST_ROWS_SIDE_BY_SIDE)) as results:
+        content, curves = next(results)
+        print("the model is fitted", flush=True)
+        write_bytes(content, folder / "model.skops")
+        write_curves(curves, Path("metrics/learning"))
+        for name in ("linear", "prior"):
+            write_bytes(next(results), folder / f"{name}.skops")
+            print(f"baseline: {name}", flush=True)
+        refits = []
+        for draw, made in enumerate(results, start=1):
+            print(f"refit {draw} of {params.train.refits}, on half of the rows", flush=True)
+            refits.append(made)
+    write_table(table_of(refits, valid[data.id_column]), folder / "refits.parquet")
 
 
 if __name__ == "__main__":

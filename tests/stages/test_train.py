@@ -8,7 +8,7 @@ import pytest
 
 from retrace.examples import Target, features, sample_weights
 from retrace.params import Data, Params
-from src.stages.train import fit, fit_linear, fit_prior, refit
+from src.stages.train import fit, fit_linear, fit_prior, refit, table_of
 from tests.models import TABLE, params_for, table_for
 
 
@@ -22,14 +22,20 @@ def test_the_baselines_are_the_prior_and_a_linear_model(task: str):
     assert np.corrcoef(linear, target.truth(table["price"]))[0, 1] > 0.6
 
 
+def refit_all(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target) -> pd.DataFrame:
+    """The content of refits.parquet."""
+    refits = [refit(params, train, valid, target, draw) for draw in range(params.train.refits)]
+    return table_of(refits, valid["id"])
+
+
 def test_refits_differ_and_do_not_depend_on_the_order_of_the_rows():
     table, params = table_for("classification"), params_for("classification")
     train, valid, target = table[:300], table[300:].reset_index(drop=True), Target.of(table["price"], params.data)
-    refits = refit(params, train, valid, target)
+    refits = refit_all(params, train, valid, target)
     assert list(refits.columns) == ["id", "0.0", "1.0"]
     assert (refits["0.0"] != refits["1.0"]).any()
     assert refits.attrs == {"train": 300, "half": 150}
-    shuffled = refit(params, train.sample(frac=1, random_state=0), valid, target)
+    shuffled = refit_all(params, train.sample(frac=1, random_state=0), valid, target)
     assert np.corrcoef(refits["0.0"], shuffled["0.0"])[0, 1] > 0.99
 
 
@@ -55,7 +61,7 @@ def test_leaves_too_large_for_any_split_are_one_line():
 def test_a_half_that_is_too_small_is_not_called_train():
     params, table = with_train(params_for("regression"), min_samples_leaf=101), table_for("regression")
     with pytest.raises(SystemExit, match="101 allows no split of the 200 rows in a random half of train"):
-        refit(params, table, table[:50], Target.of(table["price"], params.data))
+        refit_all(params, table, table[:50], Target.of(table["price"], params.data))
 
 
 def test_no_refit_gives_a_class_that_few_rows_have_the_probability_zero():
@@ -65,7 +71,7 @@ def test_no_refit_gives_a_class_that_few_rows_have_the_probability_zero():
     )
     table.loc[0, "price"] = "class 9"
     params = with_train(params, refits=10, min_samples_leaf=50)
-    refits = refit(params, table, table[:50], Target.of(table["price"], params.data))
+    refits = refit_all(params, table, table[:50], Target.of(table["price"], params.data))
     assert [name for name in refits.columns if name.startswith("0.")] == ["0.0", "0.1", "0.2", "0.3"]
     assert all((refits[f"{draw}.3"] > 0).any() for draw in range(10))
 

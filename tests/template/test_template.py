@@ -573,6 +573,11 @@ def test_the_locks_made_beforehand_hold_what_the_live_ones_do():
         assert live.items() <= pins(f"locks/{remote}.txt").items()
     tools = pins("locks/dev.txt")
     assert tools.items() <= {**live, **pins("requirements-dev.txt")}.items()
-    for name in ("serve", "scale"):
-        assert pins(f"requirements-{name}.txt").items() <= {**live, **tools}.items(), "a project has these, too"
+    installed = {**live, **tools}
+    assert pins("requirements-serve.txt").items() <= installed.items(), "a project has these, too"
+    scale = pins("requirements-scale.txt")
+    only_for_a_cluster = scale.keys() - installed.keys()
+    assert {"dask", "distributed"} <= only_for_a_cluster
+    assert not {"optuna", "altair"} & only_for_a_cluster, "a search needs no cluster"
+    assert all(scale[name] == installed[name] for name in scale.keys() - only_for_a_cluster)
     assert not any("://" in lock.read_text() for lock in (ROOT / "locks").iterdir())
