@@ -1,5 +1,6 @@
 """Calls run side by side in processes of this machine, or on a Dask cluster that the tests start."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -28,8 +29,12 @@ WORKER = [sys.executable, "-m", "retrace", "worker"]
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages of requirements-scale.txt, which aren't part of the environment for development."""
     folder = tmp_path_factory.mktemp("packages")
-    words = ("--quiet", "--compile-bytecode", "--require-hashes", "--requirements", "requirements-scale.txt")
-    check("uv", "pip", "install", *words, "--target", str(folder), cwd=ROOT)
+    if importlib.util.find_spec("pip"):  # as `make install` made the environment, with pip or with uv
+        installer = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
+    else:
+        installer = ["uv", "pip", "install", "--compile-bytecode"]
+    words = ("--quiet", "--require-hashes", "--requirement", "requirements-scale.txt", "--target", str(folder))
+    check(*installer, *words, cwd=ROOT)
     return folder
 
 
