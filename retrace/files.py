@@ -42,8 +42,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         part.replace(path)
     except OSError as error:
-        if error.errno is None:
-            raise
+        if error.errno is None or (error.filename is not None and Path(error.filename) != part):
+            raise  # it's about another file
         raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
     finally:
         if part.exists():  # in a folder that can only be read, deleting a file that isn't there fails, too

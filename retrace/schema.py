@@ -20,7 +20,7 @@ from pandera.extensions import register_check_method
 from pandera.io.pandas_io import deserialize_schema, serialize_schema
 
 from retrace.errors import UserError
-from retrace.files import FEWEST_ROWS_SHOWN, read_tables, replacing
+from retrace.files import FEWEST_ROWS_SHOWN, read_tables, write_bytes
 from retrace.params import read_params
 from retrace.privacy import count_in_bins, middle_range
 from retrace.yaml_files import Dumper, read_yaml
@@ -141,8 +141,7 @@ def write_schema(schemas: dict[str, pa.DataFrameSchema], file: Path = FILE) -> N
         for column in content[name]["columns"].values():
             column.get("missing_at_most", {}).pop("error", None)
     text = yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=100)
-    with replacing(file) as part:
-        part.write_bytes((HEADER + text).encode())
+    write_bytes((HEADER + text).encode(), file)
 
 
 def read_schema(file: Path = FILE) -> dict[str, pa.DataFrameSchema]:

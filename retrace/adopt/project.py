@@ -17,7 +17,7 @@ from pandera.pandas import DataFrameSchema
 from retrace import params, schema
 from retrace.adopt.shown import quoted
 from retrace.errors import UserError
-from retrace.files import replacing, write_json
+from retrace.files import replacing, write_bytes, write_json
 from retrace.git import git_names, git_or_none, git_status, require_own_repository
 from retrace.problem_page import PAGE
 from retrace.tables.files import files_of
@@ -157,10 +157,8 @@ def keep_out_of_git(given: Path) -> str:
     before = IGNORED.read_bytes() if IGNORED.exists() else b""
     line = re.sub(r"([\\*?\[\]!# ])", r"\\\1", name)
     line = re.sub(r"[\r\n]", "?", line)  # in a pattern, the only way to match a line break
-    with replacing(IGNORED) as part:
-        part.write_bytes(
-            before + (b"" if before.endswith(b"\n") or not before else b"\n") + b"/%s\n" % os.fsencode(line)
-        )
+    separator = b"" if before.endswith(b"\n") or not before else b"\n"
+    write_bytes(before + separator + b"/%s\n" % os.fsencode(line), IGNORED)
     return f"{name}: stays where it is, and {IGNORED} keeps it out of Git; the project reads its copy"
 
 
@@ -181,8 +179,7 @@ def written(content: dict[str, Any]) -> tuple[str, list[str]]:
 
 def write_params(text: str) -> None:
     """Write params.yaml."""
-    with replacing(params.FILE) as part:
-        part.write_bytes(text.encode())
+    write_bytes(text.encode(), params.FILE)
 
 
 def _set(old: Any, new: dict[str, Any], prefix: str = "") -> list[str]:

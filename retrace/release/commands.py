@@ -8,7 +8,7 @@ from retrace import registry
 from retrace.clones import DVC, DVC_WITHOUT_HINTS, with_this_python
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
-from retrace.files import read_table, replacing
+from retrace.files import read_table, write_bytes
 from retrace.git import git, git_status, require_own_repository
 from retrace.params import FILE, Params, read_params
 from retrace.placeholders import DECISION, DECISION_AFTER_ADOPT, QUESTION, question_about
@@ -89,8 +89,7 @@ def release(words: list[str]) -> None:
     record_opening(version, rows)
     # The file is made only now. If it was there before the first release, `dvc checkout` would fail, because there are
     # no outputs yet.
-    with replacing(PIPELINE) as part:
-        part.write_bytes(PIPELINE_OF_THE_TOOL.read_bytes())
+    write_bytes(PIPELINE_OF_THE_TOOL.read_bytes(), PIPELINE)
     git("add", "--", str(OPENINGS))
     git("commit", "--quiet", "--message", f"Open test for {name} {version}", "--", str(OPENINGS))
     if not run(*DVC_WITHOUT_HINTS, "repro", str(PIPELINE)):

@@ -27,7 +27,7 @@ from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 from retrace.check import check
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
-from retrace.files import read_table, replacing, short_moment
+from retrace.files import read_table, short_moment, write_bytes
 from retrace.git import git, git_status, require_own_repository
 from retrace.params import FILE, Data, SplitByTime, read_params
 from retrace.registry import identity
@@ -219,8 +219,7 @@ def set_params(keys: Sequence[str], values: Mapping[str, Any]) -> None:
     for key in keys:
         section = section[key]
     section.update(values)
-    with replacing(FILE) as part:
-        part.write_bytes(dumps_yaml(content).encode())
+    write_bytes(dumps_yaml(content).encode(), FILE)
 
 
 def changed_params() -> dict[str, str]:

@@ -18,7 +18,7 @@ from retrace.clones import DVC_WITHOUT_HINTS, with_this_python
 from retrace.command_line import make_parser
 from retrace.errors import UserError
 from retrace.estimators import make_estimator
-from retrace.files import replacing
+from retrace.files import replacing, write_bytes
 from retrace.git import require_own_repository
 from retrace.params import FILE, Choices, Params, Search, read_params
 from retrace.scores import higher_is_better
@@ -41,8 +41,7 @@ def search(words: list[str]) -> None:
     require_own_repository()
     params = read_params()
     check_space(params, require_search(params))
-    with replacing(PIPELINE) as part:
-        part.write_bytes(PIPELINE_OF_THE_TOOL.read_bytes())
+    write_bytes(PIPELINE_OF_THE_TOOL.read_bytes(), PIPELINE)
     if subprocess.run([*DVC_WITHOUT_HINTS, "repro", str(PIPELINE)], env=with_this_python()).returncode:
         raise UserError(f"{PIPELINE} fails; fix what the lines above say, and run it again")
     trials = read_trials(params)

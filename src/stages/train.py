@@ -34,7 +34,7 @@ from retrace.estimators import fit_model, require_enough_rows
 from retrace.examples import Target, features, labels, sample_weights
 from retrace.files import read_table, significant, write_bytes, write_table
 from retrace.git import require_commit
-from retrace.learning_curve import learning_curves, write_curves
+from retrace.learning_curve import Curves, learning_curves, write_curves
 from retrace.models import model_content
 from retrace.params import Data, Params, Train, read_params
 from retrace.resamples import half
@@ -140,9 +140,7 @@ def table_of(refits: Sequence[Refit], ids: pd.Series) -> pd.DataFrame:
     return table
 
 
-def model_and_curves(
-    params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target
-) -> tuple[bytes, dict[str, dict[int, float]]]:
+def model_and_curves(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target) -> tuple[bytes, Curves]:
     """Fit the model on all training rows: the content of its file, and its learning curves on both parts."""
     model = fit(params.train, params.data, train, params.train.seed)
     curves = learning_curves(model, {"train": train, "valid": valid}, params.data, target)

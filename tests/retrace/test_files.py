@@ -142,6 +142,11 @@ def test_nothing_is_half_written(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_an_error_about_another_file_names_that_file(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"absent\.csv"), replacing(tmp_path / "copy.csv") as part:
+        part.write_bytes((tmp_path / "absent.csv").read_bytes())
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet at all", None])
 def test_a_broken_table_is_one_line(tmp_path: Path, content: bytes | None):
     file = tmp_path / "a.parquet"

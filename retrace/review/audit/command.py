@@ -21,7 +21,7 @@ from dvc.stage import PipelineStage
 from retrace.clones import DVC_WITHOUT_HINTS, clean_clone, with_this_python
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
-from retrace.files import json_bytes, replacing
+from retrace.files import write_json
 from retrace.git import require_own_repository
 from retrace.review.audit.trace import HOOK, Trace, make_shell, read_trace, require_strace
 from retrace.review.dvc_files import DVC_YAML
@@ -233,5 +233,4 @@ def write_audits(found: dict[str, Audit]) -> None:
         }
         for name, stage in found.items()
     }
-    with replacing(FILE) as part:
-        part.write_bytes(json_bytes(content))
+    write_json(content, FILE)
