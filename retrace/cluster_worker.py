@@ -1,5 +1,6 @@
 """`python -m retrace worker`: a worker of a Dask cluster, for the calls of this project (retrace/side_by_side.py)."""
 
+from retrace.command_line import make_parser
 from retrace.errors import UserError
 from retrace.side_by_side import INSTALL
 
@@ -7,12 +8,12 @@ from retrace.side_by_side import INSTALL
 def worker(words: list[str]) -> None:
     """Run a worker of a Dask cluster for the project in this folder, until Ctrl-C.
 
-    The words are those of `dask worker`: the address of the scheduler, such as tcp://scheduler:8786, and options.
-    Started so, it computes with the same processor instructions as the pipeline does (retrace/__init__.py).
-
-    Raises:
-        UserError: Dask isn't installed.
+    It computes with the same processor instructions as the pipeline. All other
+    options are those of `dask worker`, such as --nthreads and --memory-limit.
     """
+    parser = make_parser("worker", str(worker.__doc__))
+    parser.add_argument("address", nargs="?", help="of the scheduler, such as tcp://127.0.0.1:8786")
+    parser.parse_known_args(words)  # Dask checks them
     try:
         from distributed.cli.dask_worker import main  # noqa: PLC0415
     except ModuleNotFoundError:
