@@ -75,6 +75,9 @@ score: .venv/installed  ## run the evidence for the ML Test Score
 bench: .venv/installed  ## measure what the pipeline and the server cost
 	python -m tests.bench && OMP_NUM_THREADS=1 python -m tests.bench_serving && python -m tests.bench_growth
 
+bench-scale: .venv/installed  ## measure the stages on 10 and 100 times the rows
+	python -m tests.bench_scale
+
 calibrate: .venv/installed  ## simulate whether verdicts and alarms are right
 	python -m tests.calibrate && python -m tests.calibrate_watch
 
@@ -118,4 +121,4 @@ endif
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce retrain release deploy rollback history serve watch backtest search undo test test-template test-all score bench calibrate lock upgrade clean
+.PHONY: help install repro plots gate report reproduce retrain release deploy rollback history serve watch backtest search undo test test-template test-all score bench bench-scale calibrate lock upgrade clean

@@ -1,5 +1,6 @@
 """The decision that the costs of errors imply, and whether the threshold that it's made by can be trusted."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy.special import stdtrit
 
 from retrace.curves import calibration_bins
 from retrace.params import Costs
-from retrace.scorers import Array
+from retrace.scorers import Array, MeanOfRows, Weights
 
 MOST_MISCALIBRATED = 0.2  # of the threshold or its complement, whichever is smaller
 
@@ -39,7 +40,7 @@ def decide(costs: Costs, truth: NDArray[Any], probabilities: Array, prior: float
 
 
 def check_threshold(
-    threshold: float, truth: NDArray[Any], probabilities: Array, weights: NDArray[np.integer], units: int
+    threshold: float, truth: NDArray[Any], probabilities: Array, draws: Iterable[Weights], units: int
 ) -> dict[str, Any]:
     """Whether the probabilities around a threshold are calibrated, so that it can be trusted.
 
@@ -51,7 +52,7 @@ def check_threshold(
         threshold: the probability from which on rows are acted on.
         truth: whether each row is positive, shape (rows,).
         probabilities: the predicted probability of each row, shape (rows,).
-        weights: how often each row is in each resample, shape (resamples, rows).
+        draws: how often each row is in each resample, shape (resamples, rows).
         units: how many units the resamples are drawn from.
 
     Returns:
@@ -62,7 +63,7 @@ def check_threshold(
         return {"trusted": True, "bins": []}
     bins = []
     for rows in bins_around(threshold, probabilities):
-        margin = margin_of_gap(truth[rows], probabilities[rows], weights[:, rows], units)
+        margin = margin_of_gap(truth[rows], probabilities[rows], (weights[rows] for weights in draws), units)
         observed, predicted = float(truth[rows].mean()), float(probabilities[rows].mean())
         bins.append({"rows": int(rows.sum()), "predicted": predicted, "observed": observed, "margin": margin})
     tolerated = MOST_MISCALIBRATED * min(threshold, 1 - threshold)
@@ -83,17 +84,17 @@ def bins_around(threshold: float, probabilities: Array) -> list[NDArray[np.bool_
     return below[-1:] + above[:1]
 
 
-def margin_of_gap(truth: NDArray[Any], probabilities: Array, weights: NDArray[np.integer], units: int) -> float:
+def margin_of_gap(truth: NDArray[Any], probabilities: Array, draws: Iterable[Weights], units: int) -> float:
     """By how much the mean prediction and the observed rate of a bin may differ by chance, 99 times in 100.
 
     Args:
         truth: whether each row of the bin is positive, shape (rows,).
         probabilities: the predicted probability of each row, shape (rows,).
-        weights: how often each row is in each resample, shape (resamples, rows).
+        draws: how often each row is in each resample, shape (resamples, rows).
         units: how many units the resamples are drawn from.
     """
-    with np.errstate(invalid="ignore"):  # a resample may have none of the rows
-        gaps = (weights @ (truth - probabilities)) / weights.sum(axis=1)
+    residuals = MeanOfRows(truth - probabilities)
+    gaps = [residuals.score(weights) for weights in draws]  # NaN where a resample has none of the rows
     deviation = float(np.nanstd(gaps) * np.sqrt(units / (units - 1)))
     # Resamples of few rows may have no positive, and then show no variation: calibrated rows vary at least by this.
     least = float(np.sqrt((probabilities * (1 - probabilities)).sum()) / len(probabilities))

@@ -1,11 +1,13 @@
 """The scores of a model and its baselines on some rows, overall and by slice: on valid as on test.
 
-The stage evaluate writes those on `valid`, and a release those on `test`.
+The stage evaluate writes those on `valid`, and a release those on `test`. To save memory, models predict for some rows
+at a time, and only the columns that scores depend on are kept.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,23 @@ from retrace.resamples import SliceName
 from retrace.scored_rows import Rows, Scored, interval_of, is_small, rows_to_score, score_slice, score_whole
 from retrace.scorers import Array
 from retrace.scores import CONSTANT_ACTIONS, Metric, check_gate_metric, metrics_of, project_metrics
+from retrace.table_files import read_chunks, read_table, without_rows
+
+# Of the rows that are predicted for at once. In a matrix product, the last bits of a row may depend on how many rows
+# there are. So this number belongs to the results.
+CELLS_PREDICTED_AT_ONCE = 1_000_000
+
+
+class Predictions(NamedTuple):
+    """What a model and its baselines predict for some rows.
+
+    Attributes:
+        target: what is predicted.
+        values: what `Target.predict` returns, by the name of the model.
+    """
+
+    target: Target
+    values: Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -28,7 +47,6 @@ class Evaluation:
         target: what is predicted.
         metrics: the metrics that apply, by name.
         whole: all rows that were scored.
-        predictions: of each model for these rows, by the name of the model.
         scored: the scores of the models and of the constant actions on all rows, by name.
         slices: the scores of the model on each slice.
         decision: how good the decisions are that the costs imply; None where errors have no costs.
@@ -37,7 +55,6 @@ class Evaluation:
     target: Target
     metrics: dict[str, Metric]
     whole: Rows
-    predictions: dict[str, Array]
     scored: dict[str, Scored]
     slices: dict[SliceName, Scored]
     decision: dict[str, Any] | None
@@ -67,30 +84,61 @@ class Evaluation:
         return content
 
 
-def score_models(params: Params, rows: pd.DataFrame, models: Mapping[str, Any]) -> Evaluation:
-    """Score a model and its baselines.
+def read_rows(params: Params, path: Path) -> pd.DataFrame:
+    """The rows to score, with the columns that scores depend on beside the predictions.
+
+    If the project has metrics of its own, all columns are read, because these metrics may use any.
 
     Args:
         params: the project's parameters.
-        rows: the rows to score, as `split` writes them.
+        path: of the rows, as `split` writes them.
+    """
+    if project_metrics():
+        return read_table(path)
+    data = params.data
+    needed = {data.id_column, data.target, data.time, data.group, *params.evaluate.slices}
+    return read_table(path, [column for column in without_rows(path).columns if column in needed])
+
+
+def predict_rows(params: Params, path: Path, models: Mapping[str, Any]) -> Predictions:
+    """What a model and its baselines predict.
+
+    Args:
+        params: the project's parameters.
+        path: of the rows, as `split` writes them.
         models: the fitted `model` and the baselines, by name.
+    """
+    data = params.data
+    target = Target.of([] if data.task == "regression" else models["model"].classes_.tolist(), data)
+    names = features(without_rows(path), data)
+    predicted: dict[str, list[Array]] = {name: [] for name in models}
+    for table in read_chunks(path, names, rows=max(1, CELLS_PREDICTED_AT_ONCE // len(names))):
+        for name, model in models.items():
+            predicted[name].append(target.predict(model, table))
+    return Predictions(target, {name: np.concatenate(parts) for name, parts in predicted.items()})
+
+
+def score_models(params: Params, rows: pd.DataFrame, predictions: Predictions) -> Evaluation:
+    """Score what a model and its baselines predict.
+
+    Args:
+        params: the project's parameters.
+        rows: the rows to score, as `read_rows` returns them.
+        predictions: of the `model` and the baselines for these rows.
 
     Raises:
         UserError: the gate's metric, the costs or a column of `evaluate.slices` doesn't fit the data.
     """
-    data, costs, gate_metric = params.data, params.problem.costs, params.gate.metric
-    target = Target.of([] if data.task == "regression" else models["model"].classes_.tolist(), data)
+    costs, gate_metric, (target, values) = params.problem.costs, params.gate.metric, predictions
     metrics = choose_metrics(target, params)
     whole, slice_rows = rows_to_score(params, rows, target)
-    table = rows[features(rows, data)]
-    predictions = {name: target.predict(model, table) for name, model in models.items()}
-    scored = {name: score_whole(metrics, whole, values) for name, values in predictions.items()}
+    scored = {name: score_whole(metrics, whole, of_model) for name, of_model in values.items()}
     decision = None
     if costs:
         scored |= score_constant_actions(metrics["cost"], whole)
-        decision = judge_decision(costs, whole, predictions)
-    slices = {name: score_slice(metrics, gate_metric, part, predictions["model"]) for name, part in slice_rows.items()}
-    return Evaluation(target, metrics, whole, predictions, scored, slices, decision)
+        decision = judge_decision(costs, whole, values)
+    slices = {name: score_slice(metrics, gate_metric, part, values["model"]) for name, part in slice_rows.items()}
+    return Evaluation(target, metrics, whole, scored, slices, decision)
 
 
 def choose_metrics(target: Target, params: Params) -> dict[str, Metric]:
@@ -126,7 +174,5 @@ def judge_decision(costs: Costs, whole: Rows, predictions: Mapping[str, Array]) 
     """
     truth, resamples = whole.truth, whole.resamples
     decision = decide(costs, truth, predictions["model"], prior=predictions["prior"][0])
-    decision["calibration"] = check_threshold(
-        costs.threshold, truth, predictions["model"], resamples.weights, resamples.units
-    )
+    decision["calibration"] = check_threshold(costs.threshold, truth, predictions["model"], resamples, resamples.units)
     return decision

@@ -18,8 +18,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from retrace.errors import UserError
-
 DIGITS = 6
 FEWEST_ROWS_SHOWN = 10  # a value that fewer rows hold is never written to a file that Git keeps
 
@@ -116,6 +114,8 @@ def as_text(values: pd.Series) -> pd.Series:
     shortest decimal that is read back as the same number. Dates are in ISO format, without a time at midnight. Booleans
     are "true" and "false". Text stays as it is, and missing values stay missing.
     """
+    if values.dtype == "str":
+        return values.rename(None)
     if pd.api.types.is_datetime64_any_dtype(values):
         moments = np.datetime_as_string(values.to_numpy("datetime64[us]"), unit="us")
         texts = [short_moment(str(moment)) for moment in moments]
@@ -147,43 +147,3 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
     table = table.rename(columns=lambda name: without_returns(str(name)))
     with replacing(path) as part:
         table.to_csv(part, index=False, float_format=f"%.{DIGITS}g", lineterminator="\n", encoding="utf-8")
-
-
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write Parquet with the columns in their order, no index, times in microseconds, and `attrs` as metadata."""
-    with replacing(path) as part:
-        table.to_parquet(
-            part,
-            engine="pyarrow",
-            index=False,
-            compression="zstd",
-            row_group_size=1 << 20,
-            coerce_timestamps="us",
-            version="2.6",
-        )
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a table that `write_table` wrote.
-
-    Raises:
-        UserError: the file is missing, cut short or not Parquet.
-    """
-    try:
-        return pd.read_parquet(path, engine="pyarrow")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; `dvc repro` makes it") from None
-    except (OSError, ValueError):  # pyarrow's errors are of both kinds
-        raise UserError(f"{path}: not a whole Parquet file; delete it and run `dvc repro`") from None
-
-
-def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
-    """Read the tables of a folder, by the names of their files.
-
-    Raises:
-        UserError: there are no tables, or one can't be read.
-    """
-    tables = {file.stem: read_table(file) for file in sorted(folder.glob("*.parquet"))}
-    if not tables:
-        raise UserError(f"{folder}: no tables yet; `dvc repro` makes them")
-    return tables

@@ -1,6 +1,8 @@
 """The parts of a prepared table: train, valid and test."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -8,8 +10,8 @@ from numpy.typing import NDArray
 
 from retrace.errors import UserError
 from retrace.files import FEWEST_ROWS_SHOWN, as_text
-from retrace.params import Data, SplitByShare, SplitByTime
-from retrace.resamples import content_of, units
+from retrace.params import Block, Data, SplitByShare, SplitByTime
+from retrace.resamples import content_of, unit_names
 
 FEWEST_GROUPS = 5  # with fewer, resamples are too alike to say how sure a score is
 PARTS = ["train", "valid", "test"]
@@ -21,6 +23,38 @@ class SplitError(UserError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"split: {reason}; see split in params.yaml")
         self.reason = reason
+
+
+class Summary:
+    """What must be known of the rows of a part to check it; they are added chunk by chunk.
+
+    Attributes:
+        rows: how many there are.
+        units: the names of the units that are drawn together; if these are single rows, of the first few.
+        targets: the different targets; of numbers, the first two.
+        groups: the names of the groups, if the data has groups.
+        block: the calendar block of time that is drawn together, or None.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.units: set[str] = set()
+        self.targets: set[Any] = set()
+        self.groups: set[Any] = set()
+        self.block: Block | None = None
+
+    def add(self, rows: pd.DataFrame, data: Data) -> Self:
+        """Add a chunk of the part, as `split` returns it."""
+        self.rows += len(rows)
+        self.block = rows.attrs.get("block")
+        drawn_alone = data.group is None and self.block is None
+        self.units.update(unit_names(rows.head(FEWEST_GROUPS) if drawn_alone else rows, data).unique())
+        if data.task == "classification" or len(self.targets) < 2:
+            different = rows[data.target].unique()
+            self.targets.update(different if data.task == "classification" else different[:2])
+        if data.group is not None:
+            self.groups.update(rows[data.group].unique())
+        return self
 
 
 def split(table: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare) -> dict[str, pd.DataFrame]:
@@ -35,17 +69,24 @@ def split(table: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare) -> d
         UserError: a part has no rows, too few groups or only one class, or the time column and the moments are of
             different kinds.
     """
+    parts = divide(table, data, how)
+    if isinstance(how, SplitByTime) and how.purge:
+        parts["train"] = purged(parts, data)
+    check_parts({name: Summary().add(rows, data) for name, rows in parts.items()}, data)
+    return parts
+
+
+def divide(table: pd.DataFrame, data: Data, how: SplitByTime | SplitByShare) -> dict[str, pd.DataFrame]:
+    """The rows of each part, by its name; `table` may be a chunk. `split.purge` is left to the caller.
+
+    Raises:
+        UserError: the time column and the moments are of different kinds.
+    """
     part = _by_time(table[data.time], how) if isinstance(how, SplitByTime) else _by_share(table, data, how)
     parts = {name: table[part == number].reset_index(drop=True) for number, name in enumerate(PARTS)}
     if isinstance(how, SplitByTime):
         for rows in parts.values():
             rows.attrs["block"] = how.block
-        if how.purge:
-            parts["train"] = purged(parts, data)
-    for name, rows in parts.items():
-        check_part(name, rows, data)
-    if data.task == "classification" and not set(parts["valid"][data.target]) <= set(parts["train"][data.target]):
-        raise SplitError("a class of valid has no rows in train")
     return parts
 
 
@@ -77,35 +118,48 @@ def places(names: pd.Series, seed: int) -> NDArray[np.float64]:
     return np.array(found)[codes]
 
 
-def check_part(name: str, rows: pd.DataFrame, data: Data) -> None:
+def check_parts(parts: Mapping[str, Summary], data: Data) -> None:
+    """Check that a model can be fitted on train and compared on valid, and that test has rows.
+
+    Raises:
+        SplitError: it isn't so.
+    """
+    for name, summary in parts.items():
+        check_part(name, summary, data)
+    if data.task == "classification" and not parts["valid"].targets <= parts["train"].targets:
+        raise SplitError("a class of valid has no rows in train")
+
+
+def check_part(name: str, summary: Summary, data: Data) -> None:
     """Check that a part can be learned from and compared on; of `test`, only that it has rows.
 
     Raises:
         SplitError: it has too few rows, groups or blocks of time, or only one value of the target.
     """
-    if rows.empty:
+    if not summary.rows:
         raise SplitError(f"the part {name} has no rows")
     if name == "test":
         return
-    if len(rows) < FEWEST_ROWS_SHOWN:  # a score of fewer rows would say much about each of them
-        raise SplitError(f"the part {name} has {len(rows)} rows, and {FEWEST_ROWS_SHOWN} are the least")
-    if (drawn := len(np.unique(units(rows, data)))) < FEWEST_GROUPS:
-        block = rows.attrs.get("block")
-        what = "groups" if data.group else f"{block}s" if block else "rows"
+    if summary.rows < FEWEST_ROWS_SHOWN:  # a score of fewer rows would say much about each of them
+        raise SplitError(f"the part {name} has {summary.rows} rows, and {FEWEST_ROWS_SHOWN} are the least")
+    if (drawn := len(summary.units)) < FEWEST_GROUPS:
+        what = "groups" if data.group else f"{summary.block}s" if summary.block else "rows"
         raise SplitError(f"{name} has {drawn} {what} to draw from, and {FEWEST_GROUPS} are the least")
-    if rows[data.target].nunique() < 2:
+    if len(summary.targets) < 2:
         raise SplitError(f"the part {name} has only one value of {data.target}")
 
 
-def purged(parts: dict[str, pd.DataFrame], data: Data) -> pd.DataFrame:
+def purged(parts: Mapping[str, pd.DataFrame], data: Data) -> pd.DataFrame:
     """The rows of train whose group is not in a later part."""
-    train = parts["train"]
-    return train[~train[data.group].isin(shared_groups(parts, data))].reset_index(drop=True)
+    shared = shared_groups({name: Summary().add(rows, data) for name, rows in parts.items()})
+    return without_groups(parts["train"], shared, data)
 
 
-def shared_groups(parts: dict[str, pd.DataFrame], data: Data) -> set[object]:
+def without_groups(rows: pd.DataFrame, groups: set[Any], data: Data) -> pd.DataFrame:
+    """The rows that are in none of these groups."""
+    return rows[~rows[data.group].isin(groups)].reset_index(drop=True)
+
+
+def shared_groups(parts: Mapping[str, Summary]) -> set[Any]:
     """The groups that are in train and in a later part; none if the data has no groups."""
-    if data.group is None:
-        return set()
-    later = pd.concat([parts["valid"][data.group], parts["test"][data.group]])
-    return set(parts["train"][data.group]) & set(later)
+    return parts["train"].groups & (parts["valid"].groups | parts["test"].groups)

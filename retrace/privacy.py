@@ -177,15 +177,16 @@ def reveals_few_rows(slices: list[Rows], pools: NDArray[np.intp]) -> bool:
     for rows in slices:
         cell_of_row = np.unique(2 * cell_of_row + rows, return_inverse=True)[1]
     _, row_of_cell, sizes = np.unique(cell_of_row, return_index=True, return_counts=True)
-    pool_of_cell = pools[row_of_cell].tolist()
-    membership = np.stack([rows[row_of_cell] for rows in slices], axis=1).astype(np.int64)  # shape (cells, slices)
+    pool_of_cell = pools[row_of_cell]
+    membership = np.stack([rows[row_of_cell] for rows in slices], axis=1).astype(np.int8)  # shape (cells, slices)
 
-    largest_cell: dict[int, int] = {}
-    for cell in np.argsort(sizes, kind="stable").tolist():
-        largest_cell[pool_of_cell[cell]] = cell  # the last one of a pool stays
-    differences = membership - membership[[largest_cell[pool] for pool in pool_of_cell]]
+    by_size = np.argsort(sizes, kind="stable")
+    largest_cell = np.zeros(pools.max() + 1, dtype=np.intp)
+    largest_cell[pool_of_cell[by_size]] = by_size  # the last one of a pool stays
+    differences = membership - membership[largest_cell[pool_of_cell]]
 
     distinct, number = np.unique(differences, axis=0, return_inverse=True)
+    distinct = distinct.astype(np.int64)
     rows_with_difference = np.bincount(number.ravel(), sizes)
     common = distinct[rows_with_difference >= FEWEST_ROWS_SHOWN]
     return any(rank(common, prime) < rank(distinct, prime) for prime in PRIMES)

@@ -14,10 +14,13 @@ random pool of independent units is a valid unit, too: only degrees of freedom a
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from retrace.errors import UserError
@@ -28,21 +31,37 @@ from retrace.privacy import reveals_few_rows
 SEED = 20130101
 BLOCKS: dict[Block, str] = {"hour": "h", "day": "D", "week": "W", "month": "M"}  # pandas' names; the finest come first
 MOST_TRIES = 1_000  # to draw a half with each class in it
+ROWS_HASHED_AT_ONCE = 100_000  # which limits the memory
 
 Codes = NDArray[np.intp]
 SliceName = tuple[str, str]  # a column, and the value that the slice's rows have in it
 
 
-class Draws(NamedTuple):
-    """Bootstrap resamples of some rows.
+@dataclass(frozen=True)
+class Draws:
+    """Bootstrap resamples of some rows, as iterable: how often each row is in each resample, shape (rows,).
+
+    Each resample is drawn when it's needed, so that only one is in memory.
 
     Attributes:
-        units: how many units are drawn from, and in each resample.
-        weights: how often each row is in each resample, shape (resamples, rows).
+        units: how many pools these rows are in.
+        pools: the pool of each row as a number from 0, shape (rows,).
+        pools_drawn: how many pools are drawn in each resample, out of as many. These may have other rows, too.
+        resamples: how many resamples.
+        salt: text on which the draws depend.
     """
 
     units: int
-    weights: NDArray[np.int16]
+    pools: Codes
+    pools_drawn: int
+    resamples: int
+    salt: str = ""
+
+    def __iter__(self) -> Iterator[NDArray[np.integer]]:
+        count = self.pools_drawn
+        for draw in range(self.resamples):
+            rng = np.random.default_rng([SEED, 0, draw, *self.salt.encode()])
+            yield np.bincount(rng.integers(0, count, count), minlength=count)[self.pools]
 
 
 def blocks(times: pd.Series, block: Block) -> pd.Series:
@@ -61,7 +80,8 @@ def unit_names(table: pd.DataFrame, data: Data) -> pd.Series:
     if data.group:
         return as_text(table[data.group])
     if block:
-        return blocks(table[data.time], block).astype("str")
+        block_of_row, distinct = pd.factorize(blocks(table[data.time], block))
+        return pd.Series(distinct.astype("str").take(block_of_row), index=table.index)
     return as_text(table[data.id_column])
 
 
@@ -123,18 +143,7 @@ def resample(pools: Codes, draws: int, salt: str = "") -> Draws:
         salt: text on which the draws depend.
     """
     count = int(pools.max()) + 1
-    weights = np.empty((draws, len(pools)), dtype=np.int16)
-    for draw, weights_of_draw in enumerate(each_resample(pools, draws, salt)):
-        weights[draw] = weights_of_draw
-    return Draws(count, weights)
-
-
-def each_resample(pools: Codes, draws: int, salt: str = "") -> Iterator[NDArray[np.integer]]:
-    """How often each row is in each of the resamples that `resample` returns, one after the other; shape (rows,)."""
-    count = int(pools.max()) + 1
-    for draw in range(draws):
-        rng = np.random.default_rng([SEED, 0, draw, *salt.encode()])
-        yield np.bincount(rng.integers(0, count, count), minlength=count)[pools]
+    return Draws(count, pools, count, draws, salt)
 
 
 def bootstrap(table: pd.DataFrame, data: Data, draws: int) -> Draws:
@@ -142,9 +151,7 @@ def bootstrap(table: pd.DataFrame, data: Data, draws: int) -> Draws:
     return resample(pools(table, data), draws)
 
 
-def bootstrap_slices(
-    whole_pools: Codes, slices: Mapping[SliceName, NDArray[np.bool_]], whole: Draws
-) -> dict[SliceName, Draws]:
+def bootstrap_slices(slices: Mapping[SliceName, NDArray[np.bool_]], whole: Draws) -> dict[SliceName, Draws]:
     """Resamples of the rows of each slice.
 
     Slices divide the pools of the whole into pieces. Where no piece has fewer than ten rows, and no sum over so few
@@ -152,18 +159,18 @@ def bootstrap_slices(
     pools that are joined at random until the pieces in them have enough rows.
 
     Args:
-        whole_pools: the pool of each row, as `pools` gives it: what the resamples of the whole are drawn from.
         slices: whether each row is in the slice, by the slice's column and value; the largest come first.
         whole: the resamples of the whole.
     """
-    pieces, sharing = divide_pools(whole_pools, slices)
+    pieces, sharing = divide_pools(whole.pools, slices)
     found = {}
     for name, rows in slices.items():
         if name in sharing:
-            found[name] = Draws(len(np.unique(whole_pools[rows])), whole.weights[:, rows])
+            shared_pools = whole.pools[rows]
+            found[name] = replace(whole, units=len(np.unique(shared_pools)), pools=shared_pools)
         else:
-            own_pools = pools_of_slice(whole_pools, pieces, rows, salt="\n".join(name))
-            found[name] = resample(own_pools, len(whole.weights), salt="\n".join(name))
+            own_pools = pools_of_slice(whole.pools, pieces, rows, salt="\n".join(name))
+            found[name] = resample(own_pools, whole.resamples, salt="\n".join(name))
     return found
 
 
@@ -279,11 +286,16 @@ def content_of(ids: pd.Series, id_column: str | None) -> pd.Series:
         ids: as `prepare` writes them.
         id_column: `data.id`. If it names a column, ids are that column's values and have no such number.
     """
-    return as_text(ids) if id_column else as_text(ids).str.partition("-")[0]
+    return as_text(ids) if id_column else as_text(ids).str.replace("-.*", "", regex=True)
 
 
 def _hash(*columns: pd.Series) -> str:
     """A hash of the rows' values in some columns. It depends neither on the rows' order nor on the columns' types."""
-    cells = [as_text(column).fillna("") for column in columns]
-    rows = sorted("\x1f".join(row) for row in zip(*cells, strict=True))
-    return hashlib.sha256("\n".join(rows).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    cells = [pa.array(as_text(column).fillna(""), pa.large_string()) for column in columns]
+    rows = pc.binary_join_element_wise(*cells, pa.scalar("\x1f", pa.large_string()))
+    order = pc.sort_indices(rows)
+    found = hashlib.sha256()
+    for start in range(0, len(rows), ROWS_HASHED_AT_ONCE):
+        part = rows.take(order[start : start + ROWS_HASHED_AT_ONCE]).to_pylist()
+        found.update("\n".join(["", *part] if start else part).encode())
+    return found.hexdigest()[:16]

@@ -21,6 +21,7 @@ from datetime import datetime, time
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from retrace.files import as_text, short_moment, shortest_decimal
 
@@ -35,29 +36,57 @@ BOOLEANS = {"true": "1", "false": "0"}
 TIME = re.compile(r"\d\d:\d\d(:\d\d)?", re.ASCII)
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?", re.ASCII)
 OTHER_DATE = re.compile(r"\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}.*", re.ASCII | re.DOTALL)
-ROWS_AT_ONCE = 100_000  # how many ids are made together, which limits the memory
+ROWS_AT_ONCE = 100_000  # how many hashes are made together, which limits the memory
+
+
+class RowIds:
+    """Makes the ids of the rows of a table, which may come in chunks."""
+
+    def __init__(self, hashes: NDArray[np.uint64]) -> None:
+        """Args: the hashes of all rows of the table, as `row_hashes` gives them. A sorted copy is made of them."""
+        ordered = np.sort(hashes)
+        self.repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+        self.rows_before = np.zeros(len(self.repeated), dtype=np.int64)  # that have each of these hashes
+
+    def of(self, hashes: NDArray[np.uint64]) -> list[str]:
+        """The ids of the next rows of the table: the hash, and how many rows before have the same one.
+
+        Returns:
+            16 hexadecimal digits of BLAKE2b and a number for each row, such as "a3f9c2d47e01b586-0".
+        """
+        equal_before = np.zeros(len(hashes), dtype=np.int64)
+        rows = np.flatnonzero(np.isin(hashes, self.repeated))
+        place = np.searchsorted(self.repeated, hashes[rows])
+        equal_before[rows] = self.rows_before[place] + pd.Series(place).groupby(place).cumcount().to_numpy()
+        self.rows_before += np.bincount(place, minlength=len(self.repeated))
+        return [f"{row:016x}-{number}" for row, number in zip(hashes.tolist(), equal_before.tolist(), strict=True)]
 
 
 def row_ids(table: pd.DataFrame, columns: list[str], types: dict[str, str]) -> list[str]:
-    """An id for each row: a hash of its cells in `columns`, and how many equal rows come before it.
+    """An id for each row of a table; `row_hashes` has the arguments, and RowIds the form of the ids."""
+    hashes = row_hashes(table, columns, types)
+    return RowIds(hashes).of(hashes)
+
+
+def row_hashes(table: pd.DataFrame, columns: list[str], types: dict[str, str]) -> NDArray[np.uint64]:
+    """A hash of each row's cells in `columns`.
 
     Args:
-        table: the raw table.
+        table: the raw table, or a chunk of it.
         columns: the columns that tell rows apart; their order matters, their names don't.
         types: `data.read.types`, of which the formats of dates are used.
 
     Returns:
-        16 hexadecimal digits of BLAKE2b and a number for each row, such as "a3f9c2d47e01b586-0".
+        64 bits of BLAKE2b for each row, shape (rows,).
     """
-    hashes: list[str] = []
+    digests: list[bytes] = []
     for start in range(0, len(table), ROWS_AT_ONCE):
         part = table.iloc[start : start + ROWS_AT_ONCE]
         cells = [canonical(part[name], types.get(name, "")) for name in columns]
         for row in zip(*cells, strict=True):
             content = "\x1f".join(row).encode("utf-8", "surrogatepass")  # ASCII's unit separator
-            hashes.append(hashlib.blake2b(content, digest_size=8).hexdigest())
-    equal_before = pd.Series(hashes).groupby(hashes, sort=False).cumcount()
-    return [f"{row}-{number}" for row, number in zip(hashes, equal_before, strict=True)]
+            digests.append(hashlib.blake2b(content, digest_size=8).digest())
+    return np.frombuffer(b"".join(digests), dtype=">u8").astype(np.uint64)
 
 
 def canonical(values: pd.Series, date_format: str = "") -> list[str]:

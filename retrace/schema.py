@@ -6,6 +6,8 @@ which people read and correct. It reveals no value that fewer than 10 rows hold,
 
 import argparse
 import math
+from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,10 @@ from pandera.extensions import register_check_method
 from pandera.io.pandas_io import deserialize_schema, serialize_schema
 
 from retrace.errors import UserError
-from retrace.files import FEWEST_ROWS_SHOWN, read_tables, write_bytes
+from retrace.files import FEWEST_ROWS_SHOWN, write_bytes
 from retrace.params import read_params
 from retrace.privacy import count_in_bins, middle_range
+from retrace.table_files import read_columns, table_paths
 from retrace.yaml_files import Dumper, read_yaml
 
 FILE = Path("data/schema.yaml")
@@ -30,6 +33,25 @@ RAW = Path("data/raw")
 MOST_VALUES = 50  # of a text column that are listed
 FEWEST_BINS = 4  # in which the rows of a range are counted
 LARGEST = 1e300  # number in a range
+# The checks of pandera that look at each value by itself, so that a table can be checked in chunks; and
+# missing_at_most, whose counts are added up.
+CHECKS_OF_VALUES = {
+    "equal_to",
+    "not_equal_to",
+    "greater_than",
+    "greater_than_or_equal_to",
+    "less_than",
+    "less_than_or_equal_to",
+    "in_range",
+    "isin",
+    "notin",
+    "str_matches",
+    "str_contains",
+    "str_startswith",
+    "str_endswith",
+    "str_length",
+    "missing_at_most",
+}
 HEADER = """\
 # What each raw table must be like. `python -m retrace freeze` overwrites this file with what data/raw/ is like.
 # A range is wider than the data at both ends, but doesn't cross zero, and it's rounded so that it reveals no extreme
@@ -43,15 +65,15 @@ def missing_at_most(column: pd.Series, *, share: float) -> bool:
     return bool(column.isna().mean() <= share)
 
 
-def infer(table: pd.DataFrame, private: list[str]) -> pa.DataFrameSchema:
+def infer(columns: Iterable[tuple[Any, pd.Series]], private: list[str]) -> pa.DataFrameSchema:
     """A first schema for a table, which meets it; HEADER says by which rules.
 
     Args:
-        table: a raw table.
+        columns: the names and values of the columns of a raw table, such as its `items()`.
         private: the columns of which no value may be shown.
     """
     return pa.DataFrameSchema(
-        {name: _infer_column(values, name in private) for name, values in table.items()}, strict=True, coerce=False
+        {name: _infer_column(values, name in private) for name, values in columns}, strict=True, coerce=False
     )
 
 
@@ -160,50 +182,101 @@ def read_schema(file: Path = FILE) -> dict[str, pa.DataFrameSchema]:
         ) from None
 
 
-def breaches(table: pd.DataFrame, schema: pa.DataFrameSchema) -> list[str]:
-    """The breaches of a schema by a table: a line for each column and check, with counts in place of values."""
+def needs_all_rows(schema: pa.DataFrameSchema) -> bool:
+    """Whether a check may be about more than single values, such as `unique`, so that it needs all rows at once."""
+    columns = schema.columns.values()
+    checks = [check for column in columns for check in column.checks]
+    return bool(
+        schema.unique
+        or schema.checks
+        or any(column.unique or column.regex for column in columns)
+        or any(check.name not in CHECKS_OF_VALUES for check in checks)
+    )
+
+
+def breaches(chunks: Iterable[pd.DataFrame], schema: pa.DataFrameSchema) -> list[str]:
+    """The breaches of a schema by a table: a line for each column and check, with counts in place of values.
+
+    Args:
+        chunks: of the table; all rows in one chunk if the schema `needs_all_rows`.
+        schema: what the table must be like.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    chunk_count = rows = 0
+    missing, types = pd.Series(dtype="int64"), pd.Series(dtype=object)
+    for chunk in chunks:
+        chunk_count += 1
+        rows += len(chunk)
+        missing = missing.add(chunk.isna().sum(), fill_value=0)
+        types = chunk.dtypes
+        counts.update(_count_failures(chunk, schema))
+    if chunk_count > 1:
+        # The share that is missing in a chunk says nothing: what counts is the share in the whole table.
+        shares = _shares_exceeded(schema, missing / rows, counts)
+        counts = Counter({name: count for name, count in counts.items() if not name[1].startswith("missing_at_most")})
+        counts.update(shares)
+    places = {name: place for place, name in enumerate(schema.columns)}
+    ordered = sorted(counts, key=lambda found: (not found[1].startswith("column_in_"), places.get(found[0], -1)))
+    return [_breach(column, check, counts[column, check], types) for column, check in ordered]
+
+
+def _shares_exceeded(
+    schema: pa.DataFrameSchema, missing: pd.Series, failures: Counter[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """The columns of which more is missing than their check allows, unless they have another type than they should.
+
+    Args:
+        schema: what the table must be like.
+        missing: the share that is missing, by column.
+        failures: what failed in the chunks, by column and check.
+    """
+    retyped = {column for column, check in failures if check.startswith("dtype")}
+    exceeded = {}
+    for name, column in schema.columns.items():
+        for check in column.checks:
+            if check.name == "missing_at_most" and name in missing and name not in retyped:
+                share = check.statistics["share"]
+                if missing[name] > share:
+                    exceeded[name, f"missing_at_most(share={share})"] = 1
+    return exceeded
+
+
+def _count_failures(chunk: pd.DataFrame, schema: pa.DataFrameSchema) -> dict[tuple[str, str], int]:
+    """How many values, or names or types of columns, fail in a chunk of a table, by column and check."""
     try:
-        schema.validate(table, lazy=True)
+        schema.validate(chunk, lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases: Any = errors.failure_cases
         about_names = cases["check"].str.startswith("column_in_")  # missing columns, and others than in the schema
+        cases.loc[about_names, "column"] = cases["failure_case"]  # for these checks it's the name of a column
         about_types = cases["check"].str.startswith("dtype")
         # Checks of the values of a column that has another type fail for that reason alone.
         retyped = set(cases.loc[about_types, "column"])
-        about_values = ~about_names & ~about_types & ~cases["column"].isin(retyped)
-        lines = []
-        for index, check in cases.loc[about_names, "check"].items():
-            lines.append(_breach("", check, cases[cases.index == index], table))
-        others = cases[about_types | about_values]
-        for (column, check), group in others.groupby(["column", "check"], sort=False, dropna=False):
-            lines.append(_breach(str(column), str(check), group, table))
-        return lines
-    return []
+        counted = cases[about_names | about_types | ~cases["column"].isin(retyped)]
+        return dict(counted.groupby(["column", "check"], sort=False, dropna=False).size().items())
+    return {}
 
 
-def _breach(column: str, check: str, cases: pd.DataFrame, table: pd.DataFrame) -> str:
+def _breach(column: str, check: str, count: int, types: pd.Series) -> str:
     """A breach as one line, which has counts and the names of columns, checks and types, and no value of the table.
 
     Args:
-        column: the name of the column; empty where the check is about the names of columns.
+        column: the name of the column.
         check: the check, as pandera names it.
-        cases: pandera's failure cases of this check.
-        table: the raw table.
+        count: how many values fail.
+        types: the types of the table's columns, by their names.
     """
-    count = f"{len(cases):,} value{'s' if len(cases) > 1 else ''}"
-    type_ = table[column].dtype if column in table else None
+    values = f"{count:,} value{'s' if count > 1 else ''}"
     name, _, bound = check.partition("(")
-    if name.startswith("column_in_"):
-        column = str(cases["failure_case"].iloc[0])  # for these checks it's the name of a column
     return {
         "column_in_schema": f"column {column}: not in the schema",
         "column_in_dataframe": f"column {column}: missing",
-        "dtype": f"column {column}: is of type {type_}, not {bound.strip(chr(39) + ')')}",
-        "not_nullable": f"column {column}: {count} missing, where none may be",
+        "dtype": f"column {column}: is of type {types.get(column)}, not {bound.strip(chr(39) + ')')}",
+        "not_nullable": f"column {column}: {values} missing, where none may be",
         "missing_at_most": f"column {column}: more missing than the {bound.strip(')')}",
-        "in_range": f"column {column}: {count} outside ({bound}",
-        "isin": f"column {column}: {count} not among those listed",
-    }.get(name, f"column {column}: {count} against {name}")
+        "in_range": f"column {column}: {values} outside ({bound}",
+        "isin": f"column {column}: {values} not among those listed",
+    }.get(name, f"column {column}: {values} against {name}")
 
 
 def freeze(words: list[str]) -> None:
@@ -214,5 +287,5 @@ def freeze(words: list[str]) -> None:
     """
     argparse.ArgumentParser(prog="python -m retrace freeze", description=freeze.__doc__).parse_args(words)
     private = read_params().data.private
-    write_schema({name: infer(table, private) for name, table in read_tables(RAW).items()})
+    write_schema({name: infer(read_columns(path), private) for name, path in table_paths(RAW).items()})
     print(f"wrote {FILE}: read it, correct it, commit it")

@@ -11,8 +11,9 @@ can have.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,14 @@ from retrace.examples import Target, slices
 from retrace.files import FEWEST_ROWS_SHOWN
 from retrace.intervals import noise_of_rows
 from retrace.params import Params
-from retrace.resamples import Draws, SliceName, bootstrap, bootstrap_slices, pools
-from retrace.scorers import Array
+from retrace.project_metrics import ProjectMetric
+from retrace.resamples import Draws, SliceName, bootstrap, bootstrap_slices
+from retrace.scorers import Array, Weights
 from retrace.scores import Metric, score_draws
+from retrace.table_files import read_table, without_rows
 
 Metrics = Mapping[str, Metric]
+WHOLE: SliceName = ("", "")  # what all rows are called among slices
 # Slices with fewer rows or units than these are scored but not judged.
 FEWEST_ROWS = 100
 FEWEST_UNITS = 5
@@ -39,13 +43,13 @@ class Rows:
 
     Attributes:
         selected: which of all validation rows these are, shape (validation rows,).
-        table: the rows themselves, as `prepare` made them.
-        truth: their targets, as the metrics take them, shape (rows,).
-        resamples: how often each of them is in each resample.
+        valid: all validation rows, as `prepare` made them.
+        truth: the targets of the selected rows, as the metrics take them, shape (rows,).
+        resamples: how often each of the selected rows is in each resample.
     """
 
     selected: NDArray[np.bool_]
-    table: pd.DataFrame
+    valid: pd.DataFrame
     truth: NDArray[Any]
     resamples: Draws
 
@@ -76,14 +80,26 @@ def rows_to_score(params: Params, valid: pd.DataFrame, target: Target) -> tuple[
     resamples = bootstrap(valid, data, params.evaluate.resamples)
     whole = Rows(np.ones(len(valid), dtype=bool), valid, truth, resamples)
 
-    pools_of_rows = pools(valid, data)
-    selections = slices(valid, params.evaluate.slices, pools_of_rows)
-    slice_resamples = bootstrap_slices(pools_of_rows, selections, resamples)
+    selections = slices(valid, params.evaluate.slices, resamples.pools)
+    slice_resamples = bootstrap_slices(selections, resamples)
     slice_rows = {
-        name: Rows(selected, valid[selected], truth[selected], slice_resamples[name])
-        for name, selected in selections.items()
+        name: Rows(selected, valid, truth[selected], slice_resamples[name]) for name, selected in selections.items()
     }
     return whole, slice_rows
+
+
+def score_weighted(metrics: Metrics, rows: Rows, predictions: Array, draws: Iterable[Weights]) -> pd.DataFrame:
+    """The scores of some rows in each draw: a row for each metric, a column for each draw.
+
+    Args:
+        metrics: by name.
+        rows: the rows to score.
+        predictions: for all validation rows.
+        draws: how often each of the rows to score is in each draw, shape (draws, rows).
+    """
+    need_table = any(isinstance(metric, ProjectMetric) for metric in metrics.values())
+    table = rows.valid[rows.selected] if need_table else None
+    return score_draws(metrics, rows.truth, predictions[rows.selected], draws, table)
 
 
 def score_once(metrics: Metrics, rows: Rows, predictions: Array) -> dict[str, float]:
@@ -95,42 +111,58 @@ def score_once(metrics: Metrics, rows: Rows, predictions: Array) -> dict[str, fl
         predictions: for all validation rows.
     """
     each_row_once = np.ones((1, len(rows.truth)), dtype=np.int64)
-    scores = score_draws(metrics, rows.truth, predictions[rows.selected], each_row_once, rows.table)[0]
+    scores = score_weighted(metrics, rows, predictions, each_row_once)[0]
     return {name: scores[name] for name in metrics}
 
 
 def score_whole(metrics: Metrics, whole: Rows, predictions: Array) -> Scored:
     """Scores on all rows, and on each resample of them."""
-    resampled = score_draws(metrics, whole.truth, predictions, whole.resamples.weights, whole.table)
+    resampled = score_weighted(metrics, whole, predictions, whole.resamples)
     return Scored(whole, score_once(metrics, whole, predictions), resampled)
 
 
 def score_slice(metrics: Metrics, gate_metric: str, rows: Rows, predictions: Array) -> Scored:
     """Scores on the rows of a slice; on each resample of them, the score of the gate's metric alone."""
     only_gate_metric = {gate_metric: metrics[gate_metric]}
-    resampled = score_draws(
-        only_gate_metric, rows.truth, predictions[rows.selected], rows.resamples.weights, rows.table
-    )
+    resampled = score_weighted(only_gate_metric, rows, predictions, rows.resamples)
     return Scored(rows, score_once(metrics, rows, predictions), resampled)
 
 
-def score_refits(metrics: Metrics, rows: Rows, refits: list[Array]) -> pd.DataFrame:
-    """The scores of each refit on some rows: a row for each metric, a column for each refit."""
-    return pd.DataFrame([score_once(metrics, rows, predictions) for predictions in refits]).T
+def score_refits(
+    metrics: Metrics, gate_metric: str, rows: Mapping[SliceName, Rows], refits: Iterable[Array]
+) -> dict[SliceName, pd.DataFrame]:
+    """The scores of each refit: of each metric on all rows, and of the gate's metric on each slice.
+
+    Args:
+        metrics: by name.
+        gate_metric: the name of the gate's metric.
+        rows: those of each slice, and all of them as WHOLE.
+        refits: what each refit predicts for all validation rows.
+
+    Returns:
+        A row for each metric, a column for each refit, by the name of the slice.
+    """
+    scores: dict[SliceName, list[dict[str, float]]] = {name: [] for name in rows}
+    for predictions in refits:
+        for name, part in rows.items():
+            wanted = metrics if name == WHOLE else {gate_metric: metrics[gate_metric]}
+            scores[name].append(score_once(wanted, part, predictions))
+    return {name: pd.DataFrame(of_refits).T for name, of_refits in scores.items()}
 
 
-def predictions_of_refits(refits: pd.DataFrame, id_column: str) -> list[Array]:
+def read_refits(path: Path, id_column: str) -> Iterator[Array]:
     """What each refit predicts for the validation rows: shape (rows,), or (rows, classes) where there are several.
 
     Args:
-        refits: a column for each refit and class, named REFIT.CLASS, beside the ids.
+        path: of refits.parquet: a column for each refit and class, named REFIT.CLASS, beside the ids.
         id_column: the column of the ids.
     """
     columns_of_refits: dict[str, list[str]] = {}
-    for column in refits.columns.drop(id_column):
+    for column in without_rows(path).columns.drop(id_column):
         columns_of_refits.setdefault(column.split(".")[0], []).append(column)
-    tables = [refits[columns].to_numpy(float) for columns in columns_of_refits.values()]
-    return [table[:, 0] if table.shape[1] == 1 else table for table in tables]
+    for columns in columns_of_refits.values():
+        predictions = read_table(path, columns).to_numpy(float)
+        yield predictions[:, 0] if len(columns) == 1 else predictions
 
 
 def interval(score: float, resampled: pd.Series, units: int, metric: Metric) -> dict[str, float]:

@@ -165,24 +165,28 @@ def score_draws(
 ) -> pd.DataFrame:
     """The scores of some rows in each draw.
 
+    Metrics are computed one after the other, because what a metric prepares takes memory.
+
     Args:
         metrics: by name.
         truth: the targets of the rows.
         predictions: for the same rows.
-        draws: how often each row is in each draw, shape (draws, rows).
+        draws: how often each row is in each draw, shape (draws, rows). It's iterated over once for each metric.
         table: the rows themselves, for metrics of the project.
 
     Returns:
         A row for each metric, a column for each draw.
     """
-    scorers: dict[str, Scorer] = {}
+    scores: dict[str, list[float]] = {}
     for name, metric in metrics.items():
+        scorer: Scorer
         if isinstance(metric, ProjectMetric):
             assert table is not None
-            scorers[name] = ProjectScorer(name, metric, truth, predictions, table)
+            scorer = ProjectScorer(name, metric, truth, predictions, table)
         else:
-            scorers[name] = metric.scorer(truth, predictions)
-    return pd.DataFrame([{name: scorer.score(weights) for name, scorer in scorers.items()} for weights in draws]).T
+            scorer = metric.scorer(truth, predictions)
+        scores[name] = [scorer.score(weights) for weights in draws]
+    return pd.DataFrame(scores).T
 
 
 def draws_table(rows: str, scores: Mapping[tuple[str, str, str], pd.DataFrame]) -> pd.DataFrame:

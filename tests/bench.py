@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from retrace.files import read_table
+from retrace.table_files import read_table
 from tests.conftest import ENVIRONMENT, ROLES, ROOT, change_params, check, copy_project
 
 STAGES = list(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])

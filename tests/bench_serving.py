@@ -28,10 +28,10 @@ import pandas as pd
 from pydantic_core import to_json
 
 from retrace.answers import Answers
-from retrace.files import read_table
 from retrace.input_rows import as_table
 from retrace.package import read_package
 from retrace.serving.log import Log, utc_now
+from retrace.table_files import read_table
 from tests.bench import peak
 from tests.conftest import ENVIRONMENT, check, copy_project, run_release
 from tests.retrace.monitoring.conftest import store_served

@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -43,7 +43,7 @@ from retrace.decisions import check_threshold
 from retrace.differences import Slice, verdict
 from retrace.examples import Kind, Target
 from retrace.params import Costs, Data
-from retrace.resamples import Draws, bootstrap, bootstrap_slices, half, pools
+from retrace.resamples import Draws, bootstrap, bootstrap_slices, half
 from retrace.review.drift import measure_drift
 from retrace.review.results import SERIES, Results
 from retrace.review.score_differences import compare, compare_slices
@@ -183,16 +183,34 @@ def predict(way: Way, case: Case, train: pd.DataFrame, valid: pd.DataFrame, draw
     return TARGETS[case.kind].predict(model, valid[list(way.features)].to_numpy())
 
 
+class Drawn(NamedTuple):
+    """Resamples that are drawn once for all trials.
+
+    Attributes:
+        units: how many units are drawn from.
+        weights: how often each row is in each resample, shape (resamples, rows).
+    """
+
+    units: int
+    weights: NDArray[np.int16]
+
+    @classmethod
+    def of(cls, draws: Draws) -> Self:
+        """All resamples of some rows."""
+        return cls(draws.units, np.stack([weights.astype(np.int16) for weights in draws]))
+
+
 @cache
 def resamples(
     units: str, rows: int, count: int, draws: int, sliced: bool
-) -> tuple[Draws, dict[tuple[str, str], Draws]]:
+) -> tuple[Drawn, dict[tuple[str, str], Drawn]]:
     """The resamples of the whole and of the slices: the same in all trials, since the ids are."""
     case = Case("regression", Way(Ridge()), {}, units=units)
     table = pd.DataFrame({"id": range(rows), "unit": unit_of_rows(case, rows, count)})
     table.attrs["block"] = "day" if units == "days" else None
     whole = bootstrap(table, case.data, draws)
-    return whole, bootstrap_slices(pools(table, case.data), slices_of_rows(rows), whole) if sliced else {}
+    parts = bootstrap_slices(slices_of_rows(rows), whole) if sliced else {}
+    return Drawn.of(whole), {name: Drawn.of(part) for name, part in parts.items()}
 
 
 def scores(case: Case, truth: NDArray[Any], guess: Array, weights: NDArray[np.integer] | None = None) -> pd.DataFrame:

@@ -27,7 +27,6 @@ from scipy.special import expit, ndtr
 from scipy.stats import binomtest
 
 from retrace.examples import features
-from retrace.files import read_table
 from retrace.models import load_model
 from retrace.monitoring.alarms import find_alarms, share_level
 from retrace.monitoring.column_statistics import (
@@ -43,6 +42,7 @@ from retrace.monitoring.exchangeability import Counts, Days
 from retrace.params import Costs, read_params
 from retrace.resamples import blocks
 from retrace.scores import metrics_of, score_draws
+from retrace.table_files import read_table
 from src.stages.describe import describe
 from tests.calibrate import Lines, make_tables
 from tests.conftest import ROOT

@@ -122,7 +122,7 @@ def boosting(task: str = "classification", *, refits: int = 3, **arguments: obje
         "early_stopping": False,
     }
     model = f"sklearn.ensemble.HistGradientBoosting{kind}"
-    return {"model": model, "arguments": small | arguments, "seed": 1, "refits": refits}
+    return {"model": model, "arguments": small | arguments, "seed": 1, "refits": refits, "memory": 16}
 
 
 ROLES: dict[str, Any] = {

@@ -147,7 +147,7 @@ def test_linear_coefficients_are_rounded_to_six_digits():
     ],
 )
 def test_the_same_bytes_are_promised_for_supported_estimators_as_they_are_set(model, arguments, promised):
-    train = Train(model=model, arguments=arguments, seed=1, refits=2)
+    train = Train(model=model, arguments=arguments, seed=1, refits=2, memory=16)
     assert promises_same_bytes(train) is promised
 
 

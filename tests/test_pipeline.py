@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ import yaml
 
 from retrace import params as params_module
 from retrace.examples import features
-from retrace.files import read_table
 from retrace.models import load_model
 from retrace.params.sections import Section
+from retrace.table_files import read_table
 from tests.conftest import ENVIRONMENT, ROOT, change_params, check, commit, run
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -35,6 +36,34 @@ def test_a_run_from_nothing_elsewhere_gives_the_committed_bytes(demo: Path):
 
 def test_a_second_run_has_nothing_to_do(wine: Path):
     assert check("dvc", "repro", cwd=wine).endswith("Data and pipelines are up to date.\n")
+
+
+IN_CHUNKS = """
+import sys
+from importlib import import_module
+from retrace import table_files
+
+table_files.CELLS_IN_CHUNK = int(sys.argv[1])
+for stage in sys.argv[2:]:
+    import_module(f"src.stages.{stage}").main()
+"""
+
+
+@pytest.mark.parametrize(("data_set", "chunks"), [("weather", 3), ("weather", 50), ("wine", 50)])
+def test_a_table_in_any_number_of_chunks_gives_the_same_bytes(
+    request: pytest.FixtureRequest, copy_of: Callable[[Path], Path], data_set: str, chunks: int
+):
+    """In the fixture it's one chunk."""
+    project = copy_of(request.getfixturevalue(data_set))
+    cells = read_table(project / "data/raw/table.parquet").size
+    folders = ("data/raw", "data/split", "models", "metrics")
+    before = {file: file.read_bytes() for folder in folders for file in (project / folder).rglob("*") if file.is_file()}
+    before[project / "data/prepared.parquet"] = (project / "data/prepared.parquet").read_bytes()
+    for file in before:
+        file.unlink()
+    check(sys.executable, "-c", IN_CHUNKS, str(cells // chunks), *STAGES, cwd=project)
+    for file, content in before.items():
+        assert file.read_bytes() == content, file
 
 
 def leaves(section: Any, prefix: str) -> set[str]:
@@ -143,7 +172,7 @@ def test_make_undo_brings_the_committed_state_back_after_a_failure(copy_of, weat
     project = copy_of(weather)
     change_params(
         project,
-        train={"model": "sklearn.linear_model.Ridge", "arguments": {}, "seed": 1, "refits": 3},
+        train={"model": "sklearn.linear_model.Ridge", "arguments": {}, "seed": 1, "refits": 3, "memory": 16},
         gate={"metric": "rmse", "smallest_difference": {"rmse": 1}},
     )
     (project / "src/stages/evaluate.py").write_text("raise SystemExit(1)")

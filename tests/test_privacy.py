@@ -105,9 +105,9 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 @given(SEEDS)
 def test_no_extreme_follows_from_the_range_in_the_schema(tmp_path_factory: pytest.TempPathFactory, seed: int):
     table, file = table_of(seed), tmp_path_factory.mktemp("x") / "schema.yaml"
-    write_schema({"t": infer(table, private=[])}, file)
+    write_schema({"t": infer(table.items(), private=[])}, file)
     schema = read_schema(file)["t"]
-    assert breaches(table, schema) == []
+    assert breaches([table], schema) == []
     for name in ("number", "count"):
         checks = [check for check in schema.columns[name].checks if check.name == "in_range"]
         if not checks:
@@ -125,7 +125,7 @@ def schema_of(table: pd.DataFrame, name: str, highest: float) -> tuple[float, fl
     """The range in the schema of a table whose highest value is another; no other value is above it."""
     column = table[name].astype(float).clip(upper=highest)
     column[table[name].idxmax()] = highest
-    checks = [check for check in infer(column.to_frame(), []).columns[name].checks if check.name == "in_range"]
+    checks = [check for check in infer(column.to_frame().items(), []).columns[name].checks if check.name == "in_range"]
     return (float(checks[0].statistics["min_value"]), float(checks[0].statistics["max_value"])) if checks else None
 
 
@@ -221,7 +221,7 @@ def test_a_private_column_is_described_by_its_share_of_missing_values_only():
     data = Data(**ROLES | {"source": "x", "read": {}, "target": "y", "task": "regression", "private": ["born"]})
     for name in ("born", "born (month)", "born (day)"):
         assert set(describe(pd.Series(np.arange(99.0)), data.hides(name))) == {"kind", "missing"}
-    assert infer(pd.DataFrame({"born": np.arange(99.0)}), data.private).columns["born"].checks == []
+    assert infer(pd.DataFrame({"born": np.arange(99.0)}).items(), data.private).columns["born"].checks == []
 
 
 def test_the_two_attacks_that_worked_find_nothing(tmp_path: Path):

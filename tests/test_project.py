@@ -1,7 +1,9 @@
 """What holds of this project whatever its data: nothing here has to change when you bring a table or add a stage."""
 
 import ast
+import filecmp
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +11,13 @@ import pytest
 import yaml
 from dvc.utils.serialize import modify_yaml
 
+from retrace import table_files
 from retrace.params import read_params
 from retrace.problem_page import fill_tables
 from retrace.review.lock import find_problem
 from retrace.review.revision import FOLDER
+from retrace.table_files import row_count, without_rows
+from src.stages import prepare
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -169,6 +174,24 @@ def test_the_pictures_that_make_plots_draws_are_those_of_dvc_yaml():
 def test_no_row_is_in_two_parts():
     column = read_params(ROOT / "params.yaml").data.id_column
     assert pd.concat([pd.read_parquet(part)[column] for part in PARTS]).is_unique
+
+
+@ran
+def test_the_prepared_table_is_the_same_in_chunks_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """If it isn't, `prepare` needs rows that LARGE_TABLE of the data set's module doesn't declare."""
+    raw = ROOT / "data/raw"
+    large = getattr(import_module(f"src.datasets.{read_params(ROOT / 'params.yaml').data.set}"), "LARGE_TABLE", None)
+    if large is None or not raw.exists():
+        pytest.skip("`prepare` gets whole tables, or there are none here")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/raw").symlink_to(raw)
+    for name in ("params.yaml", "src"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    cells = row_count(raw / f"{large.name}.parquet") * len(without_rows(raw / f"{large.name}.parquet").columns)
+    monkeypatch.setattr(table_files, "CELLS_IN_CHUNK", min(cells, table_files.CELLS_IN_CHUNK) // 3)
+    prepare.main()
+    assert filecmp.cmp("data/prepared.parquet", ROOT / "data/prepared.parquet", shallow=False)
 
 
 @ran

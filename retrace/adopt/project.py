@@ -208,10 +208,10 @@ def first_schema(raw: pd.DataFrame, private: list[str]) -> DataFrameSchema | Non
         UserError: the present one cannot be read.
     """
     present = schema.read_schema() if schema.FILE.is_file() else {}
-    is_met = present.keys() == {"table"} and not schema.breaches(raw, present["table"])
+    is_met = present.keys() == {"table"} and not schema.breaches([raw], present["table"])
     if is_met and not any(schema.shows_values(present["table"], name) for name in private):
         return None
-    return schema.infer(raw, private)
+    return schema.infer(raw.items(), private)
 
 
 def remembered() -> dict[str, str]:

@@ -11,6 +11,7 @@ from retrace.params import Data, Params
 from retrace.placeholders import DECISION_AFTER_ADOPT, question_about
 
 FEW_ROWS = 5_000  # from which on trees may be large
+MEMORY = 16  # GB for the rows of a fit: nine million of 19 features
 MOST_SLICE_COLUMNS, MOST_SLICES = 2, 10
 SMALLEST: dict[Kind, dict[str, float]] = {  # differences that matter; the first metric decides
     "two classes": {"roc_auc": 0.005, "average_precision": 0.01, "log_loss": 0.005, "brier": 0.002},
@@ -76,6 +77,7 @@ def _first_sections(prepared: pd.DataFrame, data: Data, name: str) -> dict[str, 
             },
             "seed": 1,
             "refits": REFITS,
+            "memory": MEMORY,
         },
         "gate": {
             "metric": metric,

@@ -12,7 +12,7 @@ from retrace.monitoring.estimated_scores import estimate_scores
 from retrace.monitoring.selective_labels import measure_selection
 from retrace.monitoring.series import WatchedModel
 from retrace.monitoring.served import Served
-from retrace.resamples import each_resample
+from retrace.resamples import resample
 from retrace.scored_rows import interval, is_small
 from retrace.scores import Metric, metrics_of, score_draws
 
@@ -83,13 +83,13 @@ def scores_of(served: Served, selected: NDArray[np.bool_], metrics: Mapping[str,
     """
     truth, predictions = served.truth[selected], served.predictions[served.labelled][selected]
     _, days = np.unique(served.day_of_row[served.labelled][selected], return_inverse=True)
-    units = int(days.max()) + 1
+    draws = resample(days, RESAMPLES)
     once = np.ones((1, len(truth)), dtype=np.int64)
     scores = score_draws(metrics, truth, predictions, once)[0]
-    resampled = score_draws(metrics, truth, predictions, each_resample(days, RESAMPLES)).T
+    resampled = score_draws(metrics, truth, predictions, draws).T
     found = {}
     for name, metric in metrics.items():
-        ends = interval(scores[name], resampled[name], units, metric)
+        ends = interval(scores[name], resampled[name], draws.units, metric)
         found[name] = finite_values({"score": scores[name], **ends})
     return found
 

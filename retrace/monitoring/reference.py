@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retrace.examples import Target, features, slices
-from retrace.files import FEWEST_ROWS_SHOWN, read_table, write_json
+from retrace.files import FEWEST_ROWS_SHOWN, write_json
 from retrace.models import load_model
 from retrace.monitoring.estimated_scores import measure_overdispersion
 from retrace.monitoring.exchangeability import Counts
@@ -29,6 +29,7 @@ from retrace.params import Block, Params, SplitByTime, read_params
 from retrace.privacy import histogram, without_rare
 from retrace.resamples import BLOCKS, pools
 from retrace.scored_rows import FEWEST_UNITS
+from retrace.table_files import read_table
 
 FILE = Path("release/reference.json")
 # The names of the columns that retrace/monitoring/series.py derives; an input column may have one of these names, too.

@@ -128,6 +128,7 @@ class Train(Section):
     arguments: dict[str, Any]
     seed: Seed
     refits: Annotated[int, Field(ge=2)]
+    memory: Positive  # in GB of 10^9 bytes
 
 
 class Evaluate(Section):

@@ -131,18 +131,20 @@ def limits_section(params: Params, test: Mapping[str, Any]) -> list[str]:
     return [f"- {limit}" for limit in limits]
 
 
-def model_card(params: Params, test: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+def model_card(params: Params, test: Mapping[str, Any], data: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     """The text of the model card."""
     name, train = params.problem.name, params.train
     arguments = table(["argument", "value"], [[code(key), code(value)] for key, value in train.arguments.items()])
-    parts = data["parts"]
+    rows = f"{data['parts']['train']:,} rows"
+    if sample := evaluation.get("sample"):
+        rows = f"a sample of {sample['rows']:,} of the {sample['of']:,} rows of train"
     sections = {
         f"# {name}": [params.problem.question],
         "## The decision": decision_section(params, test),
         "## Scores on test": scores_section(test),
         f"## Slices: {params.gate.metric}": slices_section(params.gate.metric, test),
         "## The model": [
-            f"{code(train.model, 120)}, fitted on {parts['train']:,} rows ([data card](DATA_CARD.md)).",
+            f"{code(train.model, 120)}, fitted on {rows} ([data card](DATA_CARD.md)).",
             arguments if train.arguments else "It has its default arguments.",
         ],
         "## How often test was opened": openings_section(test),
@@ -206,11 +208,14 @@ def data_card(params: Params, test: Mapping[str, Any], data: Mapping[str, Any], 
 
 def main() -> None:
     params = read_params()
-    test, data, source = (
+    test, data, evaluation, source = (
         json.loads(Path(name).read_text(encoding="utf-8"))
-        for name in ("release/test.json", "metrics/data.json", "metrics/source.json")
+        for name in ("release/test.json", "metrics/data.json", "metrics/evaluation.json", "metrics/source.json")
     )
-    cards = {MODEL_CARD: model_card(params, test, data), DATA_CARD: data_card(params, test, data, source)}
+    cards = {
+        MODEL_CARD: model_card(params, test, data, evaluation),
+        DATA_CARD: data_card(params, test, data, source),
+    }
     for path, text in cards.items():
         with replacing(path) as part:
             part.write_text(text, encoding="utf-8")

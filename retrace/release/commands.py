@@ -8,7 +8,7 @@ from retrace import registry
 from retrace.clones import DVC, DVC_WITHOUT_HINTS, with_this_python
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
-from retrace.files import read_table, write_bytes
+from retrace.files import write_bytes
 from retrace.git import git, git_status, require_own_repository
 from retrace.params import FILE, Params, read_params
 from retrace.placeholders import DECISION, DECISION_AFTER_ADOPT, QUESTION, question_about
@@ -17,6 +17,7 @@ from retrace.release.openings import FILE as OPENINGS
 from retrace.release.openings import record_opening, versions_opened_for
 from retrace.release.rerun import rerun_release
 from retrace.resamples import fingerprint
+from retrace.table_files import read_table
 
 RETRACE = [sys.executable, "-m", "retrace"]
 PIPELINE = Path("release/dvc.yaml")

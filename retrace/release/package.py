@@ -21,12 +21,13 @@ import pandas as pd
 
 from retrace.errors import UserError
 from retrace.examples import Target, features, is_number
-from retrace.files import FEWEST_ROWS_SHOWN, json_bytes, read_table, write_zip
+from retrace.files import FEWEST_ROWS_SHOWN, json_bytes, write_zip
 from retrace.models import load_model
 from retrace.package import FILE
 from retrace.params import Params, read_params
 from retrace.privacy import histogram
 from retrace.release.cards import MODEL_CARD
+from retrace.table_files import read_table
 from src.model import promises_same_bytes
 
 MODEL = Path("models/model.skops")

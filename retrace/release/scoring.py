@@ -11,26 +11,26 @@ from typing import Any
 
 import pandas as pd
 
-from retrace.evaluation import score_models
-from retrace.files import read_table, write_json
+from retrace.evaluation import Predictions, predict_rows, read_rows, score_models
+from retrace.files import write_json
 from retrace.models import load_model
 from retrace.params import Params, read_params
 from retrace.resamples import fingerprint
 from retrace.scores import BASELINES
 
 
-def test_scores(params: Params, test: pd.DataFrame, models: dict[str, Any]) -> dict[str, Any]:
+def test_scores(params: Params, test: pd.DataFrame, predictions: Predictions) -> dict[str, Any]:
     """The content of release/test.json.
 
     Args:
         params: the project's parameters.
-        test: the rows that were held out.
-        models: the fitted `model` and the baselines, by name.
+        test: the rows that were held out, as `read_rows` returns them.
+        predictions: of the `model` and the baselines for these rows.
 
     Raises:
         UserError: a column of `evaluate.slices` doesn't fit these rows.
     """
-    evaluation = score_models(params, test, models)
+    evaluation = score_models(params, test, predictions)
     return {
         "rows": len(test),
         "units": evaluation.whole.resamples.units,
@@ -45,7 +45,8 @@ def test_scores(params: Params, test: pd.DataFrame, models: dict[str, Any]) -> d
 def main() -> None:
     params = read_params()
     models = {name: load_model(Path(f"models/{name}.skops")) for name in ("model", *BASELINES)}
-    content = test_scores(params, read_table(Path("data/split/test.parquet")), models)
+    part = Path("data/split/test.parquet")
+    content = test_scores(params, read_rows(params, part), predict_rows(params, part, models))
     write_json(content, Path("release/test.json"))
     metric = params.gate.metric
     score = content["scores"]["model"][metric]

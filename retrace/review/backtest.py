@@ -25,16 +25,18 @@ from retrace.differences import Difference
 from retrace.errors import UserError
 from retrace.evaluation import choose_metrics
 from retrace.examples import Target, features
-from retrace.files import FEWEST_ROWS_SHOWN, read_table
+from retrace.files import FEWEST_ROWS_SHOWN
 from retrace.intervals import Noise, noise_of_rows, noise_of_training, total_noise
 from retrace.params import Block, Params, SplitByTime
-from retrace.parts import check_part, purged
+from retrace.parts import Summary, check_part, purged
 from retrace.resamples import BLOCKS, blocks, pools, resample
 from retrace.review.results import Results, read_results
 from retrace.review.revision import FOLDER
 from retrace.review.score_differences import series
 from retrace.review.split_tables import PARTS
+from retrace.sampling import in_sample, share_that_fits
 from retrace.scored_rows import FEWEST_UNITS, Rows, Scored, score_whole
+from retrace.table_files import read_table
 from src.stages.train import fit
 
 
@@ -158,7 +160,8 @@ def run_backtest(params: Params, by: Block) -> Backtest:
         found.append(Period(name, len(rows), len(known), *scored))
     if len(found) < 2:
         raise UserError(f"split: train and valid span too few {by}s for a backtest; try a shorter period with --by")
-    return Backtest(by, list(metrics), found, results, len(train))
+    train_rows = results.sample.rows if results.sample else len(train)
+    return Backtest(by, list(metrics), found, results, train_rows)
 
 
 def _split_by_date(params: Params) -> SplitByTime:
@@ -184,7 +187,7 @@ def later_half(period_of_row: pd.Series) -> list[pd.Period]:
 def known_rows(
     params: Params, split: SplitByTime, past: pd.DataFrame, rows: pd.DataFrame, start: pd.Timestamp
 ) -> pd.DataFrame:
-    """The rows on which a model could be trained when a period began.
+    """The rows on which a model could be trained when a period began, or a sample of them if not all of them fit.
 
     Args:
         params: The project's parameters.
@@ -201,7 +204,9 @@ def known_rows(
     known.attrs = past.attrs
     if split.purge:
         known = purged({"train": known, "valid": rows, "test": rows.head(0)}, params.data)
-    check_part("train", known, params.data)
+    share = share_that_fits(len(known), len(features(known, params.data)), params.train.memory)
+    known = known[in_sample(known, params.data, share)].reset_index(drop=True)
+    check_part("train", Summary().add(known, params.data), params.data)
     return known
 
 

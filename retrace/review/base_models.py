@@ -14,12 +14,12 @@ import pandas as pd
 
 from retrace.clones import DVC_WITHOUT_HINTS, clone_without_data, pull_sources, with_this_python
 from retrace.errors import UserError, one_line
-from retrace.files import read_table
 from retrace.review.dvc_project import FROZEN
 from retrace.review.pipeline import read_stages
 from retrace.review.revision import Revision
 from retrace.review.split_tables import PARTS
 from retrace.scores import BASELINES
+from retrace.table_files import read_table
 
 MODEL = "models/model.skops"
 NEEDED = [MODEL, *(f"models/{name}.skops" for name in BASELINES), PARTS["train"]]

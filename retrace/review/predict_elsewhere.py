@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 from retrace.examples import features  # before pandas: importing retrace sets environment variables that NumPy reads
-from retrace.files import read_table, write_table
 from retrace.models import load_model
 from retrace.params import read_params
 from retrace.scores import BASELINES
+from retrace.table_files import read_table, write_table
 
 import pandas as pd  # isort: skip
 

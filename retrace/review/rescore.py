@@ -21,17 +21,15 @@ both sides are compared row by row.
 import hashlib
 import shutil
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from retrace.errors import UserError, one_line
-from retrace.examples import is_number
-from retrace.files import read_table, write_csv, write_json
+from retrace.examples import Target, is_number
+from retrace.files import write_csv, write_json
 from retrace.params import Params, SplitByTime, read_params
 from retrace.resamples import fingerprint, fingerprints
 from retrace.review.base_models import predict_with_base
@@ -42,31 +40,11 @@ from retrace.review.results import FILES, UNKNOWN_UNITS, Results, parse_results
 from retrace.review.revision import Revision
 from retrace.review.split_tables import PARTS
 from retrace.scores import draws_table
+from retrace.table_files import read_table
 
 VALID = PARTS["valid"]
 KEPT = Path(".dvc/tmp/rescored")
 CODE = ("src/", "retrace/")
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """A stand-in for a model whose predictions for the rows to score are already known.
-
-    Attributes:
-        classes_: The classes, as a scikit-learn classifier has them; empty for a regression.
-        values: What it predicted, shape (rows, classes), or (rows, 1) for a regression.
-    """
-
-    classes_: NDArray[Any]
-    values: NDArray[np.float64]
-
-    def predict(self, _table: pd.DataFrame) -> NDArray[np.float64]:
-        """The predicted numbers, shape (rows,)."""
-        return self.values[:, 0]
-
-    def predict_proba(self, _table: pd.DataFrame) -> NDArray[np.float64]:
-        """The probability of each class, shape (rows, classes)."""
-        return self.values
 
 
 def rescore_base(sides: Sides) -> Sides:
@@ -122,14 +100,18 @@ def score_base(params: Params, valid: pd.DataFrame, predictions: pd.DataFrame, b
     Returns:
         The content of each file, by its name.
     """
-    from retrace.evaluation import score_models  # noqa: PLC0415  # scikit-learn takes a second to import
+    from retrace.evaluation import Predictions, score_models  # noqa: PLC0415  # scikit-learn takes a second to import
 
-    classes = np.array(predictions.attrs["classes"])
+    classes = predictions.attrs["classes"]
+    target = Target.of(classes, params.data)
     columns_of_models: dict[str, list[str]] = {}
     for column in predictions.columns:
         columns_of_models.setdefault(column.split(".")[0], []).append(column)
-    models = {name: Predicted(classes, predictions[names].to_numpy()) for name, names in columns_of_models.items()}
-    evaluation = score_models(params, valid, models)
+    arranged = {}
+    for name, columns in columns_of_models.items():
+        values = predictions[columns].to_numpy(float)
+        arranged[name] = target.arrange(classes, values) if classes else values[:, 0]
+    evaluation = score_models(params, valid, Predictions(target, arranged))
     resampled = {(name, "", ""): found.resampled for name, found in evaluation.scored.items()}
     resampled |= {("model", *name): found.resampled for name, found in evaluation.slices.items()}
     own = base.json("metrics/evaluation.json")

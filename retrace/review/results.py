@@ -57,6 +57,13 @@ class Estimator(BaseModel):
     same_bytes: bool
 
 
+class Sample(BaseModel):
+    """On how many rows the model was fitted, and of how many rows of train they are a sample."""
+
+    rows: int
+    of: int
+
+
 def calibration_warning(decision: Decision) -> list[str]:
     """Why the threshold of a decision can't be trusted, in lines; none where it can."""
     if decision.calibration.trusted:
@@ -85,6 +92,7 @@ class Results:
         fingerprints: Hashes of the validation rows' `ids`, and of these with their `targets`; empty where unknown.
         decision: The decision that the costs imply; None where errors have no costs.
         estimator: The estimator, and whether the same bytes are promised; None where an older version wrote this.
+        sample: The sample of train on which the model was fitted; None where it was fitted on all rows.
     """
 
     scores: Scores
@@ -95,6 +103,7 @@ class Results:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     decision: Decision | None = None
     estimator: Estimator | None = None
+    sample: Sample | None = None
 
     @property
     def estimator_without_promise(self) -> str:
@@ -157,7 +166,7 @@ def parse_results(files: Mapping[str, bytes]) -> Results:
     decision = content.get("decision")
     if decision and "calibration" not in decision:  # an older version wrote it, and didn't check the threshold
         decision = None
-    estimator = content.get("estimator")
+    estimator, sample = content.get("estimator"), content.get("sample")
     return Results(
         scores=scores,
         slices=scores_by_slice,
@@ -167,6 +176,7 @@ def parse_results(files: Mapping[str, bytes]) -> Results:
         fingerprints=FINGERPRINTS.validate_python(content.get("fingerprints", {})),
         decision=Decision.model_validate(decision) if decision else None,
         estimator=Estimator.model_validate(estimator) if estimator else None,
+        sample=Sample.model_validate(sample) if sample else None,
     )
 
 

@@ -27,7 +27,7 @@ from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 from retrace.check import check
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
-from retrace.files import read_table, short_moment, write_bytes
+from retrace.files import short_moment, write_bytes
 from retrace.git import git, git_status, require_own_repository
 from retrace.params import FILE, Data, SplitByTime, read_params
 from retrace.registry import identity
@@ -36,6 +36,7 @@ from retrace.review.pipeline import read_pipeline
 from retrace.review.rerun import run_pipeline
 from retrace.review.revision import FOLDER, Revision, flattened
 from retrace.review.split_tables import PARTS, id_column, read_tables
+from retrace.table_files import read_table
 from src.new_data import get_new_data
 
 NO_NEW_DATA = 3  # exit code

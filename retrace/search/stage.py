@@ -2,8 +2,8 @@
 
     python -m retrace.search.stage
 
-Reads the section `search` of params.yaml and the rows of train. It reads neither valid nor test, so that the review's
-verdict on the best arguments stays honest. Writes to `search/`:
+Reads the section `search` of params.yaml and the rows of train, or the sample of them that the stage `train` fits on.
+It reads neither valid nor test, so that the review's verdict on the best arguments stays honest. Writes to `search/`:
 
 - `trials.csv`: each trial's arguments, its scores on the folds, and their mean. Trial 0 has the present arguments;
 - `importance.csv`: the share of the scores' variance that each argument explains (fANOVA; Hutter and others, 2014).
@@ -28,8 +28,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from retrace.errors import UserError, one_line
 from retrace.evaluation import choose_metrics
 from retrace.examples import Target
-from retrace.files import json_bytes, read_table, write_csv
+from retrace.files import json_bytes, write_csv
 from retrace.params import Choices, Params, Search, read_params
+from retrace.sampling import read_training_rows
 from retrace.search.folds import make_folds
 from retrace.search.trials import (
     STATES,
@@ -86,7 +87,8 @@ def name_of_search(params: Params, search: Search) -> str:
     found = hashlib.sha256(json_bytes(relevant))
     for dep in sorted(read_yaml(PIPELINE)["stages"]["search"]["deps"]):
         for file in sorted(Path(dep).rglob("*.py")) if Path(dep).is_dir() else [Path(dep)]:
-            found.update(hashlib.sha256(file.read_bytes()).digest())
+            with file.open("rb") as content:
+                found.update(hashlib.file_digest(content, "sha256").digest())
     return found.hexdigest()[:16]
 
 
@@ -119,7 +121,7 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     params = read_params()
     search = require_search(params)
-    train = read_table(TRAIN)
+    train = read_training_rows(TRAIN, params)
     target = Target.of(train[params.data.target], params.data)
     higher_is_better = choose_metrics(target, params)[params.gate.metric].higher_is_better
     folds = make_folds(train, params.data, params.split, search.folds)

@@ -16,14 +16,17 @@ class _WrongCellError(Exception):
     """The place of a cell that is not of its column's type, counted from 0, and what is wrong with it."""
 
 
-def with_types(table: pa.Table, options: ReadOptions, file: Path, units: dict[str, str]) -> pa.Table:
+def with_types(
+    table: pa.Table, options: ReadOptions, file: Path, units: dict[str, str], rows_before: int = 0
+) -> pa.Table:
     """The table with the columns of `types` converted.
 
     Args:
-        table: a file's table; these columns are text in it, if the file is.
+        table: a file's table, or a chunk of it; these columns are text in it, if the file is.
         options: how files are read.
         file: the file.
-        units: the units of the numbers in the files before it, by column; those of this file are added.
+        units: the units of the numbers before, by column; those of this table are added.
+        rows_before: how many rows the file has before this chunk.
 
     Raises:
         UserError: a cell is not of its column's type; the line names its row and does not show its value.
@@ -33,13 +36,13 @@ def with_types(table: pa.Table, options: ReadOptions, file: Path, units: dict[st
             column, unit = _converted(table.column(name), type_, options)
         except _WrongCellError as error:
             place, what = error.args
-            line = f"{file}: column {name}, row {place + 1} of the data: {what} ({PARAMETER})"
+            line = f"{file}: column {name}, row {rows_before + place + 1} of the data: {what} ({PARAMETER})"
             raise ParameterError(line, "data.read.types") from None
         except (pa.ArrowException, ValueError):
             line = f"{file}: column {name} holds values that are not {type_} ({PARAMETER})"
             raise ParameterError(line, "data.read.types") from None
         if unit is not None and units.setdefault(name, unit) != unit:
-            what = "numbers of another unit than in the files before it, or only some files have a unit"
+            what = "numbers of another unit than in the rows or files before, or only some have a unit"
             raise ParameterError(f"{file}: column {name}: {what} ({PARAMETER})", "data.read.types")
         table = with_column(table, name, column)
     return table

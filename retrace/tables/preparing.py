@@ -12,7 +12,7 @@ from retrace.row_ids import row_ids
 EPOCH = pd.Timestamp("1970-01-01").as_unit("us")  # in nanoseconds, as by default, dates end in 2262
 
 
-def prepare_table(raw: pd.DataFrame, data: Data) -> pd.DataFrame:
+def prepare_table(raw: pd.DataFrame, data: Data, ids: list[str] | None = None) -> pd.DataFrame:
     """The rows that have a target, each with an id; dates become numeric features.
 
     The column of ids is `data.id`, or `row_id`, which is made from `data.id_columns`. The features of a date are its
@@ -20,8 +20,10 @@ def prepare_table(raw: pd.DataFrame, data: Data) -> pd.DataFrame:
     Rows without a target are counted in `attrs["dropped"]`.
 
     Args:
-        raw: the table as `read` returns it.
+        raw: the table as `read` returns it, or a chunk of it.
         data: the section `data` of params.yaml.
+        ids: of these rows, if `data.id` is None and they are a chunk, since ids depend on the whole table. By default,
+            they are made from the rows given.
 
     Raises:
         UserError: there is no such target or id column, no column is named for the ids, the target is a date, or a
@@ -35,7 +37,9 @@ def prepare_table(raw: pd.DataFrame, data: Data) -> pd.DataFrame:
         raise ParameterError(f"{PARAMETER}: {data.target} is a date, which can't be predicted", "data.target")
     table = raw.copy()
     if data.id is None:
-        table.insert(0, data.id_column, _checked_row_ids(raw, data))
+        check_id_columns(raw, data)
+        made = row_ids(raw, data.id_columns, data.read.get("types") or {}) if ids is None else ids
+        table.insert(0, data.id_column, made)
     else:
         table[data.id] = as_text(table[data.id])
     labelled = table[data.target].notna()
@@ -47,7 +51,12 @@ def prepare_table(raw: pd.DataFrame, data: Data) -> pd.DataFrame:
     return table
 
 
-def _checked_row_ids(raw: pd.DataFrame, data: Data) -> list[str]:
+def check_id_columns(raw: pd.DataFrame, data: Data) -> None:
+    """Check that the ids of the rows of a raw table can be made from `data.id_columns`.
+
+    Raises:
+        UserError: there are no such columns, or a column has the name of the ids.
+    """
     where = "params.yaml: data.id_columns:"
     if data.id_column in raw:
         raise ParameterError(
@@ -62,7 +71,6 @@ def _checked_row_ids(raw: pd.DataFrame, data: Data) -> list[str]:
             f"{where} {data.source} has no column {absent[0]}; if it was renamed, write its new name there, and the "
             "ids stay; else take it off the list, and every row gets another id"
         )
-    return row_ids(raw, data.id_columns, data.read.get("types") or {})
 
 
 def _labels(target: pd.Series) -> pd.Series:

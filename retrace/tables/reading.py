@@ -2,6 +2,7 @@
 
 import csv
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -9,13 +10,14 @@ import pyarrow as pa
 
 from retrace.errors import PARAMETER, ParameterError, UserError
 from retrace.limits import check_table
+from retrace.table_files import rows_in_chunk
 from retrace.tables.columns import check_names, with_names, without_missing
 from retrace.tables.conversion import with_types
 from retrace.tables.files import JSON_LINES, TEXT, files_of, is_text_source, kind_of, opened
 from retrace.tables.json_lines import read_json_lines
 from retrace.tables.messages import reading_error
 from retrace.tables.options import ReadOptions
-from retrace.tables.pandas_types import to_pandas
+from retrace.tables.pandas_types import Facts, chunk_to_pandas, facts_of, plain_types
 from retrace.tables.parquet import read_parquet
 from retrace.tables.text_files import read_text_file
 
@@ -28,8 +30,11 @@ class DifferingTypesError(ParameterError):
         self.columns = columns
 
 
-def read_source(source: Path, options: ReadOptions) -> pd.DataFrame:
-    """The files of a source as one table of pandas' plain types.
+def read_source(source: Path, options: ReadOptions) -> Iterator[pd.DataFrame]:
+    """The files of a source as one table of pandas' plain types, in chunks.
+
+    A chunk is a text file, or some rows of a Parquet file. The types of the columns are those of the whole table. If it
+    has more than one chunk, the files are read twice, unless all chunks fit into one.
 
     Args:
         source: a file, or a folder of files.
@@ -42,7 +47,23 @@ def read_source(source: Path, options: ReadOptions) -> pd.DataFrame:
         raise UserError(
             f"params.yaml: data.read.thousands: must differ from data.read.decimal, which is {options.decimal!r}"
         )
-    return to_pandas(load(source, options), source)
+    schemas: list[pa.Schema] = []
+    facts: list[dict[str, Facts]] = []
+    kept: list[pa.Table] | None = []  # the chunks, as long as they fit into one
+    for chunk in read_files(source, options):
+        schemas.append(chunk.schema)
+        facts.append(facts_of(chunk))
+        if kept is not None:
+            kept.append(chunk)
+            if len(kept) > 1 and sum(map(len, kept)) > rows_in_chunk(len(chunk.schema)):
+                kept = None
+    schema = common_schema(schemas, source)
+    types = plain_types(schema, facts, source)
+    if kept is not None:
+        yield chunk_to_pandas(_joined(kept, schema, source), types)
+        return
+    for chunk in read_files(source, options):
+        yield chunk_to_pandas(_joined([chunk], schema, source), types)
 
 
 def load(source: Path, options: ReadOptions) -> pa.Table:
@@ -52,53 +73,94 @@ def load(source: Path, options: ReadOptions) -> pa.Table:
         DifferingTypesError: a column has other types in other files.
         UserError: a file cannot be read, or is not such a table.
     """
-    tables: list[pa.Table] = []
+    chunks = list(read_files(source, options))
+    return _joined(chunks, common_schema([chunk.schema for chunk in chunks], source), source)
+
+
+def read_files(source: Path, options: ReadOptions) -> Iterator[pa.Table]:
+    """The chunks of a source, in the order of the files' names and of their rows, each with types of its own.
+
+    Raises:
+        UserError: a file cannot be read, is not such a table, or has other columns than the first one.
+    """
+    first: list[str] | None = None
     units: dict[str, str] = {}
     for file in files_of(source):
-        table = _read_file(file, options)
-        check_names(file, table.column_names, (tables or [table])[0].column_names, options.types)
-        tables.append(without_missing(with_types(table, options, file, units), options))
-    if not tables:
+        rows = 0
+        for chunk in _read_file(file, options):
+            first = first or chunk.column_names
+            check_names(file, chunk.column_names, first, options.types)
+            yield without_missing(with_types(chunk, options, file, units, rows), options)
+            rows += len(chunk)
+    if first is None:
         raise UserError(f"{source}: an empty folder; put files of one table into it (data.source)")
-    if differing := _differing_columns(tables):
-        found = " and ".join(sorted({str(table.schema.field(differing[0]).type) for table in tables}))
-        where = f"{source}: column {differing[0]} is {found} in different files"
-        raise DifferingTypesError(differing, where)
-    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def common_schema(schemas: list[pa.Schema], source: Path) -> pa.Schema:
+    """The types that the columns have together.
+
+    Raises:
+        DifferingTypesError: there is none for a column.
+    """
+    if differing := _differing_columns(schemas):
+        found = " and ".join(sorted({str(schema.field(differing[0]).type) for schema in schemas}))
+        raise DifferingTypesError(differing, f"{source}: column {differing[0]} is {found} in different files")
+    return pa.unify_schemas(schemas, promote_options="permissive")
 
 
 def cells_as_written(source: Path, options: ReadOptions) -> pa.Table | None:
     """Each cell of text files as its text, even where it means no value; None for other kinds of files."""
     if not is_text_source(source):
         return None
-    written = [_read_file(file, options, as_written=True) for file in files_of(source)]
+    written = [chunk for file in files_of(source) for chunk in _read_file(file, options, as_written=True)]
     return pa.concat_tables(written, promote_options="default")  # by name: the order of columns may differ
 
 
-def _differing_columns(tables: list[pa.Table]) -> list[str]:
-    """The columns whose types do not fit together across files."""
+def _joined(chunks: list[pa.Table], schema: pa.Schema, source: Path) -> pa.Table:
+    """The rows of chunks as one table with these types.
+
+    Raises:
+        DifferingTypesError: a column has values that its type can't hold, such as whole numbers of too many digits.
+    """
+    tables = [schema.empty_table(), *chunks]
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException:
+        for name in schema.names:
+            try:
+                pa.concat_tables([table.select([name]) for table in tables], promote_options="permissive")
+            except pa.ArrowException:
+                where = f"{source}: column {name} has values of different types in different files"
+                raise DifferingTypesError([name], where) from None
+        raise
+
+
+def _differing_columns(schemas: list[pa.Schema]) -> list[str]:
+    """The columns whose types do not fit together."""
     differing = []
-    for name in tables[0].column_names if len(tables) > 1 else []:
-        schemas = [pa.schema([table.schema.field(name)]) for table in tables]
+    for name in schemas[0].names if len(schemas) > 1 else []:
+        types = [pa.schema([schema.field(name)]) for schema in schemas]
         try:
-            pa.unify_schemas(schemas, promote_options="permissive")
+            pa.unify_schemas(types, promote_options="permissive")
         except pa.ArrowException:
             differing.append(name)
     return differing
 
 
-def _read_file(file: Path, options: ReadOptions, as_written: bool = False) -> pa.Table:
-    """The table of one file, of whatever kind its name says."""
+def _read_file(file: Path, options: ReadOptions, as_written: bool = False) -> Iterator[pa.Table]:
+    """The table of one file, of whatever kind its name says; one of Parquet in chunks."""
     kind = kind_of(file)
     opened(file).close()  # which raises an error in one line if the file cannot be opened
     try:
         check_table(file)
         if kind == ".parquet":
-            return with_names(read_parquet(file), options.strip)
-        if kind in JSON_LINES:
-            return with_names(read_json_lines(file), options.strip)
-        if kind in TEXT:
-            return read_text_file(file, options, as_written)
+            for chunk in read_parquet(file):
+                yield with_names(chunk, options.strip)
+        elif kind in JSON_LINES:
+            yield with_names(read_json_lines(file), options.strip)
+        elif kind in TEXT:
+            yield read_text_file(file, options, as_written)
+        else:
+            raise UserError(f"{file}: not a table that can be read; .csv, .tsv, .parquet or .jsonl, please")
     except (pa.ArrowException, UnicodeError, LookupError, OSError, EOFError, zlib.error, csv.Error) as error:
         raise reading_error(error, file, options) from None
-    raise UserError(f"{file}: not a table that can be read; .csv, .tsv, .parquet or .jsonl, please")

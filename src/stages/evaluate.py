@@ -12,7 +12,7 @@ The results are in `metrics/`:
 - `scores.json`: the model's scores, for `dvc metrics` and `dvc exp`;
 - `evaluation.json`: the scores on all rows with their intervals; the numbers of right and wrong decisions, if
   `problem.costs` is set; and what a comparison with another commit needs to know: the numbers of rows and units, hashes
-  of the rows' ids and targets, the estimator and the platform;
+  of the rows' ids and targets, the estimator and the platform; and whether the model was fitted on a sample;
 - `slices.json`: the scores of the model on each slice, with an interval for the gate's metric;
 - `bootstrap.csv`: the scores on each resample;
 - `refits.csv`: the scores of each refit that `train` made;
@@ -20,30 +20,41 @@ The results are in `metrics/`:
 """
 
 import platform
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from retrace.curves import curves
-from retrace.evaluation import score_models
-from retrace.files import read_table, write_csv, write_json
+from retrace.evaluation import Predictions, predict_rows, read_rows, score_models
+from retrace.files import write_csv, write_json
 from retrace.models import load_model
 from retrace.params import Params, read_params
 from retrace.resamples import fingerprint, fingerprints
-from retrace.scored_rows import predictions_of_refits, score_refits
+from retrace.scored_rows import WHOLE, read_refits, score_refits
+from retrace.scorers import Array
 from retrace.scores import BASELINES, draws_table
+from retrace.table_files import without_rows
 from src.model import promises_same_bytes
 
 
-def evaluate(params: Params, valid: pd.DataFrame, models: dict[str, Any], refits: pd.DataFrame) -> dict[str, Any]:
+def evaluate(
+    params: Params,
+    valid: pd.DataFrame,
+    predictions: Predictions,
+    refits: Iterable[Array],
+    trained: Mapping[Any, Any],
+) -> dict[str, Any]:
     """Everything that this stage writes.
 
     Args:
         params: the project's parameters.
-        valid: the validation rows.
-        models: the fitted `model` and the baselines, by name.
-        refits: what the refits predict for the validation rows, as `train` writes it.
+        valid: the validation rows, as `read_rows` returns them.
+        predictions: of the `model` and the baselines for these rows.
+        refits: what each refit predicts for these rows.
+        trained: how many independent units `train` has, and how many the `half` that a refit is fitted on; and, if the
+            models are fitted on a `sample` of train, its size.
 
     Returns:
         The content of each file, by its path in `metrics/`.
@@ -52,19 +63,19 @@ def evaluate(params: Params, valid: pd.DataFrame, models: dict[str, Any], refits
         UserError: the gate's metric, the costs or a column of `evaluate.slices` doesn't fit the data.
     """
     data, gate_metric = params.data, params.gate.metric
-    evaluation = score_models(params, valid, models)
+    evaluation = score_models(params, valid, predictions)
     metrics, whole = evaluation.metrics, evaluation.whole
 
     # Each line of bootstrap.csv and refits.csv is about a model and a slice. A column and a value name the slice; both
     # are empty for the scores of all rows.
-    resampled = {(name, "", ""): found.resampled for name, found in evaluation.scored.items()}
+    resampled = {(name, *WHOLE): found.resampled for name, found in evaluation.scored.items()}
     resampled |= {("model", *name): found.resampled for name, found in evaluation.slices.items()}
-    refit_predictions = predictions_of_refits(refits, data.id_column)
-    refitted = {("model", "", ""): score_refits(metrics, whole, refit_predictions)}
-    for name, found in evaluation.slices.items():
-        refitted["model", *name] = score_refits({gate_metric: metrics[gate_metric]}, found.rows, refit_predictions)
+    rows = {WHOLE: whole} | {name: found.rows for name, found in evaluation.slices.items()}
+    refitted = {("model", *name): found for name, found in score_refits(metrics, gate_metric, rows, refits).items()}
 
     rows_hash = fingerprint(valid, data)
+    units = {name: count for name, count in trained.items() if name != "sample"}
+    sample = {"sample": trained["sample"]} if "sample" in trained else {}
     content = {
         "scores.json": evaluation.scored["model"].scores,
         "evaluation.json": {
@@ -72,7 +83,8 @@ def evaluate(params: Params, valid: pd.DataFrame, models: dict[str, Any], refits
             "decision": evaluation.decision,
             "estimator": {"name": params.train.model, "same_bytes": promises_same_bytes(params.train)},
             "rows": len(valid),
-            "units": {"valid": whole.resamples.units, **refits.attrs},
+            "units": {"valid": whole.resamples.units, **units},
+            **sample,
             "fingerprints": fingerprints(valid, data),
             "platform": f"{platform.system()} {platform.machine()}",
         },
@@ -80,15 +92,17 @@ def evaluate(params: Params, valid: pd.DataFrame, models: dict[str, Any], refits
         "bootstrap.csv": draws_table(rows_hash, resampled),
         "refits.csv": draws_table(rows_hash, refitted),
     }
-    drawn = curves(evaluation.target, whole.truth, evaluation.predictions["model"], private=data.hides(data.target))
+    drawn = curves(evaluation.target, whole.truth, predictions.values["model"], private=data.hides(data.target))
     return content | {f"curves/{name}.csv": curve for name, curve in drawn.items()}
 
 
 def main() -> None:
     params = read_params()
-    valid = read_table(Path("data/split/valid.parquet"))
+    part, refits = Path("data/split/valid.parquet"), Path("models/refits.parquet")
     models = {name: load_model(Path(f"models/{name}.skops")) for name in ("model", *BASELINES)}
-    written = evaluate(params, valid, models, read_table(Path("models/refits.parquet")))
+    predictions, valid = predict_rows(params, part, models), read_rows(params, part)
+    refit_predictions, trained = read_refits(refits, params.data.id_column), without_rows(refits).attrs
+    written = evaluate(params, valid, predictions, refit_predictions, trained)
     for name, content in written.items():
         if isinstance(content, pd.DataFrame):
             write_csv(content, Path("metrics") / name)

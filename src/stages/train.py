@@ -2,7 +2,8 @@
 
     python -m src.stages.train
 
-The training rows are used for three things:
+The training rows are used for three things. If they don't fit into `train.memory`, a sample of them takes their place
+(retrace/sampling.py).
 
 - the model: preprocessing and an estimator, as src/model.py builds them;
 - two baselines, which any model should beat: the prior, which predicts the share of each class (or the mean) for every
@@ -32,13 +33,15 @@ from sklearn.pipeline import Pipeline
 from retrace.errors import one_line
 from retrace.estimators import fit_model, require_enough_rows
 from retrace.examples import Target, features, labels, sample_weights
-from retrace.files import read_table, significant, write_bytes, write_table
+from retrace.files import significant, write_bytes
 from retrace.git import require_commit
 from retrace.learning_curve import Curves, learning_curves, write_curves
 from retrace.models import model_content
 from retrace.params import Data, Params, Train, read_params
 from retrace.resamples import half
+from retrace.sampling import read_training_rows
 from retrace.side_by_side import run_calls
+from retrace.table_files import read_table, row_count, write_table
 from src.model import build, fit_arguments, promises_same_bytes
 
 FEWEST_ROWS_SIDE_BY_SIDE = 30_000  # with fewer, the fits take less time than starting further processes
@@ -120,16 +123,19 @@ def refit(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Targ
     return Refit(significant(predictions), drawn.units, drawn.drawn)
 
 
-def table_of(refits: Sequence[Refit], ids: pd.Series) -> pd.DataFrame:
+def table_of(refits: Sequence[Refit], ids: pd.Series, fitted: int, of: int) -> pd.DataFrame:
     """The content of refits.parquet.
 
     Args:
         refits: in the order of their draws.
         ids: of the validation rows.
+        fitted: how many rows the model is fitted on.
+        of: how many rows train has.
 
     Returns:
         The ids, and a column of predictions for each refit and class, named REFIT.CLASS. Two numbers are in `attrs`:
-        how many units `train` has, and how many a `half` has.
+        how many units the training rows have, and how many a `half` has. If the rows are a `sample`, its number of
+        rows and that of train are there, too.
     """
     columns = {ids.name: ids}
     for draw, made in enumerate(refits):
@@ -137,6 +143,8 @@ def table_of(refits: Sequence[Refit], ids: pd.Series) -> pd.DataFrame:
             columns[f"{draw}.{code}"] = pd.Series(values)
     table = pd.DataFrame(columns)
     table.attrs = {"train": refits[-1].units, "half": refits[-1].drawn}
+    if fitted < of:
+        table.attrs["sample"] = {"rows": fitted, "of": of}
     return table
 
 
@@ -157,10 +165,17 @@ def linear_content(params: Params, train: pd.DataFrame) -> bytes:
     return model_content(fit_linear(params.train, params.data, train), "models/linear.skops")
 
 
-def print_what_is_fitted(params: Params, train: pd.DataFrame) -> None:
-    """Print the estimator, how many rows and features it's fitted on, and the features that are left out."""
+def print_what_is_fitted(params: Params, train: pd.DataFrame, of: int) -> None:
+    """Print the estimator, on how many rows and features it's fitted, and the features that are left out.
+
+    Args:
+        params: the project's parameters.
+        train: the rows that it's fitted on.
+        of: how many rows train has, of which these may be a sample.
+    """
     names = features(train, params.data)
-    print(f"{params.train.model}, on {len(train):,} rows and {len(names)} features", flush=True)
+    rows = f"{len(train):,} rows" if len(train) == of else f"{len(train):,} of {of:,} rows (train.memory)"
+    print(f"{params.train.model}, on {rows} and {len(names)} features", flush=True)
     if not promises_same_bytes(params.train):
         print(f"the same bytes are not promised for {params.train.model} with these arguments", flush=True)
     for name in names:
@@ -172,10 +187,11 @@ def main() -> None:
     params = read_params()
     require_commit()
     data, folder = params.data, Path("models")
-    train = read_table(Path("data/split/train.parquet"))
+    train_file = Path("data/split/train.parquet")
+    train, count = read_training_rows(train_file, params), row_count(train_file)
     valid = read_table(Path("data/split/valid.parquet"))
     target = Target.of(train[data.target], data)
-    print_what_is_fitted(params, train)
+    print_what_is_fitted(params, train, count)
 
     # The longest fit comes first, so that the other ones run beside it.
     calls = [
@@ -196,7 +212,7 @@ def main() -> None:
         for draw, made in enumerate(results, start=1):
             print(f"refit {draw} of {params.train.refits}, on half of the rows", flush=True)
             refits.append(made)
-    write_table(table_of(refits, valid[data.id_column]), folder / "refits.parquet")
+    write_table(table_of(refits, valid[data.id_column], len(train), count), folder / "refits.parquet")
 
 
 if __name__ == "__main__":

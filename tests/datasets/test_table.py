@@ -10,7 +10,7 @@ from src.datasets import table
 
 
 def read(file: Path, **options: Any) -> pd.DataFrame:
-    return table.read(file, **options)["table"]
+    return pd.concat(table.read(file, **options)["table"])
 
 
 def test_a_european_csv_is_read_as_its_parameters_say(tmp_path: Path):

@@ -12,14 +12,11 @@ from hypothesis import strategies as st
 
 from retrace.files import (
     as_text,
-    read_table,
-    read_tables,
     replacing,
     significant,
     without_returns,
     write_csv,
     write_json,
-    write_table,
 )
 
 values = st.recursive(
@@ -67,19 +64,6 @@ def test_json_has_six_digits_and_no_nan(tmp_path: Path):
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": [None, 3, None], "b": 0.123457}
 
 
-@given(tables)
-def test_a_table_comes_back_as_it_was(folder: Path, table: pd.DataFrame):
-    table.attrs["dropped"] = {"why": 3}
-    write_table(table, folder / "a.parquet")
-    read = read_table(folder / "a.parquet")
-    pd.testing.assert_frame_equal(read, table, check_dtype=False)
-    assert read.attrs == table.attrs
-    write_table(read, folder / "b.parquet")
-    again = read_table(folder / "b.parquet")
-    write_table(again, folder / "c.parquet")
-    assert (folder / "b.parquet").read_bytes() == (folder / "c.parquet").read_bytes()
-
-
 @pytest.mark.parametrize(
     ("values", "texts"),
     [
@@ -100,13 +84,6 @@ def test_a_table_comes_back_as_it_was(folder: Path, table: pd.DataFrame):
 )
 def test_a_columns_text_does_not_depend_on_its_type(values: pd.Series, texts: list[str | None]):
     pd.testing.assert_series_equal(as_text(values), pd.Series(texts, dtype="str"))
-
-
-def test_a_table_has_no_trace_of_its_index(tmp_path: Path):
-    table = pd.DataFrame({"a": [1, 2, 3]})
-    write_table(table, tmp_path / "a.parquet")
-    write_table(table.set_index(pd.Index([7, 8, 9])), tmp_path / "b.parquet")
-    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
 @given(tables)
@@ -145,21 +122,3 @@ def test_nothing_is_half_written(tmp_path: Path):
 def test_an_error_about_another_file_names_that_file(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"absent\.csv"), replacing(tmp_path / "copy.csv") as part:
         part.write_bytes((tmp_path / "absent.csv").read_bytes())
-
-
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet at all", None])
-def test_a_broken_table_is_one_line(tmp_path: Path, content: bytes | None):
-    file = tmp_path / "a.parquet"
-    if content is None:
-        write_table(pd.DataFrame({"a": range(1000)}), file)
-        content = file.read_bytes()[:-20]
-    file.write_bytes(content)
-    with pytest.raises(SystemExit, match="not a whole Parquet file"):
-        read_table(file)
-
-
-def test_missing_tables_are_one_line(tmp_path: Path):
-    with pytest.raises(SystemExit, match="no such file"):
-        read_table(tmp_path / "a.parquet")
-    with pytest.raises(SystemExit, match="no tables yet"):
-        read_tables(tmp_path)

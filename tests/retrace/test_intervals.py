@@ -17,7 +17,7 @@ DATA = Data(**ROLES | {"source": "x", "read": {}, "target": "y", "task": "regres
 @pytest.mark.parametrize("groups", [3, 5, 30])
 def test_resamples_have_the_variance_of_a_mean_however_few_units_there_are(groups: int):
     values = np.random.default_rng(groups).normal(size=groups)
-    weights = resample(np.arange(groups), 20_000).weights
+    weights = np.stack(list(resample(np.arange(groups), 20_000)))
     found = noise_of_rows(pd.Series(weights @ values / groups), groups)
     assert found.variance == pytest.approx(values.var(ddof=1) / groups, rel=0.05)
     assert found.freedom == groups - 1

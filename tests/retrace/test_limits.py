@@ -16,13 +16,17 @@ from retrace.limits import check_table, read_json
 from retrace.review.results import read_results
 from retrace.review.revision import FOLDER, Revision
 from retrace.yaml_files import read_yaml, read_yaml_text
-from src.datasets.table import read
+from src.datasets import table
 from tests.conftest import check, commit
 
 DEEP = 200_000
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{one}: &{one} [{', '.join([f'*{before}'] * 9)}]\n" for before, one in zip("abcdefgh", "bcdefghi", strict=True)
 )
+
+
+def read(file: Path) -> pd.DataFrame:
+    return pd.concat(table.read(file)["table"])
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,7 @@ def test_gzip_of_an_ordinary_table_is_read_however_large(tmp_path: Path, monkeyp
     monkeypatch.setattr(limits, "MOST_EXPANDED", 10_000)
     file = tmp_path / "table.csv.gz"
     file.write_bytes(gzip.compress(("size,price\n" + "".join(f"{n},{n % 7}\n" for n in range(50_000))).encode()))
-    assert len(read(file)["table"]) == 50_000
+    assert len(read(file)) == 50_000
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -111,7 +115,7 @@ def test_parquet_that_repeats_a_long_text_without_end_is_refused(
     with pytest.raises(SystemExit, match="column name holds struct" if nested else "repeats long texts"):
         read(file)
     pa.parquet.write_table(pa.table({"name": [f"name {n % 90_000}" for n in range(300_000)]}), file)
-    assert len(read(file)["table"]) == 300_000
+    assert len(read(file)) == 300_000
 
 
 def test_parquet_that_expands_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -131,7 +135,7 @@ def test_parquet_that_declares_endless_rows_is_refused(tmp_path: Path, monkeypat
         read(file)
     ordinary = tmp_path / "table.parquet"
     pd.DataFrame({"size": range(1_000_000)}).to_parquet(ordinary)
-    assert len(read(ordinary)["table"]) == 1_000_000
+    assert len(read(ordinary)) == 1_000_000
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -71,7 +71,7 @@ COLUMNS = [["size", "age", "city", "flag"], ["size", "age"], ["city"]]
 
 def fitted(model: str, task: Any, table: pd.DataFrame, values: Any, **arguments: Any) -> Pipeline:
     """The model of src/model.py with this estimator, fitted."""
-    train = Train(model=model, arguments=arguments, seed=0, refits=2)
+    train = Train(model=model, arguments=arguments, seed=0, refits=2, memory=16)
     return fit_model(build(train, task, table, seed=0), table, values, {})
 
 

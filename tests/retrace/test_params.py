@@ -66,6 +66,8 @@ def test_the_projects_own_parameters_are_in_order():
         ("data.weight", "departure", "data: weight names the column of another role"),
         ("data.weight", GONE, "data.weight: missing key"),
         ("train.refits", 1, "train.refits: must be greater than or equal to 2"),
+        ("train.memory", 0, "train.memory: must be greater than 0, not 0"),
+        ("train.memory", GONE, "train.memory: missing key"),
         ("data.task", "ranking", "data.task: must be 'classification' or 'regression'"),
         ("data.set", "../flights", "data.set: must match"),
         ("data.drop", ["a", "a"], "data.drop: names a twice"),

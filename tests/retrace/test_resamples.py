@@ -7,13 +7,13 @@ import pytest
 from retrace.examples import slices
 from retrace.params import Block, Data
 from retrace.resamples import (
+    Draws,
     bootstrap,
     bootstrap_slices,
     fingerprint,
     fingerprints,
     half,
     join_at_random,
-    pools,
     pools_of_units,
     resample,
     units,
@@ -38,6 +38,11 @@ def table() -> pd.DataFrame:
     )
 
 
+def weights_of(draws: Draws) -> np.ndarray:
+    """How often each row is in each resample, shape (resamples, rows)."""
+    return np.stack(list(draws))
+
+
 def by_id(table: pd.DataFrame, draws: np.ndarray) -> list[int]:
     return pd.Series(draws, index=table["id"]).sort_index().tolist()
 
@@ -46,14 +51,14 @@ def by_id(table: pd.DataFrame, draws: np.ndarray) -> list[int]:
 def test_draws_do_not_depend_on_the_order_or_the_other_columns(table: pd.DataFrame, data: Data):
     other = table.sample(frac=1, random_state=1).assign(x=0)
     few, more = bootstrap(table, data, 5), bootstrap(other, data, 9)
-    for ours, theirs in zip(few.weights, more.weights, strict=False):
+    for ours, theirs in zip(few, more, strict=False):
         assert by_id(table, ours) == by_id(other, theirs)
     assert by_id(table, half(table, data, 2).rows) == by_id(other, half(other, data, 2).rows)
     assert fingerprint(table, data) == fingerprint(other, data)
 
 
 def test_rows_of_a_group_are_drawn_together(table: pd.DataFrame):
-    for drawn in (*bootstrap(table, GROUPED, 5).weights, half(table, GROUPED, 0).rows):
+    for drawn in (*bootstrap(table, GROUPED, 5), half(table, GROUPED, 0).rows):
         spread = pd.Series(drawn.astype(int)).groupby(table["day"]).agg(["min", "max"])
         assert (spread["min"] == spread["max"]).all()
 
@@ -70,15 +75,15 @@ def test_rows_of_a_calendar_block_are_a_unit(table: pd.DataFrame, block: Block, 
 def test_blocks_are_drawn_as_the_groups_that_they_are(table: pd.DataFrame):
     blocks = table.copy()
     blocks.attrs["block"] = "day"
-    np.testing.assert_array_equal(bootstrap(blocks, DATA, 5).weights, bootstrap(table, GROUPED, 5).weights)
+    np.testing.assert_array_equal(weights_of(bootstrap(blocks, DATA, 5)), weights_of(bootstrap(table, GROUPED, 5)))
     np.testing.assert_array_equal(half(blocks, DATA, 3).rows, half(table, GROUPED, 3).rows)
 
 
 def test_a_resample_has_as_many_units_and_a_half_has_half_of_them(table: pd.DataFrame):
     found = bootstrap(table, DATA, 20)
     assert found.units == 30
-    assert set(found.weights.sum(axis=1)) == {300}
-    assert len({tuple(weights) for weights in found.weights}) == 20
+    assert set(weights_of(found).sum(axis=1)) == {300}
+    assert len({tuple(weights) for weights in found}) == 20
     drawn = half(table, DATA, 0)
     assert (drawn.rows.sum(), drawn.drawn, drawn.units) == (150, 150, 300)
     assert (drawn.rows != half(table, DATA, 1).rows).any()
@@ -118,17 +123,18 @@ def known(weights: np.ndarray) -> np.ndarray:
 
 def test_the_scores_of_resamples_cannot_be_solved_for_rows(table: pd.DataFrame):
     rows = table.iloc[:88]
-    assert np.diag(known(resample(units(rows, DATA), 500).weights)) == pytest.approx(1), "rows drawn alone can be"
-    assert np.diag(known(bootstrap(rows, DATA, 500).weights)).max() < 0.11
+    assert np.diag(known(weights_of(resample(units(rows, DATA), 500)))) == pytest.approx(1), "rows drawn alone can be"
+    assert np.diag(known(weights_of(bootstrap(rows, DATA, 500)))).max() < 0.11
 
 
 def revealed_by(table: pd.DataFrame, columns: list[str]) -> np.ndarray:
     """The projection onto what follows from all that is written: each slice's sum, and the sums of all draws."""
-    rows_of_slices, whole = slices(table, columns, pools(table, GROUPED)), bootstrap(table, GROUPED, 200)
-    lines = [np.ones((1, len(table))), whole.weights]
-    for name, draws in bootstrap_slices(pools(table, GROUPED), rows_of_slices, whole).items():
+    whole = bootstrap(table, GROUPED, 200)
+    rows_of_slices = slices(table, columns, whole.pools)
+    lines = [np.ones((1, len(table))), weights_of(whole)]
+    for name, draws in bootstrap_slices(rows_of_slices, whole).items():
         weights = np.zeros((200, len(table)))
-        weights[:, rows_of_slices[name]] = draws.weights
+        weights[:, rows_of_slices[name]] = weights_of(draws)
         lines += [weights, rows_of_slices[name][None, :]]
     return known(np.vstack(lines))
 
@@ -158,11 +164,11 @@ def test_the_scores_of_slices_cannot_be_solved_for_a_few_rows_either():
     slices = {("carrier", name): carrier == name for name in ("big", "middle", "small")}
     for data in (DATA, GROUPED):
         whole = bootstrap(table, data, 200)
-        parts = bootstrap_slices(pools(table, data), slices, whole)
-        lines = [whole.weights]
+        parts = bootstrap_slices(slices, whole)
+        lines = [weights_of(whole)]
         for name, rows in slices.items():
             line = np.zeros((200, 900), dtype=np.int16)
-            line[:, rows] = parts[name].weights
+            line[:, rows] = weights_of(parts[name])
             lines.append(line)
         found = known(np.vstack(lines))
         few = [np.eye(900)[0]] + [((table["day"] == day) & (carrier == "rare")).to_numpy(float) for day in range(30)]
@@ -176,11 +182,11 @@ def test_a_slice_is_drawn_with_the_whole_where_that_reveals_nothing():
     table = pd.DataFrame({"id": range(800), "day": np.arange(800) // 40, "half": np.arange(800) % 2, "y": 0})
     slices = {("half", "0"): table["half"].to_numpy() == 0, ("few", "1"): np.arange(800) % 8 == 0}
     whole = bootstrap(table, GROUPED, 9)
-    parts = bootstrap_slices(pools(table, GROUPED), slices, whole)
+    parts = bootstrap_slices(slices, whole)
     assert (parts["half", "0"].units, parts["few", "1"].units) == (20, 10), "5 rows a day: pools of two days"
-    np.testing.assert_array_equal(parts["half", "0"].weights, whole.weights[:, slices["half", "0"]])
+    np.testing.assert_array_equal(weights_of(parts["half", "0"]), weights_of(whole)[:, slices["half", "0"]])
     days = table.loc[slices["few", "1"], "day"]
-    assert pd.Series(parts["few", "1"].weights[0]).groupby(days.to_numpy()).nunique().max() == 1
+    assert pd.Series(weights_of(parts["few", "1"])[0]).groupby(days.to_numpy()).nunique().max() == 1
 
 
 @pytest.mark.parametrize("change", [{"id": range(1, 301)}, {"day": 0}])

@@ -24,7 +24,7 @@ def ids_of(file: Path, columns: list[str], text: str, **options: Any) -> list[st
     """The ids that the rows of a CSV file get."""
     file.write_text(text)
     given = data(id_columns=columns, target="y", read=options)
-    return table.prepare(table.read(file, **options), given)["row_id"].tolist()
+    return table.prepare({"table": pd.concat(table.read(file, **options)["table"])}, given)["row_id"].tolist()
 
 
 CELLS = {

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pandera.pandas as pa
 import pytest
 
-from retrace.schema import breaches, infer, read_schema, write_schema
+from retrace.schema import breaches, infer, needs_all_rows, read_schema, write_schema
 
 RNG = np.random.default_rng(0)
 TABLE = pd.DataFrame(
@@ -24,13 +25,13 @@ TABLE = pd.DataFrame(
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    write_schema({"houses": infer(TABLE, private=["rooms"])}, tmp_path / "schema.yaml")
+    write_schema({"houses": infer(TABLE.items(), private=["rooms"])}, tmp_path / "schema.yaml")
     return tmp_path / "schema.yaml"
 
 
 def test_the_table_meets_the_schema_that_was_frozen_from_it(file: Path):
     schema = read_schema(file)["houses"]
-    assert breaches(TABLE, schema) == []
+    assert breaches([TABLE], schema) == []
     assert list(schema.columns) == list(TABLE.columns)
 
 
@@ -46,7 +47,7 @@ def test_the_table_meets_the_schema_that_was_frozen_from_it(file: Path):
     ],
 )
 def test_a_breach_is_a_line_that_names_the_column_and_shows_no_value(file: Path, change: dict[str, object], line: str):
-    found = breaches(TABLE.assign(**change), read_schema(file)["houses"])
+    found = breaches([TABLE.assign(**change)], read_schema(file)["houses"])
     assert len(found) == 1
     assert line in found[0]
     assert not any(value in found[0] for value in ("1000000", "Bonn"))
@@ -56,7 +57,7 @@ def test_a_breach_is_a_line_that_names_the_column_and_shows_no_value(file: Path,
 def test_text_in_a_column_of_another_type_is_a_breach_that_names_types_only(file: Path, column: str):
     text = TABLE[column].astype("object").where(TABLE.index != 7, "John Doe, 555-1234")
     for values in (text, text.astype("str")):
-        found = breaches(TABLE.assign(**{column: values}), read_schema(file)["houses"])
+        found = breaches([TABLE.assign(**{column: values})], read_schema(file)["houses"])
         expected = f"column {column}: is of type {values.dtype}, not {TABLE[column].dtype}".partition("[")[0]
         assert [line.partition("[")[0] for line in found] == [expected]
 
@@ -65,18 +66,18 @@ def test_text_in_a_column_of_another_type_is_a_breach_that_names_types_only(file
 def test_a_check_that_fails_on_other_types_shows_no_value(tmp_path: Path, check: str):
     file = tmp_path / "schema.yaml"
     file.write_text(f"t:\n  columns:\n    a:\n      checks: {{{check}}}\n")
-    found = breaches(pd.DataFrame({"a": ["John Doe", 1, None]}), read_schema(file)["t"])
+    found = breaches([pd.DataFrame({"a": ["John Doe", 1, None]})], read_schema(file)["t"])
     assert found
     assert not any("John" in line for line in found)
 
 
 def test_a_missing_column_is_a_breach(file: Path):
-    assert breaches(TABLE.drop(columns="size"), read_schema(file)["houses"]) == ["column size: missing"]
+    assert breaches([TABLE.drop(columns="size")], read_schema(file)["houses"]) == ["column size: missing"]
 
 
 def test_each_breach_has_a_line_and_a_retyped_column_only_one(file: Path):
     broken = TABLE.drop(columns=["size", "sold"]).assign(a=1, b=1, rooms=TABLE["rooms"].astype("str"))
-    assert sorted(breaches(broken, read_schema(file)["houses"])) == [
+    assert sorted(breaches([broken], read_schema(file)["houses"])) == [
         "column a: not in the schema",
         "column b: not in the schema",
         "column rooms: is of type str, not int64",
@@ -88,21 +89,21 @@ def test_each_breach_has_a_line_and_a_retyped_column_only_one(file: Path):
 @pytest.mark.parametrize("values", [[0.0, 0.0], [1e-13, 3e-13], [-5e12, 7e12], [np.inf, 2.0], [np.inf, np.nan], [3, 3]])
 def test_any_range_can_be_frozen_and_is_met_by_its_finite_values(tmp_path: Path, values: list[float]):
     table = pd.DataFrame({"x": values})
-    write_schema({"t": infer(table, [])}, tmp_path / "schema.yaml")
+    write_schema({"t": infer(table.items(), [])}, tmp_path / "schema.yaml")
     finite = table.replace(np.inf, table["x"].replace(np.inf, np.nan).min())
-    assert breaches(finite, read_schema(tmp_path / "schema.yaml")["t"]) == []
+    assert breaches([finite], read_schema(tmp_path / "schema.yaml")["t"]) == []
 
 
 @pytest.mark.parametrize("word", ["1e5", "yes", "null", "1_000", "0x1f", "1:30", "2020-01-01", "#", "~", "- a", "{{"])
 def test_text_that_yaml_would_read_otherwise_stays_text(tmp_path: Path, word: str):
     table = pd.DataFrame({word: [word, "other"] * 20})
-    write_schema({"odd": infer(table, private=[])}, tmp_path / "schema.yaml")
-    assert breaches(table, read_schema(tmp_path / "schema.yaml")["odd"]) == []
+    write_schema({"odd": infer(table.items(), private=[])}, tmp_path / "schema.yaml")
+    assert breaches([table], read_schema(tmp_path / "schema.yaml")["odd"]) == []
 
 
 def test_nothing_is_coerced(file: Path):
     text = TABLE.assign(size=TABLE["size"].astype("str"))
-    assert any("is of type" in breach for breach in breaches(text, read_schema(file)["houses"]))
+    assert any("is of type" in breach for breach in breaches([text], read_schema(file)["houses"]))
 
 
 def test_the_frozen_schema_shows_no_rare_and_no_private_value(file: Path):
@@ -119,3 +120,27 @@ def test_a_schema_that_pandera_cannot_read_is_one_line(tmp_path: Path):
         file.write_text(content)
         with pytest.raises(SystemExit, match="not a schema that pandera reads"):
             read_schema(file)
+
+
+@pytest.mark.parametrize("size", [1, 7, 500])
+def test_a_table_in_chunks_breaches_what_the_whole_table_does(file: Path, size: int):
+    broken = TABLE.assign(
+        size=TABLE["size"].where(TABLE.index > 2, 1e6), tax=TABLE["tax"].where(TABLE.index > 400), new=1
+    )
+    schema = read_schema(file)["houses"]
+    chunks = [broken.iloc[start : start + size] for start in range(0, len(broken), size)]
+    assert breaches(chunks, schema) == breaches([broken], schema)
+    assert len(breaches(chunks, schema)) == 3
+
+
+def test_a_check_that_is_about_more_than_single_values_needs_all_rows(file: Path):
+    schema = read_schema(file)["houses"]
+    assert not needs_all_rows(schema)
+    column = schema.columns["size"]
+    for other in (
+        schema.update_column("size", unique=True),
+        schema.update_column("size", checks=[pa.Check(lambda values: values.mean() > 0)]),
+        pa.DataFrameSchema({"^s.*": pa.Column(column.dtype, regex=True)}),
+        pa.DataFrameSchema(schema.columns, unique=["size"]),
+    ):
+        assert needs_all_rows(other)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrace.files import read_table, write_table
 from retrace.params import Data
 from retrace.privacy import histogram, quantiles
 from retrace.relations import explained
+from retrace.table_files import read_table, write_table
 from src.stages.describe import describe, main
 from tests.conftest import ROLES
 

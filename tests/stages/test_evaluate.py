@@ -9,13 +9,16 @@ import pytest
 from scipy import stats
 from sklearn.metrics import confusion_matrix, log_loss, r2_score, roc_auc_score
 
+from retrace import evaluation, table_files
 from retrace.examples import Target, features
-from retrace.files import read_table
 from retrace.models import load_model
 from retrace.params import read_params
 from retrace.resamples import bootstrap, resample, units
 from retrace.scored_rows import interval, is_small
 from retrace.scores import metrics_of
+from retrace.table_files import read_table, row_count
+from src.stages import evaluate
+from tests.retrace.review.small import inside
 
 
 def results(project: Path, name: str) -> dict:
@@ -62,6 +65,20 @@ def test_regression_has_the_scores_of_the_stored_model(weather: Path):
     assert results(weather, "scores.json")["r2"] == pytest.approx(r2_score(valid["temp"], guess), rel=1e-4)
 
 
+def test_the_size_of_the_chunks_makes_no_difference(wine: Path, copy_of, monkeypatch: pytest.MonkeyPatch):
+    project = copy_of(wine)
+    files = [file.relative_to(wine) for file in [*wine.glob("metrics/*.*"), *wine.glob("metrics/curves/*")]]
+    for chunks in (1, 3, 50):
+        rows = row_count(wine / "data/split/valid.parquet") // chunks + 1
+        monkeypatch.setattr(table_files, "CELLS_IN_CHUNK", 13 * rows)
+        monkeypatch.setattr(evaluation, "CELLS_PREDICTED_AT_ONCE", 13 * rows)
+        for file in ("scores.json", "evaluation.json", "slices.json", "bootstrap.csv", "refits.csv", "curves/roc.csv"):
+            (project / "metrics" / file).unlink()
+        with inside(project):
+            evaluate.main()
+        assert all((project / file).read_bytes() == (wine / file).read_bytes() for file in files), chunks
+
+
 @pytest.mark.parametrize("project", ["demo", "wine", "weather"])
 def test_intervals_hold_their_scores_and_baselines_have_them_too(request: pytest.FixtureRequest, project: str):
     evaluation = results(request.getfixturevalue(project), "evaluation.json")
@@ -105,13 +122,13 @@ def test_no_row_can_be_solved_for_from_the_scores_of_the_resamples(wine: Path):
     data, valid = read_params(wine / "params.yaml").data, read_table(wine / "data/split/valid.parquet")
     _, guess = predictions(wine)
     losses = -np.log(guess[np.arange(len(valid)), valid["target"].to_numpy()])
-    weights = bootstrap(valid, data, 100).weights
+    weights = np.stack(list(bootstrap(valid, data, 100)))
     written = pd.read_csv(wine / "metrics/bootstrap.csv", keep_default_na=False)
     series = written[(written["model"] == "model") & (written["column"] == "") & (written["metric"] == "log_loss")]
     scores = series.iloc[0, 5:].to_numpy(float)
     np.testing.assert_allclose(scores, weights @ losses / weights.sum(axis=1), rtol=1e-4)
     assert solved(weights, scores, losses) == 0
-    alone = resample(units(valid, data), 100).weights
+    alone = np.stack(list(resample(units(valid, data), 100)))
     assert solved(alone, alone @ losses / alone.sum(axis=1), losses) == len(valid), (
         "if rows were drawn alone, all could"
     )

@@ -1,14 +1,20 @@
 """A prepared table keeps its contract, or one line says what it breaks."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from retrace import table_files
+from retrace.large_tables import LargeTable
 from retrace.params import Data
 from retrace.prepared import check_prepared
-from tests.conftest import ROLES
+from src.datasets import table
+from src.stages import prepare
+from tests.conftest import ROLES, change_params
 
 TABLE = pd.DataFrame({"id": ["a", "b", "c"], "x": [1.0, 2.0, 3.0], "z": [3.0, 3.0, 1.0], "y": ["no", "yes", "no"]})
 
@@ -66,3 +72,38 @@ def test_what_breaks_the_contract_is_one_line(change: dict[str, Any], roles: dic
 def test_no_rows_is_one_line():
     with pytest.raises(SystemExit, match="no rows are left"):
         check_prepared(TABLE[:0], data())
+
+
+def test_ids_that_are_repeated_in_another_chunk_are_found_and_nothing_is_left_behind(
+    copy_of: Callable[[Path], Path], wine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    project = copy_of(wine)
+    change_params(project, data={"id": "alcohol", "id_columns": []})
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(table_files, "CELLS_IN_CHUNK", 14)  # a row
+    before = prepare.PREPARED.read_bytes()
+    with pytest.raises(SystemExit, match="column alcohol: 52 ids are repeated"):
+        prepare.main()
+    assert not prepare.TEMPORARY.exists()
+    assert prepare.PREPARED.read_bytes() == before
+
+
+def test_what_a_killed_run_left_behind_is_removed(
+    copy_of: Callable[[Path], Path], wine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(copy_of(wine))
+    before = prepare.PREPARED.read_bytes()
+    (prepare.TEMPORARY / "sorted").mkdir(parents=True)
+    (prepare.TEMPORARY / "0.parquet").write_text("half")
+    prepare.main()
+    assert not prepare.TEMPORARY.exists()
+    assert prepare.PREPARED.read_bytes() == before
+
+
+def test_a_large_table_that_does_not_exist_is_one_line(
+    copy_of: Callable[[Path], Path], wine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(copy_of(wine))
+    monkeypatch.setattr(table, "LARGE_TABLE", LargeTable("visits"))
+    with pytest.raises(SystemExit, match=r"src/datasets/table.py: LARGE_TABLE: data/raw has no table visits; name one"):
+        prepare.main()

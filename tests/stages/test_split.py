@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from retrace.params import Data, SplitByShare, SplitByTime
-from retrace.parts import places, split
+from retrace.parts import Summary, places, purged, split
 from src.stages.split import shared_groups_warning
 from tests.conftest import ROLES
 
@@ -62,23 +62,24 @@ def test_a_part_that_is_scored_has_ten_rows():
     assert len(split(TABLE, data(group=None), moments("2020-01-20", hours[1]))["valid"]) == 10
 
 
+def warning_of(parts: dict[str, pd.DataFrame]) -> str:
+    summaries = {name: Summary().add(rows, data()) for name, rows in parts.items()}
+    return shared_groups_warning(summaries, Summary().add(purged(parts, data()), data()), data())
+
+
 def test_groups_on_both_sides_are_warned_of_or_removed_from_train():
     parts = split(TABLE, data(), TIME)
-    told = shared_groups_warning(parts, data())
-    assert told is not None
+    told = warning_of(parts)
     assert told.startswith("50 of 50 groups (column house) are in train and in a later part")
     assert told.endswith("split.purge: true would leave too few rows in train; a split by group keeps groups apart")
 
     moving = TABLE.assign(house=np.where(TABLE["when"] < "2020-01-15", TABLE["house"], 100 + TABLE["house"]))
-    told = shared_groups_warning(split(moving, data(), TIME), data())
-    assert told is not None
     left = split(moving, data(), TIME.model_copy(update={"purge": True}))
-    assert told.endswith(f"removes their rows from train, which leaves {len(left['train'])} of {len(parts['train'])}")
+    leaves = f"removes their rows from train, which leaves {len(left['train'])} of {len(parts['train'])}"
+    assert warning_of(split(moving, data(), TIME)).endswith(leaves)
     assert set(left["train"]["house"]) == set(range(50))
     assert left["train"]["when"].max() < pd.Timestamp("2020-01-15")
     assert [len(left[name]) for name in ("valid", "test")] == [len(parts[name]) for name in ("valid", "test")]
-    assert shared_groups_warning(left, data()) is None
-    assert shared_groups_warning(parts, data(group=None)) is None
     with pytest.raises(SystemExit, match="the part train has no rows"):
         split(TABLE, data(), TIME.model_copy(update={"purge": True}))
 

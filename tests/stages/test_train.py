@@ -8,7 +8,7 @@ import pytest
 
 from retrace.examples import Target, features, sample_weights
 from retrace.params import Data, Params
-from src.stages.train import fit, fit_linear, fit_prior, refit, table_of
+from src.stages.train import fit, fit_linear, fit_prior, print_what_is_fitted, refit, table_of
 from tests.models import TABLE, params_for, table_for
 
 
@@ -25,7 +25,7 @@ def test_the_baselines_are_the_prior_and_a_linear_model(task: str):
 def refit_all(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target) -> pd.DataFrame:
     """The content of refits.parquet."""
     refits = [refit(params, train, valid, target, draw) for draw in range(params.train.refits)]
-    return table_of(refits, valid["id"])
+    return table_of(refits, valid["id"], len(train), len(train))
 
 
 def test_refits_differ_and_do_not_depend_on_the_order_of_the_rows():
@@ -37,6 +37,20 @@ def test_refits_differ_and_do_not_depend_on_the_order_of_the_rows():
     assert refits.attrs == {"train": 300, "half": 150}
     shuffled = refit_all(params, train.sample(frac=1, random_state=0), valid, target)
     assert np.corrcoef(refits["0.0"], shuffled["0.0"])[0, 1] > 0.99
+
+
+def test_what_is_fitted_on_a_sample_says_so(capsys: pytest.CaptureFixture[str]):
+    params, table = params_for("regression"), table_for("regression")
+    refits = [refit(params, table, table[:50], Target.of([], params.data), draw=0)]
+    assert "sample" not in table_of(refits, table["id"][:50], 400, 400).attrs
+    assert table_of(refits, table["id"][:50], 400, 900).attrs["sample"] == {"rows": 400, "of": 900}
+    print_what_is_fitted(params, table, 400)
+    print_what_is_fitted(params, table, 900)
+    said = [line for line in capsys.readouterr().out.splitlines() if "features" in line]
+    assert [line.partition(", on ")[2] for line in said] == [
+        "400 rows and 7 features",
+        "400 of 900 rows (train.memory) and 7 features",
+    ]
 
 
 def with_train(params: Params, *, refits: int = 2, **arguments: Any) -> Params:

@@ -2,6 +2,7 @@
 
 import getpass
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -213,20 +214,6 @@ def test_what_is_in_the_way_is_told_in_a_line_and_the_next_try_goes_on(shared: t
     assert check("git", "status", "--porcelain", cwd=project) == ""
 
 
-def test_a_fresh_clone_pulls_and_has_nothing_to_run(shared: tuple[Path, Remote], tmp_path: Path):
-    project, remote = shared
-    clone = tmp_path / "clone"
-    check("git", "clone", "--quiet", str(project), str(clone), cwd=tmp_path)
-    shutil.copytree(project / ".venv", clone / ".venv", symlinks=True)
-    configure(clone, "--local", **remote.right)
-    with remote.served():
-        assert run_make(project, "push", remote).returncode == 0
-        pulled = run_make(clone, "pull", remote)
-    assert pulled.returncode == 0, pulled.stderr
-    assert "up to date" in check("dvc", "repro", cwd=clone, **path_of(clone))
-    assert check("git", "status", "--porcelain", cwd=clone) == ""
-
-
 def test_an_object_that_was_swapped_in_the_storage_is_not_taken(shared: tuple[Path, Remote], tmp_path: Path):
     project, remote = shared
     clone = tmp_path / "clone"
@@ -369,6 +356,50 @@ def test_a_release_pulls_what_no_stage_makes_and_its_stages_see_no_credentials(
     seen = (tmp_path / "seen").read_text()
     assert "GITHUB_SHA" in seen
     assert not re.search("a-secret|PRIVATE KEY", seen)
+
+
+def test_a_fresh_clone_pulls_and_has_nothing_to_run(shared: tuple[Path, Remote], tmp_path: Path):
+    project, remote = shared
+    clone = tmp_path / "clone"
+    check("git", "clone", "--quiet", str(project), str(clone), cwd=tmp_path)
+    shutil.copytree(project / ".venv", clone / ".venv", symlinks=True)
+    configure(clone, "--local", **remote.right)
+    with remote.served():
+        assert run_make(project, "push", remote).returncode == 0
+        pulled = run_make(clone, "pull", remote)
+    assert pulled.returncode == 0, pulled.stderr
+    assert "up to date" in check("dvc", "repro", cwd=clone, **path_of(clone))
+    assert check("git", "status", "--porcelain", cwd=clone) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", ["s3"], indirect=True)
+def test_a_table_in_a_bucket_is_a_source_that_grows(shared: tuple[Path, Remote]):
+    project, remote = shared
+    parts = remote.store / "bucket/tables/wine"
+    parts.mkdir(parents=True)
+    wine = load_wine(as_frame=True).frame
+    for number in range(2):
+        wine[number * 60 : (number + 1) * 60].to_parquet(parts / f"{number}.parquet", row_group_size=20)
+    path = path_of(project)
+    check("dvc", "remote", "add", "--quiet", "tables", "s3://bucket/tables", cwd=project, **path)
+    keys = remote.config | remote.right
+    for pair in keys.items():
+        check("dvc", "remote", "modify", "--quiet", "--local", "tables", *pair, cwd=project, **path)
+    with remote.served():
+        check("dvc", "import-url", "--quiet", "remote://tables/wine", "data/source/wine", cwd=project, **path)
+        change_params(project, data={"source": "data/source/wine"})
+        check("dvc", "repro", "--quiet", cwd=project, **path)
+        assert rows_of(project) == 120
+    wine[120:].to_parquet(parts / "2.parquet")
+    with remote.served():  # anew, since the server remembers which files a folder has
+        check("dvc", "update", "--quiet", "data/source/wine.dvc", cwd=project, **path)
+        check("dvc", "repro", "--quiet", cwd=project, **path)
+        assert rows_of(project) == len(wine)
+
+
+def rows_of(project: Path) -> int:
+    return int(json.loads((project / "metrics/source.json").read_text())["tables"]["table"]["rows"])
 
 
 @needs_tools

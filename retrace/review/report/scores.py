@@ -1,5 +1,7 @@
 """The sections about scores: each metric on both sides, what the decisions cost, and the rules of the gate."""
 
+import math
+
 from retrace.differences import gain, interval_of_difference, signed, verdict
 from retrace.markdown import code, table
 from retrace.review.gate import WORDS
@@ -8,7 +10,7 @@ from retrace.review.report.wording import interval_of_score, number
 from retrace.review.results import Results, calibration_warning
 from retrace.review.revision import Revision, flattened
 from retrace.review.rules import Rule
-from retrace.review.score_differences import compare, lead_over_baseline
+from retrace.review.score_differences import compare, gain_from_all_rows, lead_over_baseline
 from retrace.scores import higher_is_better
 
 PAIRED = "Both sides are scored on the same rows, and compared resample by resample and refit by refit."
@@ -53,6 +55,30 @@ def _table_of_scores(results: Results) -> str:
     for metric, score in results.scores["model"].items():
         rows.append((with_direction(metric), number(score.get("score")), interval_of_score(score)))
     return table(["", "this change:", "95 % interval"], rows)
+
+
+def write_sample(change: Change) -> str:
+    """The section about the sample of train that the model is fitted on, if any, and what more rows would bring."""
+    results, metric = change.sides.results, change.metric
+    if results.sample is None:
+        return ""
+    text = (
+        "### A sample of the training rows\n\n"
+        f"The model is fitted on {results.sample.rows:,} of {results.sample.of:,} rows of train, because more don't "
+        "fit into `train.memory`."
+    )
+    more = gain(gain_from_all_rows(results, metric), metric)
+    if math.isnan(more.value):
+        return text
+    word = "worse" if more.value > 0 else "better"
+    text += (
+        f" With half of these rows, {code(metric)} was {abs(more.value):.2g} {word} (mean of "
+        f"{len(results.refits.columns)} refits; 95 % interval of what the other half brings: "
+        f"{interval_of_difference(more)})."
+    )
+    if more.low > 0:
+        return f"{text} Twice the rows would bring about as much at most."
+    return f"{text} Chance explains this difference, so twice the rows may bring nothing."
 
 
 def _why_no_score(is_here: bool, is_in_base: bool) -> str:

@@ -17,7 +17,7 @@ from retrace.review.report.change import Change, is_out_of_date, read_change
 from retrace.review.report.data import write_data
 from retrace.review.report.headline import write_headline
 from retrace.review.report.pictures import write_pictures
-from retrace.review.report.scores import write_decision, write_gate, write_metrics
+from retrace.review.report.scores import write_decision, write_gate, write_metrics, write_sample
 from retrace.review.report.see_it_yourself import write_commands, write_patch
 from retrace.review.report.what_changed import write_changes
 from retrace.review.rerun import Rerun
@@ -66,6 +66,7 @@ def write_sections(change: Change, patch: Path) -> list[tuple[str, str]]:
     for name, write in (
         ("Answer", write_headline),
         ("Metrics", write_metrics),
+        ("A sample of the training rows", write_sample),
         ("Decision", write_decision),
         ("Gate", write_gate),
         ("What changed", write_changes),

@@ -18,10 +18,10 @@ import yaml
 from retrace.adopt import command
 from retrace.adopt.command import parse
 from retrace.errors import one_line
-from retrace.files import read_table
 from retrace.params import read_params
 from retrace.review.results import read_results
 from retrace.review.revision import FOLDER
+from retrace.table_files import read_table
 from retrace.yaml_files import read_yaml
 from tests.conftest import IDENTITY, ROOT, check, commit, copy_project, retrace, run
 

@@ -13,12 +13,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from retrace.files import read_table
 from retrace.package import conform, read_package
 from retrace.params import read_params
 from retrace.placeholders import DECISION, DECISION_AFTER_ADOPT, QUESTION, question_about
 from retrace.release import commands
+from retrace.release.cards import model_card
 from retrace.release.package import describe
+from retrace.table_files import read_table
 from tests.conftest import IDENTITY, ROOT, change_params, check, commit, retrace, run
 
 
@@ -62,6 +63,16 @@ def test_it_is_scored_on_test_as_evaluate_scores_valid(released: Path):
     assert params.gate.metric in test["scores"]["model"]
 
 
+def test_the_model_card_says_on_how_many_rows_the_model_was_fitted_and_if_they_are_a_sample(released: Path):
+    params = read_params(released / "params.yaml")
+    names = ("release/test.json", "metrics/data.json", "metrics/evaluation.json")
+    test, data, evaluation = (json.loads((released / name).read_text()) for name in names)
+    rows = data["parts"]["train"]
+    assert f"fitted on {rows} rows ([data card]" in model_card(params, test, data, evaluation)
+    sampled = model_card(params, test, data, evaluation | {"sample": {"rows": 1_000, "of": 5_000}})
+    assert "fitted on a sample of 1,000 of the 5,000 rows of train ([data card]" in sampled
+
+
 def test_the_cards_say_what_is_decided_how_good_it_is_and_how_often_test_was_opened(released: Path):
     card = (released / "release/MODEL_CARD.md").read_text()
     _, header, text = card.split("---\n", 2)
@@ -92,7 +103,7 @@ import retrace, sys
 from pathlib import Path
 import pandas as pd
 from retrace.examples import Target, features
-from retrace.files import read_table
+from retrace.table_files import read_table
 from retrace.models import load_model
 from retrace.params import read_params
 from retrace.release.package import describe

@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 from retrace.examples import features
 from retrace.params import read_params
 from retrace.review.backtest import known_rows
+from retrace.sampling import BYTES_PER_VALUE
 from src.stages.train import fit
 from tests.conftest import change_params, retrace
 from tests.retrace.review.small import inside
@@ -95,6 +96,21 @@ def test_with_purge_a_group_of_the_period_is_not_trained_on(weather: Path):
     known = known_rows(params, split, past, rows, pd.Timestamp("2013-02-01"))
     assert set(known["origin"]) == {"g0", "g3", "g4", "g5", "g6", "g7"}
     assert known["time_hour"].max() < pd.Timestamp("2013-02-01") - pd.Timedelta(days=params.watch.label_days)
+
+
+def test_of_more_known_rows_than_fit_into_memory_a_sample_is_trained_on(weather: Path):
+    params = read_params(weather / "params.yaml")
+    split = params.split
+    times = pd.date_range("2013-01-01", "2013-03-01", freq="1h")
+    past = pd.DataFrame({"row_id": np.arange(len(times)).astype(str), "time_hour": times, "x": 1.0, "temp": 2.0})
+    past["temp"] += np.arange(len(times))
+    small = params.train.model_copy(update={"memory": 200 * BYTES_PER_VALUE / 1e9})  # for 200 rows of x
+    arguments = (split, past, past.tail(20), pd.Timestamp("2013-02-20"))
+    everything = known_rows(params, *arguments)
+    sample = known_rows(params.model_copy(update={"train": small}), *arguments)
+    assert 150 < len(sample) < 250 < len(everything)
+    assert set(sample["row_id"]) < set(everything["row_id"])
+    assert sample.attrs == everything.attrs
 
 
 def drifting(months: pd.Series) -> np.ndarray:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, get_args
 
 import pandas as pd
@@ -17,9 +18,12 @@ from markdown_it import MarkdownIt
 from retrace.differences import Verdict
 from retrace.review.report import write
 from retrace.review.report.headline import MEANINGS
+from retrace.review.report.scores import write_sample
 from retrace.review.report.write import MOST_BYTES, write_report
+from retrace.review.results import SERIES, Results, Sample
 from retrace.review.revision import FOLDER, Revision
-from tests.conftest import change_params, check, commit, retrace
+from retrace.sampling import BYTES_PER_VALUE
+from tests.conftest import boosting, change_params, check, commit, retrace
 
 PARSER = MarkdownIt("commonmark").enable("table")
 
@@ -66,6 +70,54 @@ def test_a_reader_is_told_that_the_same_bytes_are_not_promised(copy_of, read_rep
     assert "The same bytes are not promised for `sklearn.svm.SVC` with these arguments" in read_report(project)
     shown = retrace("scores", cwd=project).stdout
     assert "The same bytes are not promised for sklearn.svm.SVC with these arguments: see docs/model.md." in shown
+
+
+def test_a_model_that_is_fitted_on_a_sample_is_told_with_what_more_rows_would_bring(copy_of, read_report, wine: Path):
+    """From `train.memory` to the report: 13 features, and memory for about 80 of 107 rows."""
+    assert "sample of the training rows" not in read_report(wine, None)
+    project = copy_of(wine)
+    change_params(project, train=boosting() | {"memory": 80 * 13 * BYTES_PER_VALUE / 1e9})
+    check("dvc", "repro", cwd=project)
+    commit(project)
+    train = pd.read_parquet(project / "data/split/train.parquet")
+    evaluation = json.loads((project / "metrics/evaluation.json").read_text())
+    rows = evaluation["sample"]["rows"]
+    assert 60 < rows < 100
+    assert evaluation["sample"]["of"] == len(train)
+    assert evaluation["units"]["train"] == rows
+    text = read_report(project)
+    assert headings(text)[:2] == ["Metrics", "A sample of the training rows"]
+    assert f"The model is fitted on {rows} of {len(train)} rows of train, because more don't fit into" in text
+    assert "With half of these rows, `log_loss` was 0." in text
+    assert "(mean of 3 refits; 95 % interval of what the other half brings: " in text
+
+
+@pytest.mark.parametrize(
+    ("metric", "score", "says"),
+    [
+        (
+            "roc_auc",
+            0.75,
+            "`roc_auc` was 0.05 worse (mean of 4 refits; 95 % interval of what the other half brings: +0.0",
+        ),
+        ("log_loss", 0.65, "`log_loss` was 0.05 worse"),
+        ("roc_auc", 0.75, "Twice the rows would bring about as much at most."),
+        ("log_loss", 0.65, "Twice the rows would bring about as much at most."),
+        ("roc_auc", 0.701, "`roc_auc` was 0.001 worse"),
+        ("roc_auc", 0.701, "Chance explains this difference, so twice the rows may bring nothing."),
+        ("log_loss", 0.702, "`log_loss` was 0.002 better"),
+        ("log_loss", 0.702, "Chance explains this difference, so twice the rows may bring nothing."),
+    ],
+)
+def test_what_twice_the_rows_would_bring_follows_from_the_refits_on_half_of_them(metric: str, score: float, says: str):
+    refits = pd.DataFrame([[0.698, 0.702, 0.699, 0.701]])
+    refits.index = pd.MultiIndex.from_tuples([("rows", "model", "", "", metric)], names=SERIES)
+    results = Results(
+        {"model": {metric: {"score": score}}}, {}, refits.iloc[:0], refits, sample=Sample(rows=1_000, of=5_000)
+    )
+    text = write_sample(SimpleNamespace(sides=SimpleNamespace(results=results), metric=metric))
+    assert "fitted on 1,000 of 5,000 rows" in text
+    assert says in text
 
 
 def headings(text: str) -> list[str]:

@@ -9,9 +9,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from retrace.differences import Difference, MeasuredDifference, Verdict, largest_t, verdict
 from retrace.intervals import Noise
+from retrace.review.results import SERIES, Results
+from retrace.review.score_differences import gain_from_all_rows
 from tests.calibrate import (
     Case,
     Way,
@@ -124,3 +127,14 @@ def verdicts() -> pd.DataFrame:
 def test_the_verdict_is_right(verdicts: pd.DataFrame, change: str):
     found = verdicts.loc[change]
     assert found.min(axis=None) >= 75, found
+
+
+def test_what_the_other_half_of_the_rows_brings_has_the_variation_of_the_fit_and_of_the_mean_of_the_refits():
+    refits = pd.DataFrame([[0.70, 0.72, 0.71, 0.73, 0.69]])
+    refits.index = pd.MultiIndex.from_tuples([("rows", "model", "", "", "roc_auc")], names=SERIES)
+    here = Results({"model": {"roc_auc": {"score": 0.75}}}, {}, refits.iloc[:0], refits)
+    found = gain_from_all_rows(here, "roc_auc")
+    assert found.value == pytest.approx(0.04)
+    deviation = math.sqrt(refits.loc[:, :].to_numpy().var(ddof=1) * (1 + 1 / 5))
+    assert found.high - found.value == pytest.approx(stats.t.ppf(0.975, 4) * deviation)
+    assert math.isnan(gain_from_all_rows(here, "brier").value)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.conftest import ENVIRONMENT, check, commit, retrace
+from tests.conftest import ENVIRONMENT, check, commit, retrace, run
 from tests.retrace.serving.conftest import postgres
 
 SEARCH = [sys.executable, "-m", "retrace", "search"]
@@ -87,6 +87,16 @@ def test_a_search_that_was_killed_continues_and_reads_neither_valid_nor_test(cop
     assert re.search(r"continues after trial [48]\n", check(*stage, cwd=project))
     for name in ("trials.csv", "importance.csv"):
         assert (project / "search" / name).read_bytes() == (searched / "search" / name).read_bytes()
+
+
+def test_a_search_fits_on_the_rows_that_train_fits_on(copy_of, searched: Path):
+    project = copy_of(searched)
+    content = yaml.safe_load((project / "params.yaml").read_text())
+    content["train"]["memory"] = 1e-9
+    (project / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    done = run(sys.executable, "-m", "retrace.search.stage", cwd=project)
+    assert done.returncode == 1
+    assert done.stderr.startswith("params.yaml: train.memory: in a sample of 0 of ")
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pytest
 
-from retrace.files import read_table
+from retrace.table_files import read_table
 from tests.conftest import ENVIRONMENT
 
 

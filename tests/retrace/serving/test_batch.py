@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from retrace.files import read_table
 from retrace.serving import batch
 from retrace.serving.batch import write_part
+from retrace.table_files import read_table
 from tests.conftest import ENVIRONMENT, check, retrace
 from tests.retrace.serving.test_serve import evaluated
 

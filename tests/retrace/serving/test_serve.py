@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from retrace.files import read_table
+from retrace.table_files import read_table
 from src.datasets import flights
 from tests.conftest import IDENTITY, check, retrace, run
 from tests.retrace.serving.conftest import Reply, Served, reply, rows_of, serving
@@ -28,7 +28,7 @@ PREDICT_HERE = """
 import retrace, json
 from pathlib import Path
 from retrace.examples import Target, features
-from retrace.files import read_table
+from retrace.table_files import read_table
 from retrace.models import load_model
 from retrace.params import read_params
 data, model = read_params().data, load_model(Path("models/model.skops"))

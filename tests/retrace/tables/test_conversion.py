@@ -11,7 +11,7 @@ from src.datasets import table
 
 
 def read(file: Path, **options: Any) -> pd.DataFrame:
-    return table.read(file, **options)["table"]
+    return pd.concat(table.read(file, **options)["table"])
 
 
 def test_a_day_that_no_month_has_is_not_a_date(tmp_path: Path):

@@ -15,7 +15,7 @@ from src.datasets import table
 
 
 def read(file: Path, **options: Any) -> pd.DataFrame:
-    return table.read(file, **options)["table"]
+    return pd.concat(table.read(file, **options)["table"])
 
 
 def test_integers_too_long_for_a_float_are_text(tmp_path: Path):

@@ -23,7 +23,7 @@ DATES = pd.Series(pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-03"]).ast
 def test_ids_in_a_column_stay_when_a_new_row_changes_its_type(tmp_path: Path):
     for cells, file in ((["7", "10"], "a.csv"), (["7", "10", "x1"], "b.csv"), (["7", "10", "0.5"], "c.csv")):
         pd.DataFrame({"id": cells, "x": 1, "y": 0}).to_csv(tmp_path / file, index=False)
-        prepared = table.prepare(table.read(tmp_path / file), data(id="id"))
+        prepared = table.prepare({"table": pd.concat(table.read(tmp_path / file)["table"])}, data(id="id"))
         assert prepared["id"].tolist() == cells
 
 

@@ -3,6 +3,7 @@
 import errno
 import gzip
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrace import row_ids
-from retrace.tables.options import MISSING
+from retrace import row_ids, table_files
+from retrace.tables.options import MISSING, ReadOptions
+from retrace.tables.pandas_types import to_pandas
+from retrace.tables.reading import load
 from src.datasets import table
 
 
 def read(file: Path, **options: Any) -> pd.DataFrame:
-    return table.read(file, **options)["table"]
+    return pd.concat(table.read(file, **options)["table"])
 
 
 FRAME = pd.DataFrame(
@@ -188,3 +191,43 @@ def test_texts_of_any_arrow_type_are_stripped_and_compared_with_missing_values(t
     pa.parquet.write_table(pa.table({"a": pa.array([" x", "-", "7 kg"], type_)}), tmp_path / "a.parquet")
     found = read(tmp_path / "a.parquet", strip=True, missing=["-"])["a"]
     assert found.fillna("missing").tolist() == ["x", "missing", "7 kg"]
+
+
+CELLS = st.sampled_from(["", "1", "2.5", "true", "x", "2020-01-01", "2020-01-01T10:00:00Z", "9007199254740993"])
+
+
+@given(files=st.lists(st.lists(CELLS, min_size=1, max_size=3), min_size=1, max_size=4))
+def test_files_that_are_read_one_by_one_have_the_types_of_the_whole_table(
+    tmp_path_factory: pytest.TempPathFactory, files: list[list[str]]
+):
+    folder = tmp_path_factory.mktemp("files")
+    for number, cells in enumerate(files):
+        (folder / f"{number}.csv").write_text("row,a\n" + "".join(f"{row},{cell}\n" for row, cell in enumerate(cells)))
+    try:
+        whole = to_pandas(load(folder, ReadOptions()), folder)
+    except SystemExit as error:
+        with pytest.raises(SystemExit, match=re.escape(str(error))):
+            read(folder)
+        return
+    pd.testing.assert_frame_equal(read(folder), whole)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(table_files, "CELLS_IN_CHUNK", 1)
+        chunks = list(table.read(folder)["table"])
+    assert len(chunks) == len(files)
+    assert all((chunk.dtypes == whole.dtypes).all() for chunk in chunks)
+    pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), whole)
+
+
+def test_a_parquet_file_is_read_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    FRAME.to_parquet(tmp_path / "a.parquet")
+    monkeypatch.setattr(table_files, "CELLS_IN_CHUNK", 5)
+    chunks = list(table.read(tmp_path / "a.parquet")["table"])
+    assert [len(chunk) for chunk in chunks] == [1, 1, 1]
+    pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), FRAME)
+
+
+def test_a_wrong_cell_in_a_later_chunk_is_named_by_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pd.DataFrame({"a": ["1 kg", "2 kg", "x"]}).to_parquet(tmp_path / "a.parquet")
+    monkeypatch.setattr(table_files, "CELLS_IN_CHUNK", 1)
+    with pytest.raises(SystemExit, match="column a, row 3 of the data: not a number"):
+        read(tmp_path / "a.parquet", types={"a": "number"})
