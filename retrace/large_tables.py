@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from retrace.errors import UserError
 from retrace.params import Data
 from retrace.row_ids import RowIds, row_hashes
-from retrace.table_files import ADVICE, read_chunks, rows_in_chunk, schema_of, without_rows
+from retrace.table_files import ADVICE, read_chunks, read_schema, rows_in_chunk, without_rows
 from retrace.tables.preparing import check_id_columns
 
 MOST_FILES = 200  # that are open at once while a table is sorted
@@ -77,7 +77,7 @@ def chunks_of(large: LargeTable, path: Path, data: Data, folder: Path) -> Iterat
         yield from unsorted_chunks(large, path, data)
         return
     before: pd.DataFrame | None = None
-    schema = schema_of(without_rows(path))
+    schema = read_schema(path)
     if large.lookback is not None and isinstance(large.lookback, pd.Timedelta) != _is_time(schema, large.by):
         kind = "a Timedelta, as the column has times" if _is_time(schema, large.by) else "a number, as the column's are"
         raise UserError(f"column {large.by}: lookback in LARGE_TABLE must be {kind}; {ADVICE}")

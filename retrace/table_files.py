@@ -38,8 +38,8 @@ def schema_of(table: pd.DataFrame) -> pa.Schema:
     """
     try:
         schema = pa.Schema.from_pandas(_without_categories(table), preserve_index=False)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise _refused(table, None) from error.__cause__
+    except (pa.ArrowException, TypeError, ValueError):
+        raise _refused(table, None) from None
     types = [pa.large_string() if pa.types.is_string(field.type) else field.type for field in schema]
     return _described(pa.schema(list(zip(schema.names, types, strict=True)), schema.metadata))
 
@@ -61,7 +61,7 @@ def _refused(table: pd.DataFrame, schema: pa.Schema | None) -> UserError:
     """
     for name, values in _without_categories(table).items():
         try:
-            pa.Array.from_pandas(values, None if schema is None else schema.field(name).type)
+            pa.Array.from_pandas(values, type=None if schema is None else schema.field(name).type)
         except (pa.ArrowException, TypeError, ValueError):
             told = "has values of different kinds" if schema is None else "has another type than in earlier chunks"
             return UserError(f"column {name}: {told}; {ADVICE}")
@@ -255,6 +255,19 @@ def without_rows(path: Path) -> pd.DataFrame:
     """
     with _opened(path) as file:
         return _to_pandas(file.schema_arrow.empty_table())
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """The columns of a table and their types, as `schema_of` gives them, but from its file.
+
+    Those of `without_rows` may differ: a column of Python's objects, such as dates, has no type there.
+
+    Raises:
+        UserError: the file is missing, cut short or not Parquet.
+    """
+    with _opened(path) as file:
+        schema = file.schema_arrow
+    return schema.with_metadata({b"pandas": schema.metadata[b"pandas"]})
 
 
 def row_count(path: Path) -> int:

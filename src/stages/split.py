@@ -25,7 +25,7 @@ import pandas as pd
 from retrace.errors import UserError
 from retrace.params import Data, SplitByShare, SplitByTime, read_params
 from retrace.parts import PARTS, Summary, check_part, check_parts, divide, shared_groups, without_groups
-from retrace.table_files import TableWriter, read_chunks, schema_of, without_rows
+from retrace.table_files import TableWriter, read_chunks, read_schema, without_rows
 
 PREPARED, FOLDER = Path("data/prepared.parquet"), Path("data/split")
 Split = SplitByTime | SplitByShare
@@ -65,8 +65,7 @@ def summarise(data: Data, how: Split, purged: set[Any]) -> dict[str, Summary]:
 
 def write_parts(data: Data, how: Split, purged: set[Any]) -> None:
     """Write the rows of each part to its file; see `divided_chunks` for the arguments."""
-    empty = without_rows(PREPARED)
-    schema, attrs = schema_of(empty), empty.attrs
+    schema, attrs = read_schema(PREPARED), without_rows(PREPARED).attrs
     if isinstance(how, SplitByTime):
         attrs = attrs | {"block": how.block}
     with ExitStack() as stack:

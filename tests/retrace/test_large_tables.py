@@ -1,5 +1,6 @@
 """A large raw table is prepared in chunks, with the rows that the data set's module says it needs besides."""
 
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,15 @@ def test_a_chunk_comes_with_the_rows_before_it(path: Path, monkeypatch: pytest.M
         start = tables["raw"]["when"].min()
         expected = TABLE[(TABLE["when"] < start) & (TABLE["when"] > start - pd.Timedelta(hours=9))]
         assert sorted(tables["raw_before"]["row"]) == sorted(expected["row"])
+
+
+def test_a_column_of_python_s_objects_is_sorted_with_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    table = TABLE.assign(born=[date(2020, 1, 1), None] * 250)
+    write_table(table, tmp_path / "raw.parquet")
+    monkeypatch.setattr(table_files, "CELLS_IN_CHUNK", 30)
+    found = chunks(LargeTable("raw", by="when"), tmp_path / "raw.parquet", id="row", id_columns=[], target="name")
+    joined = pd.concat([tables["raw"] for tables in found], ignore_index=True)
+    pd.testing.assert_frame_equal(joined, table.sort_values("when", kind="stable", ignore_index=True))
 
 
 def test_the_ids_of_a_chunks_rows_are_those_of_the_whole_table(path: Path, monkeypatch: pytest.MonkeyPatch):

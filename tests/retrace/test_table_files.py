@@ -1,5 +1,6 @@
 """A table comes back as it was written, and its file's bytes don't depend on the chunks that it was written in."""
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from retrace.table_files import (
     TableWriter,
     common_schema,
     read_chunks,
+    read_schema,
     read_table,
     read_tables,
     row_count,
@@ -196,3 +198,21 @@ def test_what_cannot_be_stored_is_one_line_without_a_value(tmp_path: Path):
         with pytest.raises(SystemExit, match="column a: has whole numbers, and some are missing; store decimals"):
             writer.write(numbers.where(numbers > 1))
     assert [file.name for file in tmp_path.iterdir()] == ["b.parquet"]
+
+
+@pytest.mark.usefixtures("few_cells")
+def test_the_chunks_of_a_file_can_be_written_with_its_schema(tmp_path: Path):
+    table = TABLE.assign(born=[date(2020, 1, 1), None] * 25)
+    table.attrs = {"block": "day"}
+    write_table(table, tmp_path / "a.parquet")
+    with TableWriter(tmp_path / "b.parquet", read_schema(tmp_path / "a.parquet"), table.attrs) as writer:
+        for chunk in read_chunks(tmp_path / "a.parquet"):
+            writer.write(chunk)
+    assert (tmp_path / "b.parquet").read_bytes() == (tmp_path / "a.parquet").read_bytes()
+
+
+def test_the_column_that_has_another_type_is_named(tmp_path: Path):
+    numbers = pd.DataFrame({"a": [1], "b": [2], "c": ["text"]})
+    file, line = tmp_path / "a.parquet", "column b: has another type than in earlier chunks"
+    with pytest.raises(SystemExit, match=line), TableWriter(file, schema_of(numbers)) as writer:
+        writer.write(numbers.assign(b="John"))

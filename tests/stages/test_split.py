@@ -1,6 +1,9 @@
 """Parts share no row, keep order in time, and stay what they were when rows are added."""
 
 import hashlib
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,8 @@ import pytest
 
 from retrace.params import Data, SplitByShare, SplitByTime
 from retrace.parts import Summary, places, purged, split
-from src.stages.split import shared_groups_warning
+from retrace.table_files import read_table, write_table
+from src.stages.split import FOLDER, PREPARED, main, shared_groups_warning
 from tests.conftest import ROLES
 
 RNG = np.random.default_rng(0)
@@ -151,3 +155,13 @@ def test_a_split_that_cannot_be_used_is_one_line(change: dict[str, Any], how: Sp
         split(TABLE.assign(**change), data(), how)
     assert line in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_column_of_dates_without_a_time_is_divided_too(
+    copy_of: Callable[[Path], Path], wine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(copy_of(wine))
+    table = read_table(PREPARED)
+    write_table(table.assign(born=[date(2020, 1, 1)] * len(table)), PREPARED)
+    main()
+    assert read_table(FOLDER / "train.parquet")["born"].eq(date(2020, 1, 1)).all()
