@@ -6,6 +6,8 @@ columns are encrypted with the key in RETRACE_LOG_KEY.
 
 import math
 import os
+import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -559,7 +561,17 @@ WRONG_ADDRESS = f"{ADDRESS}: must be postgresql://USER@HOST/DATABASE or sqlite:/
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
-    for setting in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:
+            # While two servers set this for a new file, SQLite fails for one of them instead of waiting.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+    for setting in ("synchronous=FULL", "secure_delete=ON"):
         connection.execute(f"PRAGMA {setting}")
 
 

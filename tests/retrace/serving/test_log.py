@@ -166,6 +166,15 @@ def test_servers_that_start_at_once_share_a_new_log(address: str):
         assert connection.scalar(sql.text("SELECT count(*) FROM retrace_schema")) == 1
 
 
+def test_a_server_waits_while_another_one_makes_the_file(tmp_path: Path):
+    other = sqlite3.connect(tmp_path / "log.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    end = threading.Timer(0.5, lambda: other.execute("COMMIT"))
+    end.start()
+    Log(f"sqlite:///{tmp_path}/log.db").check()
+    end.join()
+
+
 def test_a_migration_that_fails_changes_nothing(address: str, monkeypatch: pytest.MonkeyPatch):
     Log(address).store([asked("p1")])
     monkeypatch.setattr(log_module, "VERSION", 2)
