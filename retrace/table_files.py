@@ -244,7 +244,7 @@ def read_columns(path: Path) -> Iterator[tuple[str, pd.Series]]:
         UserError: the file is missing, cut short or not Parquet.
     """
     for name in without_rows(path).columns:
-        yield name, pd.concat([chunk[name] for chunk in read_chunks(path, [name])], ignore_index=True)
+        yield name, read_table(path, [name])[name]
 
 
 def without_rows(path: Path) -> pd.DataFrame:

@@ -24,7 +24,7 @@ from retrace.files import FEWEST_ROWS_SHOWN, write_csv, write_json
 from retrace.params import read_params
 from retrace.privacy import histogram, quantiles, without_rare
 from retrace.relations import SUSPICIOUS, explained
-from retrace.table_files import read_chunks, row_count, without_rows
+from retrace.table_files import read_table, row_count, without_rows
 
 PARTS = [Path("data/split/train.parquet"), Path("data/split/valid.parquet")]
 QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95]
@@ -77,7 +77,7 @@ def describe_categories(values: pd.Series) -> dict[str, Any]:
 
 def read_column(name: str) -> pd.Series:
     """The values of a column in train, and then in valid."""
-    return pd.concat([chunk[name] for part in PARTS for chunk in read_chunks(part, [name])], ignore_index=True)
+    return pd.concat([read_table(part, [name])[name] for part in PARTS], ignore_index=True)
 
 
 def main() -> None:

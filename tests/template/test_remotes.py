@@ -164,6 +164,15 @@ def shared(
     return project, remote
 
 
+def clone_of(project: Path, remote: Remote, folder: Path) -> Path:
+    """A clone with the project's packages, which may use the remote."""
+    clone = folder / "clone"
+    check("git", "clone", "--quiet", str(project), str(clone), cwd=folder)
+    shutil.copytree(project / ".venv", clone / ".venv", symlinks=True)
+    configure(clone, "--local", **remote.right)
+    return clone
+
+
 def run_make(project: Path, target: str, remote: Remote, **more: str) -> subprocess.CompletedProcess[str]:
     return run("make", target, cwd=project, **path_of(project) | remote.known | more)
 
@@ -216,10 +225,7 @@ def test_what_is_in_the_way_is_told_in_a_line_and_the_next_try_goes_on(shared: t
 
 def test_an_object_that_was_swapped_in_the_storage_is_not_taken(shared: tuple[Path, Remote], tmp_path: Path):
     project, remote = shared
-    clone = tmp_path / "clone"
-    check("git", "clone", "--quiet", str(project), str(clone), cwd=tmp_path)
-    shutil.copytree(project / ".venv", clone / ".venv", symlinks=True)
-    configure(clone, "--local", **remote.right)
+    clone = clone_of(project, remote, tmp_path)
     with remote.served():
         assert run_make(project, "push", remote).returncode == 0
         digest = hashlib.md5((project / "models/model.skops").read_bytes()).hexdigest()
@@ -360,10 +366,7 @@ def test_a_release_pulls_what_no_stage_makes_and_its_stages_see_no_credentials(
 
 def test_a_fresh_clone_pulls_and_has_nothing_to_run(shared: tuple[Path, Remote], tmp_path: Path):
     project, remote = shared
-    clone = tmp_path / "clone"
-    check("git", "clone", "--quiet", str(project), str(clone), cwd=tmp_path)
-    shutil.copytree(project / ".venv", clone / ".venv", symlinks=True)
-    configure(clone, "--local", **remote.right)
+    clone = clone_of(project, remote, tmp_path)
     with remote.served():
         assert run_make(project, "push", remote).returncode == 0
         pulled = run_make(clone, "pull", remote)
