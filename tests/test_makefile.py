@@ -51,6 +51,7 @@ def test_a_python_that_cannot_be_used_is_one_line(tmp_path: Path, pretence: str,
     assert not (project / ".venv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "python",
     ["import sys; sys.version_info = (3, 10)", "import sysconfig; sysconfig.get_path = lambda name: '/nowhere'", None],

@@ -49,7 +49,9 @@ for stage in sys.argv[2:]:
 """
 
 
-@pytest.mark.parametrize(("data_set", "chunks"), [("weather", 3), ("weather", 50), ("wine", 50)])
+@pytest.mark.parametrize(
+    ("data_set", "chunks"), [pytest.param("weather", 3, marks=pytest.mark.slow), ("weather", 50), ("wine", 50)]
+)
 def test_a_table_in_any_number_of_chunks_gives_the_same_bytes(
     request: pytest.FixtureRequest, copy_of: Callable[[Path], Path], data_set: str, chunks: int
 ):
@@ -193,12 +195,12 @@ def test_make_undo_leaves_code_and_parameters_alone(copy_of, wine: Path):
     assert check("git", "status", "--porcelain", cwd=project) == " M params.yaml\n"
 
 
-@pytest.mark.parametrize("killed", [["prepare", "train"], pytest.param(STAGES, marks=pytest.mark.slow)])
-def test_a_run_killed_in_any_stage_ends_in_the_same_bytes_the_next_time(copy_of, wine: Path, killed: list[str]):
+@pytest.mark.slow
+def test_a_run_killed_in_any_stage_ends_in_the_same_bytes_the_next_time(copy_of, wine: Path):
     project = copy_of(wine)
     check("git", "rm", "--quiet", "-r", "metrics", "dvc.lock", cwd=project)
     check("rm", "-rf", "data/raw", "data/split", "data/prepared.parquet", "models", ".dvc/cache", cwd=project)
-    for stage in killed:
+    for stage in STAGES:
         with subprocess.Popen(
             ["dvc", "repro"], cwd=project, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, start_new_session=True
         ) as process:
@@ -346,6 +348,7 @@ def test_a_breach_of_the_schema_stops_the_pipeline_with_a_line_for_each(copy_of,
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_experiments_are_run_and_compared(copy_of, wine: Path):
     project = copy_of(wine)
     check("dvc", "exp", "run", "--quiet", "--set-param", "train.arguments.learning_rate=0.05", cwd=project)

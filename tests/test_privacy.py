@@ -101,6 +101,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return texts[0] == texts[1]
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(SEEDS)
 def test_no_extreme_follows_from_the_range_in_the_schema(tmp_path_factory: pytest.TempPathFactory, seed: int):

@@ -88,6 +88,7 @@ def review(project: Path, *arguments: str, **environment: str) -> subprocess.Com
     return run(sys.executable, "-m", "retrace", *arguments, cwd=project, **environment)
 
 
+@pytest.mark.slow
 def test_settings_change_neither_the_report_nor_its_patch(copy_of, wine: Path, settings: dict[str, str]):
     project = copy_of(wine)
     change_params(project, evaluate={"slices": []})
@@ -127,6 +128,7 @@ def test_a_clone_has_the_same_bytes_with_any_line_ends(wine: Path, tmp_path: Pat
         assert (tmp_path / "clone" / name).read_bytes() == (wine / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_variables_of_a_hook_lead_to_no_other_repository(copy_of, wine: Path, tmp_path: Path):
     """Git sets them for hooks and aliases; all that it lists point to another repository here."""
     project, other = copy_of(wine), tmp_path / "other"
@@ -258,6 +260,7 @@ def test_a_name_that_is_not_utf_8_still_opens_the_file(tmp_path: Path, monkeypat
     assert Revision.of("HEAD").read(name) == b"content"
 
 
+@pytest.mark.slow
 def test_a_branch_may_be_named_like_a_file_or_a_command(copy_of, wine: Path):
     project = copy_of(wine)
     for name in ("metrics", "params.yaml", "größe", "a'b$(id)"):
@@ -266,6 +269,7 @@ def test_a_branch_may_be_named_like_a_file_or_a_command(copy_of, wine: Path):
         assert f"(`{name}`)" in (project / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_base_that_a_force_push_has_removed_is_no_base_and_the_output_says_so(copy_of, wine: Path):
     project, gone = copy_of(wine), "0123456789" * 4
     said = "the base 01234567 is not in this repository; a force-push has removed it, or `git fetch` brings it"

@@ -166,6 +166,7 @@ def test_the_calls_of_a_worker_that_is_killed_run_on_another_one(packages: Path,
     assert killed not in {process for number, process in rest if number > 1}
 
 
+@pytest.mark.slow
 def test_if_all_workers_with_a_table_are_killed_it_is_sent_to_a_new_one(packages: Path, tmp_path: Path):
     table = pd.DataFrame({"x": range(1000)})
     with cluster_of(packages, 1) as cluster:
@@ -185,6 +186,7 @@ def test_a_scheduler_that_is_lost_is_one_line(packages: Path, tmp_path: Path):
             list(results)
 
 
+@pytest.mark.slow
 def test_a_scheduler_without_workers_is_one_line(packages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(side_by_side, "SECONDS_TO_CONNECT", 3)
     with cluster_of(packages, 0), pytest.raises(UserError, match=r"has no worker; start it as docs/scale\.md says"):
@@ -200,6 +202,7 @@ def test_a_scheduler_that_does_not_answer_is_one_line(packages: Path, monkeypatc
             list(run_calls([delayed(refuse)(1)]))
 
 
+@pytest.mark.slow
 def test_a_worker_with_other_code_is_refused(packages: Path, tmp_path: Path):
     other = copy_project(tmp_path)
     with (other / "src/model.py").open("a") as file:
@@ -242,6 +245,7 @@ def test_a_process_that_imports_numpy_first_has_another_fingerprint():
     assert found[1] != "Nehalem"
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_import_the_code_is_one_line(packages: Path, tmp_path: Path):
     with cluster_of(packages, 0) as cluster:
         worker = [sys.executable, "-m", "distributed.cli.dask_worker", cluster.address]

@@ -545,6 +545,7 @@ def test_a_project_in_use_takes_the_last_version_from(history: tuple[Path, list[
     check_project(project)
 
 
+@pytest.mark.slow
 def test_a_conflict_is_named_and_never_left_in_silently(template: Path, tmp_path: Path):
     project = edited(template, tmp_path)
     done = update(project, newer(template, tmp_path, "params.yaml", "max_iter: 150", "max_iter: 160"))

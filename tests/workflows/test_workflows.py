@@ -73,6 +73,7 @@ def test_a_first_pull_request_gets_one_comment(opened: tuple[Project, Run, Run])
     assert report_in(body) in pipeline.output  # the job's summary is the same text
 
 
+@pytest.mark.slow
 @needs_tools
 def test_a_second_push_updates_the_same_comment_and_reruns_nothing(opened: tuple[Project, Run, Run]):
     project, *_ = opened

@@ -364,6 +364,7 @@ def test_ids_are_made_from_every_column_but_the_target_and_a_row_counter(adopt: 
     assert params(adopt(HOUSES, "--target", "price", "--id", "house"))["data"]["id_columns"] == []
 
 
+@pytest.mark.slow
 def test_ids_stay_when_a_later_version_of_the_table_is_adopted(adopt: Adopt, capsys: pytest.CaptureFixture[str]):
     table = HOUSES.drop(columns="house")
     project = adopt(table, "--target", "price")
@@ -516,6 +517,7 @@ def test_the_given_file_may_be_the_projects_own_copy(adopt: Adopt):
 ODD = ['a "quoted" name', "$HOME ${data.set}", "{{ jinja }}", "two\nlines", "größe", "城市", "a: b # c", " padded "]
 
 
+@pytest.mark.slow
 def test_names_may_hold_anything(adopt: Adopt, tmp_path: Path):
     table = pd.DataFrame({name: RNG.normal(size=100).round(3) for name in ODD})
     table["$y: {{ target }}\n'"] = table[ODD[0]] + RNG.normal(size=100).round(3)
@@ -655,6 +657,7 @@ def test_an_unclean_tree_is_refused(adopt: Adopt, tmp_path: Path, name: str, lin
         adopt(HOUSES, "--target", "price")
 
 
+@pytest.mark.slow
 def test_a_folder_grows_by_a_file(adopt: Adopt, tmp_path: Path):
     months = tmp_path / "months"
     months.mkdir()

@@ -224,6 +224,7 @@ def test_without_labels_performance_is_estimated(
     assert content["labelled_rows"] is None
 
 
+@pytest.mark.slow
 def test_the_result_depends_on_neither_the_database_nor_the_machine(
     released_demo: Path, october: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -281,6 +282,7 @@ def prepare_request(rows):
 """
 
 
+@pytest.mark.slow
 def test_raw_rows_are_compared_by_the_features_that_the_package_computes(
     released_wine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -230,6 +230,7 @@ def test_a_gate_that_fails_is_refused_before_test_is_opened(released: Path, tmp_
     assert tags(project) == ["late-flights@v1.0.0"]
 
 
+@pytest.mark.slow
 def test_a_release_that_fails_leaves_no_tag_says_how_to_go_back_and_keeps_the_look_at_test(
     released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -290,6 +291,7 @@ def test_predictions_outside_of_the_training_types_are_one_line(released: Path):
         conform(rows.assign(**{name: [1, None, np.inf]}), package.columns)
 
 
+@pytest.mark.slow
 def test_results_that_are_not_reproduced_are_refused_before_test_is_opened(released: Path, tmp_path: Path):
     project = Path(shutil.copytree(released, tmp_path / "project", symlinks=True))
     (project / "src/stages/ingest.py").write_text("raise SystemExit('broken since')\n")

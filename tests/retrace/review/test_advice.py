@@ -119,7 +119,7 @@ SITUATIONS: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
 
 
 # Situations in which the same line of code gives the same advice as in another one.
-SLOW = {"parameters", "a result missing", "other bytes", "scores broken", "no model", "no table"}
+SLOW = {"parameters", "code, committed", "a result missing", "other bytes", "scores broken", "no model", "no table"}
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,7 @@ def test_a_result_that_no_stage_makes_is_to_be_deleted(copy_of, wine: Path):
     assert shell(project, LOCK).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_reports_patch_and_advice_bring_the_results_in_line(copy_of, wine: Path):
     project = copy_of(wine)
     committed(slices)(project)

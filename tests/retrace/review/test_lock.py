@@ -94,6 +94,7 @@ def test_a_dependency_that_dvc_yaml_no_longer_names_makes_nothing_stale(copy_of,
     assert lock(project).stdout.startswith("as committed, and matching the inputs in dvc.lock")
 
 
+@pytest.mark.slow
 def test_a_folder_of_files_in_git_is_hashed_as_dvc_does(copy_of, wine: Path):
     project = copy_of(wine)
     folder = project / "data/source/wines"
@@ -161,6 +162,7 @@ def test_a_folder_of_other_inputs_than_the_commit_says_so(copy_of, wine: Path):
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 def test_a_small_number_is_the_same_however_it_is_written(copy_of, wine: Path):
     project = copy_of(wine)
     text = (project / "params.yaml").read_text()

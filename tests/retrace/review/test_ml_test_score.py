@@ -111,6 +111,7 @@ def test_the_score_is_the_lowest_sum_of_points_whose_evidence_passes(project: Pa
     assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.slow
 def test_what_fails_is_skipped_or_is_not_there_earns_nothing(project: Path):
     evidence = {
         "false": ("FAIL", "false fails"),

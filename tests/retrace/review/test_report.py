@@ -402,6 +402,7 @@ def test_another_definition_of_the_target_is_not_comparable(copy_of, wine: Path,
     assert not read_report(project).startswith("## Not comparable"), "unknown, without the base's tables"
 
 
+@pytest.mark.slow
 def test_rows_that_moved_are_reported_and_the_gate_fails(copy_of, wine: Path, read_report):
     project = copy_of(wine)
     file = project / "retrace/parts.py"

@@ -267,6 +267,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrange", [moved, linked, shared, default_remote])
 def test_any_kind_of_cache_works(tmp_path: Path, arrange: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DVC_GLOBAL_CONFIG_DIR", str(tmp_path / "settings"))

@@ -101,7 +101,8 @@ def test_the_interval_covers_the_truth():
     assert coverage.min(axis=None) >= 90, coverage
 
 
-@pytest.mark.parametrize(("units", "count"), [("groups", 5), pytest.param("days", 10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("units", "count"), [("groups", 5), ("days", 10)])
 def test_the_interval_covers_the_truth_where_few_units_share_their_chance(units: str, count: int):
     case = shared_chance(units, count)._replace(sizes=(1_000,), metrics=("log_loss",), resamples=100, refits=5)
     coverage = covered(trials(case, count=60), expect(case, fits=60))

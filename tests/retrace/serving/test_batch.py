@@ -95,6 +95,7 @@ def test_numbers_and_texts_mean_the_same_in_each_kind_of_file(released_demo: Pat
     assert found[".csv"] == found[".parquet"] == found[".jsonl"]
 
 
+@pytest.mark.slow
 def test_a_folder_is_one_table_in_the_order_of_its_names(
     released_wine: Path, rows: pd.DataFrame, tmp_path: Path, expected: list[dict[str, float]]
 ):
@@ -116,6 +117,7 @@ def test_a_folder_is_one_table_in_the_order_of_its_names(
     assert done.stderr == f"{folder}/3.parquet: ends with .parquet, and --out with .csv; use one kind\n"
 
 
+@pytest.mark.slow
 def test_it_goes_on_after_a_kill(released_wine: Path, rows: pd.DataFrame, tmp_path: Path):
     source, out = tmp_path / "rows.csv", tmp_path / "out.csv"
     pd.concat([rows] * 4000).to_csv(source, index=False)
