@@ -1,9 +1,11 @@
 """Make your table this project's data.
 
     python -m retrace adopt FILE --target COLUMN [OPTION]...
+    python -m retrace adopt --sql ADDRESS --query FILE.sql --target COLUMN [OPTION]...
 
-FILE is a CSV, TSV, Parquet or JSON Lines file (.gz too), or a folder of such files with the same columns. adopt infers
-how its cells are parsed. It shows what each column is used for, and which common pitfalls the table may have. Then it
+FILE is a CSV, TSV, Parquet or JSON Lines file (.gz too), or a folder of such files with the same columns. With --sql,
+the table is the result of a query in PostgreSQL, SQLite or DuckDB; docs/databases.md explains it. adopt infers how its
+cells are parsed. It shows what each column is used for, and which common pitfalls the table may have. Then it
 copies the table to data/source/, puts it under DVC, and writes params.yaml and data/schema.yaml. `dvc repro` runs the
 pipeline on it.
 
@@ -21,6 +23,7 @@ from pydantic import ValidationError
 
 from retrace.adopt import project
 from retrace.adopt.plan import plan
+from retrace.adopt.snapshot import TEMPORARY, Origin, origin_file, query_file, taken, write_origin
 from retrace.adopt.summary import summary_of
 from retrace.errors import UserError, one_line
 from retrace.params import FILE, params_error, read_params
@@ -104,13 +107,18 @@ def parse(words: list[str]) -> argparse.Namespace:
     """The command line's arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m retrace adopt",
-        usage="python -m retrace adopt FILE --target COLUMN [OPTION]...",
+        usage="python -m retrace adopt {FILE | --sql ADDRESS --query FILE.sql} --target COLUMN [OPTION]...",
         description=__doc__.replace("%", "%%"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.set_defaults(given=set(), day_first=None)
-    parser.add_argument("file", metavar="FILE", type=Path, help="the table")
+    parser.add_argument("file", metavar="FILE", type=Path, nargs="?", help="the table")
+    database = parser.add_argument_group("a table in a database, in place of FILE")
+    told = "the database, such as postgresql://user@host/database; the password is in the variable PGPASSWORD"
+    database.add_argument("--sql", metavar="ADDRESS", action=Once, help=told)
+    told = "the file with the query; the snapshot of its result is called like it"
+    database.add_argument("--query", metavar="FILE.sql", type=Path, action=Once, help=told)
     roles = parser.add_argument_group("what the columns are")
     for name, told in (
         ("--target", "the column to predict"),
@@ -151,7 +159,10 @@ def parse(words: list[str]) -> argparse.Namespace:
     lines: dict[str, Any] = {"metavar": "N", "type": count, "action": Once}
     cells.add_argument("--skip-rows", help="lines above the header", **lines)
     cells.add_argument("--skip-footer", help="lines at the end, such as totals", **lines)
-    return parser.parse_args(words)
+    arguments = parser.parse_args(words)
+    if (arguments.sql is None) != (arguments.query is None) or (arguments.sql is None) == (arguments.file is None):
+        parser.error("name either FILE, or both --sql ADDRESS and --query FILE.sql")
+    return arguments
 
 
 def listed(keys: list[str]) -> str:
@@ -168,12 +179,38 @@ def adopt(words: list[str]) -> None:
     """
     arguments = parse(words)
     try:
-        project.require_clean(arguments.file)
+        project.require_clean(arguments.query or arguments.file)
+    except OSError as error:
+        raise unreadable(error, arguments.query or arguments.file) from None
+    if arguments.sql is None:
+        adopt_table(arguments, None)
+        return
+    name = f"{arguments.query.stem}.parquet"
+    source = project.place_of(TEMPORARY / name)
+    key = Origin.of(source).key if origin_file(source).is_file() else []
+    origin = Origin(arguments.sql, [arguments.id] if arguments.id else key)
+    with taken(name, origin, arguments.query) as arguments.file:
+        adopt_table(arguments, origin)
+
+
+def unreadable(error: OSError, file: Path) -> UserError:
+    """The line about a file that can't be read."""
+    return UserError(f"{error.filename or file}: cannot be read: {error.strerror or error}")
+
+
+def adopt_table(arguments: argparse.Namespace, origin: Origin | None) -> None:
+    """Make the table in a file this project's data.
+
+    Args:
+        arguments: the command line's, with the file.
+        origin: where it comes from, if it's the snapshot of a database.
+    """
+    try:
         new = plan(arguments)
     except ValidationError as error:
         raise params_error(error, {}, FILE) from None
     except OSError as error:
-        raise UserError(f"{error.filename or arguments.file}: cannot be read: {error.strerror or error}") from None
+        raise unreadable(error, arguments.file) from None
     for line in summary_of(new, arguments.file):
         print(one_line(line))
     place = Path(new.data.source)
@@ -182,6 +219,8 @@ def adopt(words: list[str]) -> None:
         fill_tables(PAGE.read_text(encoding="utf-8"), read_params())  # its mistakes are told before anything is written
     first = project.first_schema(new.raw, new.data.private)
     keeper = project.put(arguments.file, place)
+    if origin:
+        write_origin(place, origin, arguments.query)
     project.write_params(text)
     if PAGE.is_file():
         write_numbers(read_params())
@@ -190,6 +229,8 @@ def adopt(words: list[str]) -> None:
     hidden = project.keep_out_of_git(arguments.file)
     project.remember(place)
     print(f"\n{one_line(place)}: under {keeper}")
+    if origin:
+        print(one_line(f"{query_file(place)}, {origin_file(place)}: where it comes from; `make refresh` reads them"))
     if hidden:
         print(one_line(hidden))
     for other in sorted(set(project.SOURCE.glob("*.dvc")) - {place.with_name(f"{place.name}.dvc")}):

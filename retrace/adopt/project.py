@@ -16,6 +16,7 @@ from pandera.pandas import DataFrameSchema
 
 from retrace import params, schema
 from retrace.adopt.shown import quoted
+from retrace.adopt.snapshot import origin_file, query_file
 from retrace.errors import UserError
 from retrace.files import replacing, write_bytes, write_json
 from retrace.git import git_names, git_or_none, git_status, require_own_repository
@@ -223,6 +224,7 @@ def remember(place: Path) -> None:
     """Record what was written, so that adopt may be run again before it is committed."""
     pointer = place.with_name(f"{place.name}.dvc")
     files = [params.FILE, PAGE, schema.FILE, pointer, SOURCE / ".gitignore", IGNORED]
+    files += [origin_file(place), query_file(place)]
     write_json(remembered() | {file.as_posix(): _hash(file) for file in files if file.is_file()}, RECORD)
 
 
