@@ -12,6 +12,7 @@ from retrace.errors import UserError
 COMMANDS = {  # the module and function of each command, and its line in the list of commands
     "check": ("retrace.check:check", "check params.yaml"),
     "adopt": ("retrace.adopt.command:adopt", "make your table this project's data"),
+    "refresh": ("retrace.adopt.refresh:refresh", "take a new snapshot of the table in a database"),
     "freeze": ("retrace.schema:freeze", "write data/schema.yaml from data/raw/"),
     "problem": ("retrace.problem_page:problem", "write the values of params.yaml into docs/problem.md"),
     "repro": ("retrace.review.commands:repro", "run what has changed; show scores, baselines and gate"),

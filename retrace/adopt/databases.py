@@ -8,10 +8,9 @@ ADBC's driver of SQLite fails on a column of text that is empty in the first tho
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pyarrow as pa
@@ -31,7 +30,7 @@ TOKEN = re.compile(
     re.S,
 )
 # What an error about the query itself begins with: it names tables and columns, and no value of a row.
-ABOUT_THE_QUERY = ("Parser Error", "Catalog Error", "Binder Error", "IO Error", "no such ", 'near "', "ambiguous column")
+ABOUT_THE_QUERY = ("Parser Error", "Catalog Error", "Binder Error", "IO Error", "no such ", "near ", "ambiguous")
 SQLITE_TYPES: list[tuple[set[type], pa.DataType]] = [
     ({int}, pa.int64()),
     ({int, float}, pa.float64()),
@@ -93,7 +92,7 @@ def read_statement(file: Path) -> str:
     return text[:end].rstrip(";").rstrip()
 
 
-def read_batches(address: str, query: Path) -> Iterator[pa.RecordBatch]:
+def read_batches(address: str, query: Path) -> Generator[pa.RecordBatch]:
     """Read the result of a query, which can't change the database.
 
     Args:
@@ -117,7 +116,7 @@ def read_batches(address: str, query: Path) -> Iterator[pa.RecordBatch]:
             yield pa.record_batch(columns, names=list(types))
 
 
-def _told(batches: Iterator[pa.RecordBatch], address: str, query: Path) -> Iterator[pa.RecordBatch]:
+def _told(batches: Generator[pa.RecordBatch], address: str, query: Path) -> Generator[pa.RecordBatch]:
     """The same batches; a database's error becomes one line."""
     try:
         yield from batches
@@ -147,7 +146,7 @@ def _message(error: Exception, address: str, query: Path) -> str:
     return f"{query}: the query fails in {address}: {reason}"
 
 
-def _from_postgresql(address: str, statement: str) -> Iterator[pa.RecordBatch]:
+def _from_postgresql(address: str, statement: str) -> Generator[pa.RecordBatch]:
     """The rows from one transaction that can only read."""
     from adbc_driver_postgresql import dbapi  # noqa: PLC0415  # only who reads from PostgreSQL needs it
 
@@ -161,7 +160,7 @@ def _from_postgresql(address: str, statement: str) -> Iterator[pa.RecordBatch]:
         yield from reader
 
 
-def _from_duckdb(address: str, statement: str) -> Iterator[pa.RecordBatch]:
+def _from_duckdb(address: str, statement: str) -> Generator[pa.RecordBatch]:
     import duckdb  # noqa: PLC0415  # only who reads from DuckDB needs it
 
     settings = {"autoinstall_known_extensions": False}  # else a query may download one
@@ -172,7 +171,7 @@ def _from_duckdb(address: str, statement: str) -> Iterator[pa.RecordBatch]:
         yield from reader
 
 
-def _from_sqlite(address: str, statement: str) -> Iterator[pa.RecordBatch]:
+def _from_sqlite(address: str, statement: str) -> Generator[pa.RecordBatch]:
     """The rows with the types that their values have: the query runs twice, the first time to see them."""
     file = f"{_file_of(address).resolve().as_uri()}?mode=ro"
     with closing(sqlite3.connect(file, uri=True, isolation_level=None)) as connection:
@@ -194,7 +193,7 @@ def _from_sqlite(address: str, statement: str) -> Iterator[pa.RecordBatch]:
             )
 
 
-READERS: dict[str, Callable[[str, str], Iterator[pa.RecordBatch]]] = {
+READERS: dict[str, Callable[[str, str], Generator[pa.RecordBatch]]] = {
     "postgresql": _from_postgresql,
     "postgres": _from_postgresql,
     "sqlite": _from_sqlite,

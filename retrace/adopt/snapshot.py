@@ -54,7 +54,7 @@ class Origin(NamedTuple):
         """
         file = origin_file(source)
         if not file.is_file():
-            raise UserError(f"{source}: not from a database: {file} is missing; `python -m retrace adopt --sql` writes it")
+            raise UserError(f"{source}: not a snapshot of a database: there is no {file}, which `adopt --sql` writes")
         content = read_yaml(file)
         keys = {"address": str, "key": list}
         if not isinstance(content, dict) or content.keys() != keys.keys():
@@ -141,7 +141,8 @@ def _write_sorted(file: Path, key: Sequence[str], snapshot: Path, query: Path) -
         size = max(1, CELLS_IN_ROW_GROUP // table.num_columns)
         starts = np.cumsum([0, *map(len, batches)])
         last: pa.Table | None = None
-        with replacing(snapshot) as part, pq.ParquetWriter(part, table.schema, compression="zstd", version="2.6") as writer:
+        options = {"compression": "zstd", "version": "2.6"}
+        with replacing(snapshot) as part, pq.ParquetWriter(part, table.schema, **options) as writer:
             for start in range(0, len(order), size):
                 rows = _take(batches, starts, order[start : start + size])
                 if key:
@@ -175,5 +176,5 @@ def _check_unique(keys: pa.Table, last: pa.Table | None, query: Path) -> None:
         equal = pc.equal(column.slice(1), column.slice(0, len(keys) - 1))
         same = equal if same is None else pc.and_(same, equal)
     if pc.any(same, min_count=0).as_py():
-        names = ", ".join(keys.column_names)
-        raise UserError(f"{query}: {names}: must be unique, but rows have the same; name other columns, or change the query")
+        told = f"several rows have the same {', '.join(keys.column_names)}, which is to identify a row"
+        raise UserError(f"{query}: {told}; name another column, or change the query")

@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from retrace.changed_values import differ
 from retrace.files import as_text
 from retrace.review.dvc_project import Stage
 from retrace.review.revision import Revision, flattened
 from retrace.review.split_tables import PARTS, id_column, read_tables
-from retrace.row_ids import canonical
 
 
 class RowChanges(NamedTuple):
@@ -92,7 +91,7 @@ def compare_rows(here: Revision, base: Revision) -> RowChanges | None:
     shared_ids = rows.index.intersection(base_rows.index)
     altered = np.zeros(len(shared_ids), dtype=bool)
     for column in rows.columns.intersection(base_rows.columns):
-        altered |= _differ(rows.loc[shared_ids, column], base_rows.loc[shared_ids, column])
+        altered |= differ(rows.loc[shared_ids, column], base_rows.loc[shared_ids, column])
     return RowChanges(
         base=len(base_rows),
         here=len(rows),
@@ -113,14 +112,3 @@ def _read_examples(revision: Revision, only_ids: bool = False) -> tuple[pd.DataF
     examples = examples.set_index(pd.Index(as_text(examples[column])))
     parts = np.repeat(list(tables), [len(table) for table in tables.values()])
     return examples, pd.Series(parts, index=examples.index)
-
-
-def _differ(values: pd.Series, base_values: pd.Series) -> NDArray[np.bool_]:
-    """Whether each value differs; the same value in a column of another type doesn't."""
-    if values.dtype != base_values.dtype:
-        values, base_values = _as_canonical_text(values), _as_canonical_text(base_values)
-    return ~((values == base_values) | (values.isna() & base_values.isna())).to_numpy(bool)
-
-
-def _as_canonical_text(values: pd.Series) -> pd.Series:
-    return pd.Series(canonical(values), index=values.index).replace("", None)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -28,13 +27,3 @@ def test_rows_are_distinguished_by_their_ids(copy_of, weather: Path, monkeypatch
     check("rm", "-r", ".dvc/cache", cwd=project)
     assert row_changes.compare_rows(FOLDER, Revision.of("HEAD")) is None
     assert row_changes.count_moved_rows(FOLDER, Revision.of("HEAD")) is None
-
-
-def test_the_same_value_in_a_column_of_another_type_does_not_differ():
-    numbers, texts = pd.Series([1, 2, 3]), pd.Series(["1", "x", None], dtype="str")
-    assert row_changes._differ(numbers, pd.Series([1.0, np.nan, 3])).tolist() == [False, True, False]
-    assert row_changes._differ(numbers, texts).tolist() == [False, True, True]
-    assert row_changes._differ(texts, texts).tolist() == [False, False, False]
-    truths = pd.Series([True, False, True])
-    for others in ([1, 0, 0], [1.0, 0.0, 0.0], ["True", "FALSE", "0"]):
-        assert row_changes._differ(truths, pd.Series(others)).tolist() == [False, False, True]
