@@ -6,12 +6,13 @@
 
 import contextlib
 import fcntl
+import importlib.util
 import io
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from retrace.review.pipeline import _inspect_commit
 from retrace.review.reproduce import OTHERWISE
 from retrace.review.revision import _experiments, _read_blob
 from src.datasets import flights
+from tests.postgres import postgres
 
 ROOT = Path(__file__).parents[1]
 # Each worker of pytest-xdist has a core of its own: training on both, two of them would mostly wait for each other.
@@ -273,3 +275,20 @@ def released_demo(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def released_wine(wine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_once(tmp_path_factory, "released wine", lambda folder: run_release(wine, folder))
+
+
+@pytest.fixture(scope="session")
+def postgres_address() -> Iterator[str]:
+    with postgres() as database:
+        yield database.address
+
+
+def install(requirements: str, folder: Path) -> Path:
+    """Install packages into a folder: those of a requirements file that `make install` leaves out."""
+    if importlib.util.find_spec("pip"):  # as `make install` made the environment, with pip or with uv
+        installer = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
+    else:
+        installer = ["uv", "pip", "install", "--compile-bytecode"]
+    words = ("--quiet", "--require-hashes", "--requirement", requirements, "--target", str(folder))
+    check(*installer, *words, cwd=ROOT)
+    return folder

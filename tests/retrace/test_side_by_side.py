@@ -1,6 +1,5 @@
 """Calls run side by side in processes of this machine, or on a Dask cluster that the tests start."""
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -19,7 +18,7 @@ from retrace import side_by_side
 from retrace.errors import UserError
 from retrace.side_by_side import ADDRESS, make_fingerprint, run_calls
 from tests.calls import count_transitions, refuse, tell
-from tests.conftest import ENVIRONMENT, ROOT, check, copy_project, run
+from tests.conftest import ENVIRONMENT, ROOT, check, copy_project, install, run
 
 SCHEDULER = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--no-dashboard"]
 WORKER = [sys.executable, "-m", "retrace", "worker"]
@@ -28,14 +27,7 @@ WORKER = [sys.executable, "-m", "retrace", "worker"]
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages of requirements-scale.txt, which aren't part of the environment for development."""
-    folder = tmp_path_factory.mktemp("packages")
-    if importlib.util.find_spec("pip"):  # as `make install` made the environment, with pip or with uv
-        installer = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
-    else:
-        installer = ["uv", "pip", "install", "--compile-bytecode"]
-    words = ("--quiet", "--require-hashes", "--requirement", "requirements-scale.txt", "--target", str(folder))
-    check(*installer, *words, cwd=ROOT)
-    return folder
+    return install("requirements-scale.txt", tmp_path_factory.mktemp("packages"))
 
 
 class Cluster:

@@ -23,7 +23,7 @@ from retrace.review.results import read_results
 from retrace.review.revision import FOLDER
 from retrace.table_files import read_table
 from retrace.yaml_files import read_yaml
-from tests.conftest import IDENTITY, ROOT, check, commit, copy_project, retrace, run
+from tests.conftest import IDENTITY, ROOT, check, commit, retrace, run
 
 RNG = np.random.default_rng(0)
 ROWS = 300
@@ -42,12 +42,6 @@ HOUSES = pd.DataFrame(
 HOUSES["price"] = (HOUSES["area"] * 3 + RNG.normal(0, 30, ROWS)).round(1)
 HOUSES["sold"] = np.where(HOUSES["price"] + RNG.normal(0, 30, ROWS) > 250, "yes", "no")
 HOUSES["tax"] = HOUSES["price"] * 0.01
-
-
-@pytest.fixture(scope="session")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of this project in which nothing was adopted or run."""
-    return copy_project(tmp_path_factory.mktemp("started") / "project")
 
 
 Adopt = Callable[..., Path]

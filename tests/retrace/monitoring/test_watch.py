@@ -14,8 +14,8 @@ import pytest
 
 from retrace.serving.log import Log
 from tests.conftest import ROOT, check, retrace, run
+from tests.postgres import postgres
 from tests.retrace.monitoring.conftest import store_served
-from tests.retrace.serving.conftest import postgres
 from tests.retrace.serving.test_serve import project_whose_code
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import ENVIRONMENT, check, commit, retrace, run
-from tests.retrace.serving.conftest import postgres
+from tests.postgres import postgres
 
 SEARCH = [sys.executable, "-m", "retrace", "search"]
 SPACE: dict[str, Any] = {

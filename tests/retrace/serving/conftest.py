@@ -1,18 +1,14 @@
-"""A running server, as a client sees it, and a real PostgreSQL."""
+"""A running server, as a client sees it."""
 
-import contextlib
 import http.client
 import json
-import os
 import re
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,49 +104,6 @@ def rows_of(project: Path, count: int | None = None) -> list[dict[str, Any]]:
     return [
         {name: None if pd.isna(value) else value for name, value in row.items()} for row in table.to_dict("records")
     ]
-
-
-class Database(NamedTuple):
-    """A PostgreSQL server of its own; `control` starts and stops it."""
-
-    address: str
-    control: Callable[..., object]
-
-
-@contextmanager
-def postgres() -> Iterator[Database]:
-    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"))
-    assert (programs / "initdb").exists(), "apt install postgresql"
-    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        user = []
-        if os.geteuid() == 0:  # as which PostgreSQL refuses to run
-            shutil.chown(folder, "postgres")
-            user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-
-        def call(program: str, *words: str) -> None:
-            command = [*user, str(programs / program), "--pgdata", str(folder / "data"), *words]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder)
-
-        def control(word: str, *more: str) -> None:
-            settings = f"-c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-            call("pg_ctl", "--wait", "--log", str(folder / "log"), "-o", settings, word, *more)
-
-        call("initdb", "--auth=trust", "--username=retrace", "--no-sync")
-        control("start")
-        try:
-            yield Database(f"postgresql://retrace@127.0.0.1:{port}/postgres", control)
-        finally:
-            with contextlib.suppress(subprocess.CalledProcessError):  # it's stopped already
-                control("stop", "--mode=immediate")
-
-
-@pytest.fixture(scope="session")
-def postgres_address() -> Iterator[str]:
-    with postgres() as database:
-        yield database.address
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

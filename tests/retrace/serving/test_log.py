@@ -27,7 +27,8 @@ from retrace.serving import log as log_module
 from retrace.serving.log import REQUESTS, DuplicateIdError, Log, LogError, PredictedRequest, Prediction, utc_now
 from retrace.serving.training_rows import training_row, training_table
 from tests.conftest import ROLES, change_params, check, retrace, run
-from tests.retrace.serving.conftest import Served, postgres, reply, rows_of, serving
+from tests.postgres import postgres
+from tests.retrace.serving.conftest import Served, reply, rows_of, serving
 
 
 def asked(*ids: str, private: list[str] | None = None, **values: Any) -> PredictedRequest:
