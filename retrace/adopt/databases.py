@@ -140,9 +140,10 @@ def _message(error: Exception, address: str, query: Path) -> str:
         return f"{address}: no connection: {reason}"
     text = re.split(r"(?:ERROR|FATAL): +|PQ\w+\(\) failed: ", found)[-1].strip()
     reason = text.splitlines()[0] if text else type(error).__name__
-    state = str(getattr(error, "sqlstate", ""))
-    if not (state.startswith(("25", "42")) or reason.startswith(ABOUT_THE_QUERY)):
-        reason = re.sub(r"""'[^']*'|"[^"]*"|\d[\d.]*""", "...", reason.partition(" with text ")[0])
+    reason, _, value = reason.partition(" with text ")  # of SQLite about text that isn't UTF-8
+    is_about_query = str(getattr(error, "sqlstate", "")).startswith(("25", "42")) or reason.startswith(ABOUT_THE_QUERY)
+    if not value and not is_about_query:
+        reason = re.sub(r"""'[^']*'|"[^"]*"|\d[\d.]*""", "...", reason)
     return f"{query}: the query fails in {address}: {reason}"
 
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
 
-from retrace.adopt.databases import check_address, read_batches
+from retrace.adopt.databases import ADDRESSES, check_address, read_batches
 from retrace.errors import UserError
 from retrace.files import replacing, write_bytes
 from retrace.table_files import CELLS_IN_ROW_GROUP
@@ -29,7 +29,7 @@ from retrace.yaml_files import Dumper, read_yaml
 
 TEMPORARY = Path(".dvc/tmp")  # Git and DVC ignore it
 HEADER = """\
-# Where {source} comes from, by the query in {query}. `make refresh` takes a new snapshot.
+# Where {source} comes from; the query is in {query}. `make refresh` takes a new snapshot.
 # address: the database, without a password. key: the columns that identify a row; [] if none do.
 """
 
@@ -56,13 +56,14 @@ class Origin(NamedTuple):
         if not file.is_file():
             raise UserError(f"{source}: not a snapshot of a database: there is no {file}, which `adopt --sql` writes")
         content = read_yaml(file)
-        keys = {"address": str, "key": list}
-        if not isinstance(content, dict) or content.keys() != keys.keys():
+        if not isinstance(content, dict) or content.keys() != {"address", "key"}:
             raise UserError(f"{file}: must have the keys address and key, and no others")
-        for name, type_ in keys.items():
-            if not isinstance(content[name], type_):
-                raise UserError(f"{file}: {name} must be {'text' if type_ is str else 'a list of columns'}")
-        return cls(content["address"], [str(name) for name in content["key"]])
+        address, key = content["address"], content["key"]
+        if not isinstance(address, str):
+            raise UserError(f"{file}: address must be text, such as {ADDRESSES}")
+        if not isinstance(key, list) or not all(isinstance(name, str) for name in key):
+            raise UserError(f"{file}: key must be a list of columns, such as [id], or [] if none identify a row")
+        return cls(address, key)
 
 
 def origin_file(source: Path) -> Path:
@@ -83,7 +84,7 @@ def write_origin(source: Path, origin: Origin, query: Path) -> None:
         origin: where it comes from.
         query: the file with the query, which is copied.
     """
-    header = HEADER.format(source=source.as_posix(), query=query_file(source).as_posix())
+    header = HEADER.format(source=source.name, query=query_file(source).name)
     text = yaml.dump(origin._asdict(), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=1000)
     write_bytes(query.read_bytes(), query_file(source))
     write_bytes(f"{header}{text}".encode(), origin_file(source))
