@@ -26,6 +26,9 @@ reproduce: .venv/installed  ## rerun the commit elsewhere; compare bytes [ONLY= 
 audit: .venv/installed  ## show what stages read that dvc.yaml doesn't declare
 	@python -m retrace audit
 
+refresh: .venv/installed  ## take a new snapshot of the table in a database
+	@python -m retrace refresh
+
 # Exit code 3: there is no new data.
 retrain: .venv/installed  ## get new data, move the split's dates, run the pipeline
 	@python -m retrace retrain || test $$? -eq 3
@@ -85,6 +88,7 @@ lock: .venv/installed  ## pin the packages of the .in files; keep other versions
 	uv pip compile $(COMPILE) requirements.in -o requirements.txt
 	uv pip compile $(COMPILE) requirements-serve.in -o requirements-serve.txt
 	uv pip compile $(COMPILE) requirements-scale.in -o requirements-scale.txt
+	uv pip compile $(COMPILE) requirements-sql.in -o requirements-sql.txt
 	uv pip compile $(COMPILE) requirements-dev.in -o requirements-dev.txt
 	python -m tests.template.locks
 
@@ -121,4 +125,4 @@ endif
 	fi
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce retrain release deploy rollback history serve watch backtest search undo test test-template test-all score bench bench-scale calibrate lock upgrade clean
+.PHONY: help install repro plots gate report reproduce refresh retrain release deploy rollback history serve watch backtest search undo test test-template test-all score bench bench-scale calibrate lock upgrade clean

@@ -1,4 +1,4 @@
-"""The commands of README.md, docs/guide.md, docs/scale.md, docs/operating.md and docs/search.md, and what they print.
+"""The commands of README.md and of the pages in docs/ that PAGES names, and what they print.
 
     python -m tests.readme    # run them all in a new clone, and write what they print into the pages
 
@@ -17,7 +17,7 @@ from typing import NamedTuple
 from tests.conftest import ENVIRONMENT, IDENTITY, ROOT, copy_project
 
 # The second and the third go on in the clone that the first makes, the others in the project that the first makes.
-PAGES = ("README.md", "docs/guide.md", "docs/scale.md", "docs/operating.md", "docs/search.md")
+PAGES = ("README.md", "docs/guide.md", "docs/scale.md", "docs/databases.md", "docs/operating.md", "docs/search.md")
 ADDRESS = "https://github.com/OWNER/retrace"
 STEP = re.compile(
     r"^(?P<console>\$ (.*)\n)((?:(?!\$ |```).*\n)*)"
@@ -74,7 +74,7 @@ def run_pages(pages: dict[str, str], folder: Path) -> dict[str, str]:
     ]
     for number in order:
         script += [f"echo '{MARK}'", *_shell(readme[number], folder)]
-    for project, page in zip(("retrace", "retrace", "my-project", "my-project"), others, strict=True):
+    for project, page in zip(["retrace"] * 2 + ["my-project"] * 3, others, strict=True):
         script += [f"cd '{folder}/{project}'"]
         for step in page:
             script += [f"echo '{MARK}'", *_shell(step, folder)]
