@@ -236,6 +236,8 @@ ELSEWHERE = {
     "git push origin {}": "pushes one tag",
     "git restore --staged --worktree release": "tests/retrace/release/test_release.py",
     "make deploy VERSION={}": "tests/retrace/release/test_release.py",
+    "git restore {}.dvc": "tests/retrace/adopt/test_refresh.py",
+    "make refresh": "tests/retrace/adopt/test_refresh.py",
     "git restore params.yaml data": "tests/retrace/review/test_retrain.py",
     "make retrain": "tests/retrace/review/test_retrain.py",
     "dvc update": "names the command that failed",
