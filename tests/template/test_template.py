@@ -581,4 +581,7 @@ def test_the_locks_made_beforehand_hold_what_the_live_ones_do():
     assert {"dask", "distributed"} <= only_for_a_cluster
     assert not {"optuna", "altair"} & only_for_a_cluster, "a search needs no cluster"
     assert all(scale[name] == installed[name] for name in scale.keys() - only_for_a_cluster)
+    sql = pins("requirements-sql.txt")
+    assert sql.keys() - installed.keys() == {"adbc-driver-manager", "adbc-driver-postgresql", "duckdb"}
+    assert all(sql[name] == installed[name] for name in sql.keys() & installed.keys())
     assert not any("://" in lock.read_text() for lock in (ROOT / "locks").iterdir())
