@@ -22,6 +22,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from retrace.adopt import project
+from retrace.adopt.databases import check_address
 from retrace.adopt.plan import plan
 from retrace.adopt.snapshot import TEMPORARY, Origin, origin_file, query_file, taken, write_origin
 from retrace.adopt.summary import summary_of
@@ -185,6 +186,7 @@ def adopt(words: list[str]) -> None:
     if arguments.sql is None:
         adopt_table(arguments, None)
         return
+    check_address(arguments.sql, "--sql")
     name = f"{arguments.query.stem}.parquet"
     source = project.place_of(TEMPORARY / name)
     key = Origin.of(source).key if origin_file(source).is_file() else []

@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from retrace.adopt.databases import check_address
 from retrace.adopt.project import put
-from retrace.adopt.snapshot import Origin, query_file, taken
+from retrace.adopt.snapshot import Origin, origin_file, query_file, taken
 from retrace.changed_values import differ
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
@@ -64,6 +65,7 @@ def refresh(words: list[str]) -> None:
     params = read_params()
     source = Path(params.data.source)
     origin, query = Origin.of(source), query_file(source)
+    check_address(origin.address, f"{origin_file(source)}: address")
     if not source.is_file():
         raise UserError(f"{source}: the snapshot isn't here; `dvc checkout` or `dvc pull` may bring it")
     with taken(source.name, origin, query) as new:

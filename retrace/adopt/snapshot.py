@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import yaml
 from numpy.typing import NDArray
 
-from retrace.adopt.databases import ADDRESSES, check_address, read_batches
+from retrace.adopt.databases import ADDRESSES, read_batches
 from retrace.errors import UserError
 from retrace.files import replacing, write_bytes
 from retrace.table_files import CELLS_IN_ROW_GROUP
@@ -100,9 +100,8 @@ def taken(name: str, origin: Origin, query: Path) -> Iterator[Path]:
         query: the file with the query.
 
     Raises:
-        UserError: the address isn't valid, the query can't be read or has no rows, or rows can't be told apart.
+        UserError: there is no connection, the query can't be read or has no rows, or rows can't be told apart.
     """
-    check_address(origin.address)
     snapshot, unsorted = TEMPORARY / name, TEMPORARY / f"{name}.arrow"
     TEMPORARY.mkdir(parents=True, exist_ok=True)
     try:
@@ -136,7 +135,7 @@ def _write_sorted(file: Path, key: Sequence[str], snapshot: Path, query: Path) -
         for name in key:
             if name not in table.column_names:
                 raise UserError(f"{query}: the result has no column {name}, which is to identify a row")
-            if count := table.column(name).null_count:
+            if count := pc.sum(table.column(name).is_null(nan_is_null=True)).as_py():
                 raise UserError(f"{query}: column {name} is to identify a row, but {count:,} values are missing")
         order = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in key or table.column_names]).to_numpy()
         size = max(1, CELLS_IN_ROW_GROUP // table.num_columns)

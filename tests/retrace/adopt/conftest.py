@@ -45,15 +45,15 @@ class Table:
         self.address, self.execute = address, execute
 
 
-# 300 rows, in an order of their own.
+ROWS = [  # 300, in an order of their own
+    f"({visit}, '2024-{1 + visit % 12:02}-{1 + visit % 28:02}', "
+    f"{['NULL', repr('Bern'), repr('Chur'), repr('ähnlich')][visit % 4]}, "
+    f"{'NULL' if visit % 7 == 0 else 20 + visit * 31 % 60}, {visit * 37 % 100 / 4}, {int(visit * 37 % 100 > 40)})"
+    for visit in [number * 101 % 300 for number in range(300)]
+]
 VISITS = [
     "CREATE TABLE visits (visit INTEGER, day DATE, city VARCHAR(20), age INTEGER, cost DOUBLE PRECISION, late INTEGER)",
-    *(
-        f"INSERT INTO visits VALUES ({visit}, '2024-{1 + visit % 12:02}-{1 + visit % 28:02}', "
-        f"{['NULL', repr('Bern'), repr('Chur'), repr('ähnlich')][visit % 4]}, "
-        f"{'NULL' if visit % 7 == 0 else 20 + visit * 31 % 60}, {visit * 37 % 100 / 4}, {int(visit * 37 % 100 > 40)})"
-        for visit in [number * 101 % 300 for number in range(300)]
-    ),
+    f"INSERT INTO visits VALUES {', '.join(ROWS)}",
 ]
 
 

@@ -229,6 +229,8 @@ def test_a_type_that_cannot_be_stored_is_refused(take, in_postgresql: Table, col
 def test_a_value_that_cannot_be_stored_is_refused(take, in_postgresql: Table, in_sqlite: Table):
     with pytest.raises(UserError, match=r"column a: a value can't be stored as decimal128\(5, 2\); convert it by CAST"):
         take(in_postgresql.address, "SELECT 'NaN'::numeric(5, 2) AS a")
+    with pytest.raises(UserError, match="column a is to identify a row, but 3 values are missing"):
+        take(in_postgresql.address, "SELECT CASE WHEN visit > 2 THEN visit ELSE 'NaN'::float END AS a FROM visits", "a")
     with pytest.raises(UserError, match="column a: has numbers and text; convert it by CAST"):
         take(in_sqlite.address, "SELECT CASE WHEN visit = 5 THEN 'x' ELSE 1 END AS a FROM visits")
     with pytest.raises(UserError, match="column a has the type binary"):
@@ -256,13 +258,13 @@ def refused_by_adopt(project: Path, address: str, **environment: str) -> str:
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        (f"postgresql://ada:{SECRET}@localhost/x", "--sql: the address has a password, which would be stored in Git"),
-        (f"postgresql://localhost/x?password={SECRET}", "put it into the variable PGPASSWORD, or into ~/.pgpass"),
+        (f"postgresql://ada:{SECRET}@localhost/x", "--sql: has a password, which would be stored in Git"),
+        (f"postgresql://localhost/x?password={SECRET}", "set the variable PGPASSWORD instead, or write ~/.pgpass"),
         ("mysql://localhost/x", "--sql mysql://localhost/x: not an address such as postgresql://user@host/database"),
         ("postgresql://[bad", "--sql: not an address such as"),
         ("sqlite://clinic.db", "a file's address has three slashes, such as sqlite:///file.db"),
-        ("sqlite:///nowhere.db", "nowhere.db: no such file; correct the address"),
-        ("duckdb:///nowhere.db", "nowhere.db: no such file; correct the address"),
+        ("sqlite:///nowhere.db", "there is no file nowhere.db; correct the address"),
+        ("duckdb:///nowhere.db", "there is no file nowhere.db; correct the address"),
     ],
 )
 def test_an_address_that_cannot_be_right_is_refused(project: Path, address: str, words: str):

@@ -114,7 +114,10 @@ def test_what_cannot_be_refreshed_is_one_line_and_changes_nothing(project: Path,
     origin = Path("data/source/visits.yaml")
     text = origin.read_text()
     for change, words in (
-        (("address: sqlite", "address: postgresql://ada:geheim@x/y#"), "the address has a password"),
+        (
+            ("address: sqlite", "address: postgresql://ada:geheim@x/y#"),
+            "data/source/visits.yaml: address: has a password",
+        ),
         (("- visit", "- name: 1"), "key must be a list of columns"),
         (("key:\n- visit", "key: visit"), "key must be a list of columns"),
         (("address: ", "address: 1 #"), "address must be text"),

@@ -44,6 +44,7 @@ JUDGES = [
     *("src/stages/__init__.py", "src/.dvcignore", "src/dvc.yaml", "src/datasets/a.dvc", "src/datasets/mine.so"),
     *("docs/conf.py", "dvc.yaml", "metrics/__init__.py", "docs/a.dvc", "Docs/a.png", "README.MD"),
     *("tests/test_project.py", "conftest.py", "setup.cfg", "data/source/.gitignore", "data/source/a.py"),
+    *("data/source/visits.sql", "data/source/visits.yaml"),  # to whom `make refresh` sends credentials, and which query
     *("data/a.csv", "requirements.txt/a", ".a.md", ".github/a.md", "search/dvc.yaml"),
 ]
 
