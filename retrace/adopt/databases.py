@@ -254,8 +254,6 @@ def _stored_type(field: pa.Field, query: Path) -> pa.DataType:
         return pa.float64()
     if pa.types.is_string(type_) or pa.types.is_large_string(type_):
         return pa.large_string()
-    if pa.types.is_timestamp(type_) and type_.tz:
-        return pa.timestamp("us", "UTC")
     plain = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal)
     if any(is_kind(type_) for is_kind in (*plain, pa.types.is_date, pa.types.is_timestamp, pa.types.is_time)):
         return type_

@@ -95,14 +95,16 @@ def test_types_of_duckdb(take, tmp_path: Path, packages: Path, monkeypatch: pyte
         "duckdb:///a.duckdb",
         """SELECT 1::UTINYINT AS tiny, 12345678901234567890::HUGEINT AS huge, 1.10::DECIMAL(10, 2) AS price,
         true AS yes, 'a'::ENUM('a', 'b') AS letter, DATE '2024-02-29' AS day, TIMESTAMP '2024-02-29 12:00:00' AS moment,
-        TIMESTAMPTZ '2024-02-29 12:00:00+02' AS instant, uuid()::VARCHAR AS id, NULL AS nothing""",
+        TIMESTAMPTZ '2024-02-29 12:00:00+02' AS instant, uuid()::VARCHAR AS id, NULL AS nothing,
+        (TIMESTAMPTZ '2024-02-29 02:00:00+00')::DATE AS in_utc""",
     )
     assert types(found) == {
         **{"tiny": "uint8", "huge": "decimal128(38, 0)", "price": "decimal128(10, 2)", "yes": "bool"},
         **{"letter": "string", "day": "date32[day]", "moment": "timestamp[us]", "instant": "timestamp[us, tz=UTC]"},
-        **{"id": "string", "nothing": "double"},
+        **{"id": "string", "nothing": "double", "in_utc": "date32[day]"},
     }
     assert str(found["instant"][0].as_py()) == "2024-02-29 10:00:00+00:00"
+    assert str(found["in_utc"][0].as_py()) == "2024-02-29"
 
 
 def test_the_order_of_the_database_does_not_matter(take, visits: Table):
