@@ -7,6 +7,7 @@ help:  ## list these commands
 
 install:  ## install the locked packages into .venv
 	@$(MAKE) --no-print-directory .venv/installed
+	@$(DEFINE_MERGE)
 
 repro: .venv/installed  ## run what has changed; show scores, baselines, gate
 	@python -m retrace check && python -m retrace repro
@@ -102,6 +103,10 @@ COMPILE = --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes
 PYTEST = pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PICTURES = "Target variance explained by each feature alone" "Learning curve" "ROC curve" "Precision and recall" "Calibration"
 
+# Git's merge of dvc.lock and metrics/ (see .gitattributes): keep the current branch's file, and say so once.
+KEPT = both sides changed the results, and those of the current branch are kept; next: dvc repro, git add --all, git commit
+DEFINE_MERGE = git config merge.binary.driver 'case %P in *dvc.lock) echo %P": $(KEPT)" >&2;; esac' 2>/dev/null || true
+
 # .venv is created again if its Python isn't supported, is gone, or has another version after a system upgrade.
 ifneq ($(wildcard .venv),)
 SUPPORTED = import os, sys, sysconfig; \
@@ -123,6 +128,7 @@ endif
 		.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt && \
 		.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r requirements.txt; \
 	fi
+	@$(DEFINE_MERGE)
 	@touch $@
 
 .PHONY: help install repro plots gate report reproduce refresh retrain release deploy rollback history serve watch backtest search undo test test-template test-all score bench bench-scale calibrate lock upgrade clean
