@@ -24,6 +24,9 @@ report: .venv/installed  ## write the pull request report [BASE=main RESCORE=1]
 reproduce: .venv/installed  ## rerun the commit elsewhere; compare bytes [ONLY= ATTEST=]
 	@python -m retrace reproduce $(if $(ONLY),--only "$(ONLY)") $(if $(ATTEST),--attest "$(ATTEST)")
 
+verify: .venv/installed  ## is all data in the storage, and whole? [REMOTE=NAME]
+	@python -m retrace verify $(if $(REMOTE),--remote "$(REMOTE)")
+
 audit: .venv/installed  ## show what stages read that dvc.yaml doesn't declare
 	@python -m retrace audit
 
@@ -131,4 +134,4 @@ endif
 	@$(DEFINE_MERGE)
 	@touch $@
 
-.PHONY: help install repro plots gate report reproduce refresh retrain release deploy rollback history serve watch backtest search undo test test-template test-all score bench bench-scale calibrate lock upgrade clean
+.PHONY: help install repro plots gate report reproduce verify audit refresh retrain release deploy rollback history serve watch backtest search undo test test-template test-all score bench bench-scale calibrate lock upgrade clean

@@ -23,6 +23,7 @@ COMMANDS = {  # the module and function of each command, and its line in the lis
     "score": ("retrace.review.ml_test_score:score", "show which of the ML Test Score's 28 tests are earned"),
     "plots": ("retrace.plots:plots", "draw the plots of dvc.yaml on one page"),
     "verify-lock": ("retrace.review.commands:verify_lock", "check that the commit gives the committed results"),
+    "verify": ("retrace.review.verify:verify", "check that the storage has all data and models, whole"),
     "rerun": ("retrace.review.commands:rerun_pipeline", "run the pipeline as CI does, ignoring dvc.lock"),
     "reproduce": (
         "retrace.review.commands:reproduce_commit",

@@ -1,7 +1,10 @@
-"""Share data and models through the SSH storage: run a DVC command while OpenSSH forwards a port to the server.
+"""Share data and models through the SSH storage: run a command while OpenSSH forwards a port to the server.
 
     python -m retrace.storage push
     python -m retrace.storage pull
+    python -m retrace.storage verify
+
+The first two are commands of DVC, the third is `python -m retrace verify`.
 
 DVC's own SSH client accepts any server that answers, whatever its host key, and lets it use the SSH agent. So
 .dvc/config names a port of this machine as the storage's address. The port is open only while OpenSSH forwards it, as
@@ -108,7 +111,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with forwarded(ssh_options(folder)):
-            done = subprocess.run([sys.executable, "-m", "dvc", *sys.argv[1:]], env=dvc_environment(folder))
+            program = "retrace" if sys.argv[1:2] == ["verify"] else "dvc"
+            done = subprocess.run([sys.executable, "-m", program, *sys.argv[1:]], env=dvc_environment(folder))
     sys.exit(done.returncode)
 
 

@@ -113,6 +113,7 @@ def test_results_that_both_branches_added_are_those_of_the_current_one(copy_of, 
     assert (project / "metrics/more.json").read_text() == '"right"\n'
 
 
+@pytest.mark.slow
 def test_git_stops_where_one_branch_deleted_a_result(copy_of, branches: Path):
     """Nothing is decided by the driver. Any answer will do, since the results are then called wrong."""
     project = copy_of(branches)

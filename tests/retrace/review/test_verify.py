@@ -1,0 +1,220 @@
+"""What dvc.lock and the .dvc files name is in the storage and in the cache, whole; or it's named, and what to do."""
+
+import hashlib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from retrace.review.verify import DAMAGED_CACHE, DAMAGED_STORE, NOT_CACHED, NOT_STORED
+from tests.conftest import check, commit, retrace
+from tests.retrace.review.small import TWO, copied, new_project
+
+FOLDER = {"cmd": "mkdir -p many && for n in 1 2 3; do echo $n > many/$n; done", "outs": ["many"]}
+COUNTS = "7 of 7 objects, 202 bytes; 7 are known to have the recorded hash\n"
+WHOLE = f"the storage store has {COUNTS}the cache has {COUNTS}"
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with two pipelines, a folder and a table under DVC; all is in a storage that is a folder."""
+    folder = tmp_path_factory.mktemp("verify")
+    project = new_project(
+        folder / "project", TWO | {"c": FOLDER}, **{"a.in": "one\n", "release/z.in": "last\n", "table.csv": "x\n1\n"}
+    )
+    (project / "release/dvc.yaml").write_text(yaml.safe_dump({"stages": {"z": copied("z")}}))
+    check("dvc", "repro", "--quiet", "release/dvc.yaml", cwd=project)
+    check("git", "rm", "--quiet", "--cached", "table.csv", cwd=project)
+    check("dvc", "add", "--quiet", "table.csv", cwd=project)
+    check("dvc", "remote", "add", "--quiet", "--default", "store", "../store", cwd=project)
+    check("dvc", "push", cwd=project)
+    commit(project)
+    return project
+
+
+@pytest.fixture
+def project(stored: Path, tmp_path: Path) -> Path:
+    shutil.copytree(stored.parent, tmp_path / "copy", symlinks=True)
+    return tmp_path / "copy/project"
+
+
+def without_storage(project: Path) -> Path:
+    check("dvc", "remote", "remove", "store", cwd=project)
+    return project
+
+
+def verify(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return retrace("verify", *words, cwd=project)
+
+
+def object_in(place: Path, content: str) -> Path:
+    """The object with this content in a storage or a cache, which may be changed."""
+    md5 = hashlib.md5(content.encode()).hexdigest()
+    file = place / "files/md5" / md5[:2] / md5[2:]
+    file.chmod(0o644)
+    return file
+
+
+def replaced_by(content: str) -> Callable[[Path], object]:
+    """A change of an object; what DVC takes for a sign that nobody changed it stays."""
+
+    def change(file: Path) -> None:
+        file.write_text(content)
+        file.chmod(0o444)
+
+    return change
+
+
+def the_list(place: Path) -> Path:
+    [file] = place.rglob("*.dir")
+    file.chmod(0o644)
+    return file
+
+
+def findings(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The rows of the table, without the last column."""
+    assert done.returncode == 1
+    header, *rows = done.stdout.split("\n\n")[1].splitlines()
+    return [" ".join(row[: header.index("delete")].split()) for row in rows]
+
+
+def delete_what_is_named(project: Path, done: subprocess.CompletedProcess[str]) -> None:
+    for name in set(re.findall(r"\S+files/md5/\S+", done.stdout)):
+        (project / name).unlink()
+
+
+def test_all_pipelines_and_dvc_files_are_whole(project: Path):
+    done = verify(project)
+    assert (done.stdout, done.returncode) == (WHOLE, 0)
+    assert check("git", "status", "--porcelain", cwd=project) == ""
+
+
+def test_a_clone_without_data_needs_only_the_storage(project: Path):
+    shutil.rmtree(project / ".dvc/cache")
+    done = verify(project)
+    assert done.stdout.splitlines() == [
+        f"the storage store has {COUNTS.strip()}",
+        "the cache has 0 of 7 objects, 0 bytes; 0 are known to have the recorded hash",
+    ]
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "change", "found", "advice"),
+    [
+        pytest.param("x\n1\n", Path.unlink, ["table.csv table.csv.dvc missing"], NOT_STORED, id="a table"),
+        pytest.param(
+            *("last\n", replaced_by("lasting\n"), ["release/z.out release/dvc.yaml:z 8 bytes in place of 5"]),
+            *(DAMAGED_STORE,),
+            id="longer",
+        ),
+        pytest.param(
+            *("one\n", replaced_by("two\n"), ["a.out a another content", "b.out b another content"], DAMAGED_STORE),
+            id="swapped",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("2\n", Path.unlink, ["many/2 c missing"], DAMAGED_STORE, id="of a folder"),
+        pytest.param(
+            *("2\n", replaced_by("3\n"), ["many/2 c another content"], DAMAGED_STORE),
+            id="swapped in a folder",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("", Path.unlink, ["many/ c missing"], NOT_STORED, id="a list", marks=pytest.mark.slow),
+        pytest.param(
+            *("", replaced_by("[]"), ["many/ c another content"], DAMAGED_STORE),
+            id="another list",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_what_the_storage_lacks_is_named_and_the_advice_brings_it_back(
+    project: Path, content: str, change: Callable[[Path], object], found: list[str], advice: str
+):
+    """The empty content stands for a folder's list. `dvc status --cloud` says of most that all is in sync."""
+    store = project / "../store"
+    change(object_in(store, content) if content else the_list(store))
+    done = verify(project)
+    assert findings(done) == found
+    assert done.stderr == f"{advice}\n"
+    delete_what_is_named(project, done)
+    check("dvc", "push", cwd=project)
+    assert verify(project).stdout == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("content", "file", "has_storage"),
+    [
+        pytest.param("one\n", "b.out", True, marks=pytest.mark.slow),
+        ("one\n", "b.out", False),
+        ("2\n", "many/2", True),
+        pytest.param("2\n", "many/2", False, marks=pytest.mark.slow),
+    ],
+)
+def test_an_object_of_the_cache_that_was_changed_is_found_and_the_advice_replaces_it(
+    project: Path, content: str, file: str, has_storage: bool
+):
+    """DVC doesn't look at the content of what is in its cache, and copies it into the project."""
+    if not has_storage:
+        without_storage(project)
+    replaced_by("bad\n")(object_in(project / ".dvc/cache", content))
+    done = verify(project)
+    assert any(finding.startswith(f"{file} ") and finding.endswith(" another content") for finding in findings(done))
+    assert done.stderr == f"{DAMAGED_CACHE}\n"
+    delete_what_is_named(project, done)
+    (project / file).unlink()
+    check("dvc", *(["pull"] if has_storage else ["repro"]), cwd=project)
+    assert verify(project).returncode == 0
+    assert (project / file).read_text() == content
+
+
+def test_without_a_storage_the_cache_must_have_everything(project: Path):
+    without_storage(project)
+    for content in ("one\n", "x\n1\n"):
+        object_in(project / ".dvc/cache", content).unlink()
+    done = verify(project)
+    assert done.stdout.startswith("the cache has 5 of 7 objects")
+    assert findings(done) == ["a.out a missing", "b.out b missing", "table.csv table.csv.dvc missing"]
+    assert done.stderr == f"{NOT_CACHED}\n"
+    check("dvc", "add", "table.csv", cwd=project)
+    check("dvc", "repro", cwd=project)
+    assert verify(project).stdout == f"the cache has {COUNTS}"
+
+
+def test_an_output_with_a_storage_of_its_own_is_looked_for_there(project: Path):
+    check("dvc", "remote", "add", "--quiet", "other", "../other", cwd=project)
+    (project / "table.csv.dvc").write_text((project / "table.csv.dvc").read_text() + "  remote: other\n")
+    done = verify(project)
+    assert "the storage other has 0 of 1 objects" in done.stdout
+    assert findings(done) == ["table.csv table.csv.dvc missing"]
+    assert verify(project, "--remote", "store").stdout.startswith("the storage store has 6 of 6 objects")
+    check("dvc", "push", cwd=project)
+    assert verify(project).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "configured", "line"),
+    [
+        (["--remote", "none"], [], "none: no remote has this name; `dvc remote list` shows those of this project"),
+        (
+            [],
+            ["remote", "default", "--unset"],
+            "no remote is the default one: add --remote NAME; `dvc remote list` shows",
+        ),
+        (
+            [],
+            ["remote", "modify", "store", "url", "http://127.0.0.1:9/x"],
+            "remote store: ClientConnectorError: Cannot",
+        ),
+    ],
+)
+def test_a_remote_that_cannot_be_asked_is_one_line(project: Path, words: list[str], configured: list[str], line: str):
+    if configured:
+        check("dvc", *configured, cwd=project)
+    done = verify(project, *words)
+    assert (done.stdout, done.returncode) == ("", 1)
+    assert done.stderr.startswith(line)
+    assert done.stderr.count("\n") == 1
