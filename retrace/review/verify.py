@@ -170,10 +170,10 @@ def _check_outs(repo: Repo, remote: str | None, outs: list[Output]) -> list[Prob
     in_cache = _check(cache, objects, is_storage=False)
     hashes = {recorded.hash for _, members in objects for recorded in members}
     if not in_storage:
-        _print_counts("the cache", hashes, in_cache)
+        _print_counts("cache", hashes, in_cache)
         return in_cache.problems
-    _print_counts(f"the storage {remote}", hashes, in_storage)
-    _print_counts("the cache", hashes, in_cache)
+    _print_counts(f"remote {remote}", hashes, in_storage)
+    _print_counts("cache", hashes, in_cache)
     damaged_in_cache = [problem for problem in in_cache.problems if problem.finding != MISSING]
     return in_storage.problems + damaged_in_cache
 
@@ -182,8 +182,8 @@ def _print_counts(name: str, hashes: set[str], checked: Checked) -> None:
     total = sum(checked.present.values())
     print(
         one_line(
-            f"{name} has {len(checked.present):,} of {len(hashes):,} objects, {total:,} bytes; "
-            f"{len(checked.hashed):,} are known to have the recorded hash"
+            f"{name}: {len(checked.present):,} of {len(hashes):,} objects, {total:,} bytes; "
+            f"the hash of {len(checked.hashed):,} is right"
         )
     )
 

@@ -244,6 +244,46 @@ def test_an_object_that_was_swapped_in_the_storage_is_not_taken(shared: tuple[Pa
     assert not (clone / f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}").exists()
 
 
+def test_it_is_said_whether_the_storage_has_everything_whole(shared: tuple[Path, Remote], tmp_path: Path):
+    project, remote = shared
+    clone = clone_of(project, remote, tmp_path)
+    with remote.served():
+        assert run_make(project, "push", remote).returncode == 0
+        done = run_make(clone, "verify", remote)
+        assert done.returncode == 0, done.stderr
+        told = re.search(r"remote storage: (\d+) of (\d+) objects, [\d,]+ bytes; the hash of (\d+) ", done.stdout)
+        present, recorded, hashed = map(int, told.groups())
+        assert present == recorded > 20
+        assert hashed == (2 if remote.known else present), "SSH tells no hash: only the lists of two folders are read"
+        assert "\ncache: 0 of" in done.stdout
+        if remote.server:
+            configure(clone, "--local", **remote.wrong)
+            done = run_make(clone, "verify", remote)
+            assert done.returncode != 0
+            assert re.search(r"^remote storage: .*(Forbidden|Permission denied)", done.stderr, re.M), done.stderr
+            assert "Traceback" not in done.stderr
+            configure(clone, "--local", **remote.right)
+    if remote.server:
+        done = run_make(clone, "verify", remote)
+        assert re.search("[Cc]onnect", done.stderr)
+        assert "Traceback" not in done.stderr
+    digest = hashlib.md5((project / "models/model.skops").read_bytes()).hexdigest()
+    [stored] = remote.store.rglob(f"files/md5/{digest[:2]}/{digest[2:]}")
+    content = stored.read_bytes()
+    stored.chmod(0o644)
+    for other, finding in ((content[::-1], "another content"), (b"less", "4 bytes in place of"), (None, "missing")):
+        if other is None:
+            stored.unlink()
+        else:
+            stored.write_bytes(other)
+        with remote.served():  # anew, since the server remembers sizes
+            done = run_make(clone, "verify", remote)
+        if other is None or not (remote.known and len(other) == len(content)):
+            assert done.returncode != 0
+            assert re.search(rf"^models/model.skops +train +{finding}", done.stdout, re.M), done.stdout
+    stored.write_bytes(content)
+
+
 def test_nothing_is_sent_to_a_server_with_another_host_key(shared: tuple[Path, Remote]):
     project, remote = shared
     if not remote.known:

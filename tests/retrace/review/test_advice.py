@@ -196,6 +196,9 @@ def workflows_commands() -> str:
 
 # Advice that other tests follow, or that depends on what isn't here.
 ELSEWHERE = {
+    "dvc add FILE": "tests/retrace/review/test_verify.py",
+    "dvc remote list": "shows names",
+    "dvc repro --force STAGE": "tests/retrace/review/test_verify.py",
     "dvc import-url": "tests/retrace/review/test_pipeline.py",
     "dvc push": "tests/template/test_remotes.py",
     "dvc add": "names the command that failed",

@@ -11,12 +11,14 @@ import pytest
 import yaml
 
 from retrace.review.verify import DAMAGED_CACHE, DAMAGED_STORE, NOT_CACHED, NOT_STORED
-from tests.conftest import check, commit, retrace
+from tests.conftest import ROOT, check, commit, retrace
 from tests.retrace.review.small import TWO, copied, new_project
 
 FOLDER = {"cmd": "mkdir -p many && for n in 1 2 3; do echo $n > many/$n; done", "outs": ["many"]}
-COUNTS = "7 of 7 objects, 202 bytes; 7 are known to have the recorded hash\n"
-WHOLE = f"the storage store has {COUNTS}the cache has {COUNTS}"
+COUNTS = "7 of 7 objects, 206 bytes; the hash of 7 is right\n"
+WHOLE = f"remote storage: {COUNTS}cache: {COUNTS}"
+TABLE = "data/source/houses.csv"
+ROWS = "price\n1\n"
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +26,13 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with two pipelines, a folder and a table under DVC; all is in a storage that is a folder."""
     folder = tmp_path_factory.mktemp("verify")
     project = new_project(
-        folder / "project", TWO | {"c": FOLDER}, **{"a.in": "one\n", "release/z.in": "last\n", "table.csv": "x\n1\n"}
+        folder / "project", TWO | {"c": FOLDER}, **{"a.in": "one\n", "release/z.in": "last\n", TABLE: ROWS}
     )
     (project / "release/dvc.yaml").write_text(yaml.safe_dump({"stages": {"z": copied("z")}}))
     check("dvc", "repro", "--quiet", "release/dvc.yaml", cwd=project)
-    check("git", "rm", "--quiet", "--cached", "table.csv", cwd=project)
-    check("dvc", "add", "--quiet", "table.csv", cwd=project)
-    check("dvc", "remote", "add", "--quiet", "--default", "store", "../store", cwd=project)
+    check("git", "rm", "--quiet", "--cached", TABLE, cwd=project)
+    check("dvc", "add", "--quiet", TABLE, cwd=project)
+    check("dvc", "remote", "add", "--quiet", "--default", "storage", "../store", cwd=project)
     check("dvc", "push", cwd=project)
     commit(project)
     return project
@@ -43,7 +45,7 @@ def project(stored: Path, tmp_path: Path) -> Path:
 
 
 def without_storage(project: Path) -> Path:
-    check("dvc", "remote", "remove", "store", cwd=project)
+    check("dvc", "remote", "remove", "storage", cwd=project)
     return project
 
 
@@ -93,12 +95,29 @@ def test_all_pipelines_and_dvc_files_are_whole(project: Path):
     assert check("git", "status", "--porcelain", cwd=project) == ""
 
 
+def test_the_page_shows_what_is_printed(project: Path):
+    page = (ROOT / "docs/template.md").read_text(encoding="utf-8")
+    object_in(project / "../store", ROWS).unlink()
+    done = verify(project)
+    assert f"```text\n{done.stdout}{done.stderr}```\n" in page
+
+
+@pytest.mark.slow
+def test_an_output_that_nobody_has_any_more_is_made_again(project: Path):
+    shutil.rmtree(project / ".dvc/cache")
+    object_in(project / "../store", "last\n").unlink()
+    assert "`dvc repro --force STAGE`" in verify(project).stderr
+    check("dvc", "repro", "--force", "release/dvc.yaml:z", cwd=project)
+    check("dvc", "push", "release/dvc.yaml", cwd=project)
+    assert verify(project).returncode == 0
+
+
 def test_a_clone_without_data_needs_only_the_storage(project: Path):
     shutil.rmtree(project / ".dvc/cache")
     done = verify(project)
     assert done.stdout.splitlines() == [
-        f"the storage store has {COUNTS.strip()}",
-        "the cache has 0 of 7 objects, 0 bytes; 0 are known to have the recorded hash",
+        f"remote storage: {COUNTS.strip()}",
+        "cache: 0 of 7 objects, 0 bytes; the hash of 0 is right",
     ]
     assert done.returncode == 0
 
@@ -106,7 +125,7 @@ def test_a_clone_without_data_needs_only_the_storage(project: Path):
 @pytest.mark.parametrize(
     ("content", "change", "found", "advice"),
     [
-        pytest.param("x\n1\n", Path.unlink, ["table.csv table.csv.dvc missing"], NOT_STORED, id="a table"),
+        pytest.param(ROWS, Path.unlink, [f"{TABLE} {TABLE}.dvc missing"], NOT_STORED, id="a table"),
         pytest.param(
             *("last\n", replaced_by("lasting\n"), ["release/z.out release/dvc.yaml:z 8 bytes in place of 5"]),
             *(DAMAGED_STORE,),
@@ -173,24 +192,25 @@ def test_an_object_of_the_cache_that_was_changed_is_found_and_the_advice_replace
 
 def test_without_a_storage_the_cache_must_have_everything(project: Path):
     without_storage(project)
-    for content in ("one\n", "x\n1\n"):
+    for content in ("one\n", ROWS):
         object_in(project / ".dvc/cache", content).unlink()
     done = verify(project)
-    assert done.stdout.startswith("the cache has 5 of 7 objects")
-    assert findings(done) == ["a.out a missing", "b.out b missing", "table.csv table.csv.dvc missing"]
+    assert done.stdout.startswith("cache: 5 of 7 objects")
+    assert findings(done) == ["a.out a missing", "b.out b missing", f"{TABLE} {TABLE}.dvc missing"]
     assert done.stderr == f"{NOT_CACHED}\n"
-    check("dvc", "add", "table.csv", cwd=project)
+    check("dvc", "add", TABLE, cwd=project)
     check("dvc", "repro", cwd=project)
-    assert verify(project).stdout == f"the cache has {COUNTS}"
+    assert verify(project).stdout == f"cache: {COUNTS}"
 
 
 def test_an_output_with_a_storage_of_its_own_is_looked_for_there(project: Path):
     check("dvc", "remote", "add", "--quiet", "other", "../other", cwd=project)
-    (project / "table.csv.dvc").write_text((project / "table.csv.dvc").read_text() + "  remote: other\n")
+    with (project / f"{TABLE}.dvc").open("a") as file:
+        file.write("  remote: other\n")
     done = verify(project)
-    assert "the storage other has 0 of 1 objects" in done.stdout
-    assert findings(done) == ["table.csv table.csv.dvc missing"]
-    assert verify(project, "--remote", "store").stdout.startswith("the storage store has 6 of 6 objects")
+    assert "remote other: 0 of 1 objects" in done.stdout
+    assert findings(done) == [f"{TABLE} {TABLE}.dvc missing"]
+    assert verify(project, "--remote", "storage").stdout.startswith("remote storage: 6 of 6 objects")
     check("dvc", "push", cwd=project)
     assert verify(project).returncode == 0
 
@@ -204,11 +224,7 @@ def test_an_output_with_a_storage_of_its_own_is_looked_for_there(project: Path):
             ["remote", "default", "--unset"],
             "no remote is the default one: add --remote NAME; `dvc remote list` shows",
         ),
-        (
-            [],
-            ["remote", "modify", "store", "url", "http://127.0.0.1:9/x"],
-            "remote store: ClientConnectorError: Cannot",
-        ),
+        ([], ["remote", "modify", "storage", "url", "a.in"], "remote storage: NotADirectoryError: "),
     ],
 )
 def test_a_remote_that_cannot_be_asked_is_one_line(project: Path, words: list[str], configured: list[str], line: str):
