@@ -20,7 +20,7 @@ def new_project(folder: Path, pipeline: dict[str, Any], **files: str) -> Path:
     (folder / ".dvc/config").write_text("[core]\n    analytics = false\n    check_update = false\n")
     (folder / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
     for name, text in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.encode())
     (folder / "link").symlink_to("a.in")
     write(folder, pipeline)
