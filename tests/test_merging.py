@@ -153,15 +153,26 @@ def test_the_driver_holds_in_a_worktree_and_in_a_project_below_the_repository(tm
     assert (project / "dvc.lock").read_text() == "left\n"
 
 
-def test_without_the_driver_git_stops_and_mixes_nothing(copy_of, branches: Path):
+@pytest.mark.parametrize(
+    ("start", "words", "going_on"),
+    [
+        ("left", ["merge", "right"], ["commit"]),
+        pytest.param("right", ["rebase", "left"], ["rebase", "--continue"], marks=pytest.mark.slow),
+    ],
+    ids=["merge", "rebase"],
+)
+def test_without_the_driver_git_stops_and_mixes_nothing(
+    copy_of, branches: Path, start: str, words: list[str], going_on: list[str]
+):
     """As in a clone in which nobody has typed `make install`: two commands go on."""
     project = copy_of(branches)
-    check("git", "switch", "--quiet", "left", cwd=project)
-    done = git(project, "merge", "right")
+    check("git", "switch", "--quiet", start, cwd=project)
+    done = git(project, *words)
     assert done.returncode == 1
     assert "CONFLICT (content): Merge conflict in dvc.lock" in done.stdout
     assert "dvc.lock" not in differing(project, "left"), "the current branch's is in the folder"
-    commit(project)
+    assert git(project, "add", "--all").returncode == 0
+    assert git(project, *going_on).returncode == 0
     is_stale(project, "train evaluate")
 
 
