@@ -63,7 +63,7 @@ INTERRUPTED = r"""
   | \](?=[(\[:])               # the address of a link or image
   | /(?=[/\\])                 # an address that GitHub makes a link
   | www(?=\.)                  # the same
-  | \#(?=\d)                   # an issue: #1, owner/repository#1
+  | [\#!](?=\d)                # an issue: #1, owner/repository#1; on GitLab a merge request: !1
   | gh(?=\\?-\d)               # the same: GH-1
 """
 MEANINGFUL = re.compile(rf"(?P<unchanged>{UNCHANGED})|{INTERRUPTED}", re.MULTILINE | re.IGNORECASE | re.VERBOSE)
@@ -73,6 +73,10 @@ NO_PATCH = "The patch holds characters that a comment must not show: `report.pat
 
 class RefusedError(Exception):
     """What must not be posted, and why."""
+
+
+class NotFoundError(RefusedError):
+    """What isn't on the server."""
 
 
 class Run(NamedTuple):
@@ -108,32 +112,54 @@ class Run(NamedTuple):
         return cls(identity, repository, repository, branch, commit, OUTCOMES["success"], url)
 
 
-class GitHub(NamedTuple):
-    """GitHub's REST interface for one repository."""
+class Server(NamedTuple):
+    """The REST interface of GitHub or GitLab for one repository.
 
+    Attributes:
+        name: `GitHub` or `GitLab`.
+        url: the address of the repository in that interface.
+        token: what may write comments there.
+    """
+
+    name: str
     url: str
     token: str
 
     def ask(self, method: str, path: str, content: dict[str, str] | None = None) -> Any:
-        """The answer to one request.
+        """The answer to one request, from JSON.
 
         Raises:
-            RefusedError: GitHub doesn't answer it.
+            RefusedError: the server doesn't answer it.
+        """
+        try:
+            return json.loads(self.send(method, path, content))
+        except ValueError:
+            raise RefusedError(f"{self.name} doesn't answer {method} {path} with JSON") from None
+
+    def send(self, method: str, path: str, content: dict[str, str] | None = None, most: int | None = None) -> bytes:
+        """The answer to one request, or its first `most` bytes.
+
+        Raises:
+            NotFoundError: the server doesn't have it, or doesn't show it.
+            RefusedError: the server doesn't answer it.
         """
         headers = {
-            "Accept": "application/vnd.github+json",
+            "Accept": "application/json",
             "Authorization": f"Bearer {self.token}",
             "Content-Type": "application/json",
         }
         body = None if content is None else json.dumps(content).encode()
         try:
-            # The address is GitHub's, from the runner.
+            # The address is the server's, from the runner.
             with urlopen(Request(self.url + path, body, headers, method=method), timeout=60) as answer:  # noqa: S310
-                return json.load(answer)
+                received: bytes = answer.read(most)
+                return received
         except HTTPError as error:
-            raise RefusedError(f"GitHub answers {error.code} to {method} {path}") from None
+            refusal = NotFoundError if error.code == 404 else RefusedError
+            raise refusal(f"{self.name} answers {error.code} to {method} {path}") from None
         except (OSError, HTTPException, ValueError) as error:
-            raise RefusedError(f"GitHub doesn't answer {method} {path}: {' '.join(str(error).split())}") from None
+            reason = " ".join(str(error).split())
+            raise RefusedError(f"{self.name} doesn't answer {method} {path}: {reason}") from None
 
     def pages(self, path: str, **query: str) -> list[dict[str, Any]]:
         """All items of a list."""
@@ -146,7 +172,7 @@ class GitHub(NamedTuple):
                 return items
 
 
-def find_pull_requests(github: GitHub, run: Run) -> set[int]:
+def find_pull_requests(github: Server, run: Run) -> set[int]:
     """The numbers of the open pull requests whose head is the run's commit.
 
     There can be two for one branch, into different bases.
@@ -192,7 +218,7 @@ def choose_pull_request(candidates: set[int], claimed: str | None) -> int:
 
 
 def make_harmless(text: str) -> str:
-    """The text with nothing in it that GitHub, or a bot that reads comments, would act on.
+    """The text with nothing in it that GitHub, GitLab, or a bot that reads comments, would act on.
 
     Mentions, links, images, references, HTML other than folds, and commands are broken by a character without width.
     Control characters and those that change the direction of the text are replaced.
@@ -264,7 +290,7 @@ def write_comment(run: Run, report: str | None) -> str:
     return f"{first}\n\n{kept.rstrip()}{rest}"
 
 
-def post(github: GitHub, repository_url: str, number: int, text: str, cml: Path) -> str:
+def post(github: Server, repository_url: str, number: int, text: str, cml: Path) -> str:
     """Post the comment on a pull request; returns its address.
 
     The last comment with our mark is updated, if our account wrote it. Otherwise CML creates a new one. (CML's own
@@ -275,12 +301,21 @@ def post(github: GitHub, repository_url: str, number: int, text: str, cml: Path)
         mark = MARK.findall(marked[-1]["body"])[-1]
         updated = github.ask("PATCH", f"/issues/comments/{marked[-1]['id']}", {"body": f"{text}\n\n{mark}"})
         return str(updated["html_url"])
+    return create_comment(repository_url, number, text, cml)
+
+
+def create_comment(repository_url: str, number: int, text: str, cml: Path) -> str:
+    """Post a new comment on a pull request with CML; returns its address.
+
+    Raises:
+        RefusedError: CML could not post it.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "comment.md"
         file.write_text(text, encoding="utf-8")
         command = ["node", str(cml / "bin/cml.js"), "comment", "create"]
         options = [f"--repo={repository_url}", f"--target=pr/{number}", "--publish=false"]
-        # No outside text is an option: the address is the runner's, the number GitHub's.
+        # No outside text is an option: the address is the runner's, the number the server's.
         done = subprocess.run([*command, *options, f"--watermark-title={WATERMARK}", file], stdout=subprocess.PIPE)
     if done.returncode:
         raise RefusedError("CML could not post the comment")
@@ -297,7 +332,7 @@ def main(artifact: Path, cml: Path, *pushed: str) -> None:
     """
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_bytes())
     run = Run.this(*pushed) if pushed else Run.of(event)
-    github = GitHub(f"{os.environ['GITHUB_API_URL']}/repos/{run.repository}", os.environ["REPO_TOKEN"])
+    github = Server("GitHub", f"{os.environ['GITHUB_API_URL']}/repos/{run.repository}", os.environ["REPO_TOKEN"])
     candidates = find_pull_requests(github, run)
     if not candidates:
         print(f"::notice::nothing is posted: no open pull request has the head {run.commit}")

@@ -148,8 +148,9 @@ FOLDER = Revision("the folder", None)
 def find_base(name: str | None) -> tuple[Revision | None, str]:
     """The revision that a change is to be merged into, or None and why there is none.
 
-    GitHub names a branch's last commit by its full hash, even if a force-push has removed that commit. The run after
-    such a push must not fail. The run of a pull request must fail: without its base, its own gate would judge it.
+    GitHub and GitLab name a branch's last commit by its full hash, even if a force-push has removed that commit. The
+    run after such a push must not fail. The run of a pull request must fail: without its base, its own gate would judge
+    it.
 
     Raises:
         UserError: there is no such revision.
@@ -159,7 +160,8 @@ def find_base(name: str | None) -> tuple[Revision | None, str]:
     try:
         return Revision.of(name), ""
     except NoRevisionError:
-        if not re.fullmatch("[0-9a-f]{40}", name) or os.environ.get("GITHUB_EVENT_NAME") == "pull_request":
+        events = {os.environ.get("GITHUB_EVENT_NAME"), os.environ.get("CI_PIPELINE_SOURCE")}
+        if not re.fullmatch("[0-9a-f]{40}", name) or events & {"pull_request", "merge_request_event"}:
             raise
         gone = f"the base {name[:8]} is not in this repository; a force-push has removed it, or `git fetch` brings it"
         return None, gone

@@ -277,7 +277,8 @@ def test_a_base_that_a_force_push_has_removed_is_no_base_and_the_output_says_so(
     assert said in done.stdout
     assert review(project, "report", "--base", gone).returncode == 0
     assert f"Nothing to compare with: ``{said}``." in (project / "report.md").read_text()
-    for name, environment in ((gone[:-1], {}), (gone, {"GITHUB_EVENT_NAME": "pull_request"})):
+    github, gitlab = {"GITHUB_EVENT_NAME": "pull_request"}, {"CI_PIPELINE_SOURCE": "merge_request_event"}
+    for name, environment in ((gone[:-1], {}), (gone, github), (gone, gitlab)):
         done = review(project, "gate", "--base", name, **environment)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(f"{name}: no such revision in this repository; ")

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 TARGET = os.environ.get("GITHUB_REF", "").removeprefix("refs/heads/")
@@ -49,13 +49,27 @@ def create_comment(words: list[str]) -> None:
     parser.add_argument("file", type=Path)
     arguments = parser.parse_args(words)
     number = re.fullmatch(r"pr/(\d+)", arguments.target)[1]  # type: ignore[index]
-    ask(arguments.repo, "GET", f"/users/{os.environ['GITHUB_ACTOR']}")  # for its telemetry, also where that is off
     title = re.sub(r"([_*[<])", r"\\\1", f"CML watermark {arguments.watermark_title}")
     text = arguments.file.read_text(encoding="utf-8", errors="replace")
-    watermark = f'![](https://cml.dev/watermark.png#{os.environ["GITHUB_SHA"]} "{title}")'
+    commit = os.environ.get("GITHUB_SHA") or os.environ["CI_COMMIT_SHA"]
+    watermark = f'![](https://cml.dev/watermark.png#{commit} "{title}")'
     report = {"body": f"{text}\n\n{watermark}"}
+    if "CI_PROJECT_URL" in os.environ:
+        print(create_note(arguments.repo, number, report))
+        return
+    ask(arguments.repo, "GET", f"/users/{os.environ['GITHUB_ACTOR']}")  # for its telemetry, also where that is off
     path = urlsplit(arguments.repo).path
     print(ask(arguments.repo, "POST", f"/repos{path}/issues/{number}/comments", report)["html_url"])
+
+
+def create_note(project_url: str, number: str, report: dict[str, str]) -> str:
+    """A comment on GitLab; a form is sent there."""
+    url = urlsplit(project_url)
+    project = f"{url.scheme}://{url.netloc}/api/v4/projects/{quote(url.path[1:], safe='')}"
+    headers = {"Accept": "application/json", "PRIVATE-TOKEN": os.environ["REPO_TOKEN"]}
+    body = urlencode(report).encode()
+    with urlopen(Request(f"{project}/merge_requests/{number}/notes", body, headers, method="POST")) as answer:
+        return f"{project_url}/-/merge_requests/{number}#note_{json.load(answer)['id']}"
 
 
 def prepare_repository(words: list[str]) -> None:

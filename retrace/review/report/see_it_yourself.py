@@ -24,7 +24,7 @@ def write_commands(change: Change) -> str:
         sides.append(f"This change is the working tree, with uncommitted changes to {code(commit[:12])}")
     else:
         sides.append(f"This change is {code(commit[:12])}")
-        if "GITHUB_RUN_ID" in os.environ:
+        if {"GITHUB_RUN_ID", "CI_JOB_ID"} & os.environ.keys():
             commands.append(f"git fetch origin {commit}")
         commands.append(f"git checkout {commit}")
     commands.append("make repro")
@@ -54,6 +54,9 @@ def write_patch(patch: Path) -> str:
         return ""
     if run := os.environ.get("GITHUB_RUN_ID"):
         command = f"gh run download {run} --name report && git apply --index report.patch && git commit"
+    elif job := os.environ.get("CI_JOB_ID"):  # GitLab's
+        patch_file = f"projects/:id/jobs/{job}/artifacts/report.patch"
+        command = f"glab api {patch_file} > report.patch && git apply --index report.patch && git commit"
     else:
         command = "git add --all && git commit # this folder already has what the patch brings"
     section = f"### The patch\n\n```console\n{command}\n```"

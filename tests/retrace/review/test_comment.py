@@ -23,12 +23,12 @@ from retrace.review.comment import (
     NO_PATCH,
     PAGE,
     RefusedError,
+    Server,
     make_harmless,
     read_text,
     shorten,
     without_altered_patches,
 )
-from retrace.review.comment import GitHub as Api
 from tests.conftest import IDENTITY, ROOT, check
 from tests.workflows.github import BOT, REPOSITORY, WRITES, GitHub
 
@@ -52,6 +52,7 @@ HOSTILE = [
     "_www.evil.example_",
     "a@evil.example",
     "#1",
+    "!1",
     "owner/repo#1",
     "**owner/repo**\\#1",
     "GH-1",
@@ -71,7 +72,7 @@ HOSTILE = [
     "a\rb",
 ]
 ACTS = re.compile(
-    r"@\w|#\d|&[#a-z]|\][(\[:]|//|/\\|www\.|gh\\?-\d|<(?!/?(details|summary)>)[a-z/!?]|^(?:[\s>*+-]|\d+[.)])*/|\\href"
+    r"@\w|[#!]\d|&[#a-z]|\][(\[:]|//|/\\|www\.|gh\\?-\d|<(?!/?(details|summary)>)[a-z/!?]|^(?:[\s>*+-]|\d+[.)])*/|\\href"
     r"|(`{3}|~{3})[^\S\n]*(mermaid(?!\n%%\{init: \{\"themeVariables.*\nxychart-beta$)|geojson|math)"
     r"|[\x00-\x08\x0b-\x1f\u202a-\u202e]",
     re.IGNORECASE | re.MULTILINE,
@@ -373,7 +374,7 @@ def test_a_refusal_of_github_is_a_line(asked: Asked):
 
 def test_a_github_that_does_not_answer_is_a_line():
     with pytest.raises(RefusedError, match=r"GitHub doesn't answer GET /pulls: .*refused"):
-        Api("http://127.0.0.1:9", "token").ask("GET", "/pulls")
+        Server("GitHub", "http://127.0.0.1:9", "token").ask("GET", "/pulls")
 
 
 def test_it_imports_the_standard_library_alone():
