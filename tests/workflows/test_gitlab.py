@@ -16,6 +16,7 @@ from sklearn.datasets import load_wine
 
 from retrace.yaml_files import read_yaml
 from tests.conftest import ROOT, boosting, change_params, check, commit, copy_project
+from tests.links import broken_links
 from tests.workflows.gitlab import BOT, FORK, PERSON, PROJECT, TOKEN, GitLab, Pipeline
 from tests.workflows.test_workflows import first_lines, report_in
 
@@ -177,6 +178,8 @@ def test_a_fork_and_main_have_no_job_that_comments(start: Start):
 def test_each_kind_of_project_has_a_pipeline_in_which_no_stage_sees_a_secret(empty: Path, tmp_path: Path, remote: str):
     project = empty if remote == "none" else make(tmp_path, remote=remote)
     assert not (project / ".github").exists()
+    assert broken_links(project) == []
+    assert "On GitLab, each merge request is run again" in (project / "README.md").read_text()
     text = (project / ".gitlab-ci.yml").read_text()
     assert max(len(line) for line in text.splitlines()) <= 125
     content = yaml.safe_load(text)
