@@ -1,5 +1,6 @@
 """What README.md and the guide show is what their commands print now, and every link leads somewhere."""
 
+import json
 import re
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def test_every_command_that_the_pages_name_exists():
 def test_lines_fit_in_a_terminal():
     shown = [line for output in SHOWN.values() for line in output.splitlines() if not line.startswith(">")]
     assert max(map(len, shown)) <= 80
+
+
+def test_the_development_container_runs_the_command_of_the_front_page_with_the_python_of_the_workflows():
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text(encoding="utf-8"))
+    assert container["postCreateCommand"] in [step.command for step in steps(read_pages()["README.md"]) if step.typed]
+    python = re.fullmatch(r"mcr\.microsoft\.com/devcontainers/python:([\d.]+)-bookworm", container["image"])
+    assert python
+    for name in ("pipeline", "release", "retrain"):
+        workflow = (ROOT / f".github/workflows/{name}.yml").read_text(encoding="utf-8")
+        assert set(re.findall("python-version: '(.*)'", workflow)) == {python[1]}
+    assert f"with Python {python[1]}." in TEXT
 
 
 def test_the_front_page_is_short():

@@ -2,6 +2,7 @@
 
 import ast
 import filecmp
+import json
 import re
 import shutil
 import subprocess
@@ -77,6 +78,8 @@ def test_a_project_without_the_demo_has_nothing_of_the_demo_or_the_template(bare
         assert not re.search(r"flight|jinja", name), name
     assert "Copyright (c) 2026 Ada\n" in (bare / "LICENSE").read_text()
     assert not (bare / "data/source").exists()
+    container = json.loads((bare / ".devcontainer/devcontainer.json").read_text())
+    assert container["postCreateCommand"] == "make install", "there is no table yet"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 `CML=/path/to/cml pytest tests/workflows` runs them with the real CML in the place of its stand-in.
 """
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -197,6 +198,8 @@ def test_each_kind_of_project_has_a_pipeline_in_which_no_stage_sees_a_secret(emp
     [commented] = read_yaml(ROOT / ".github/workflows/comment.yml")["jobs"].values()
     [cml] = [step["with"]["ref"] for step in commented["steps"] if "iterative/cml" in str(step)]
     assert cml in text
+    container = json.loads((project / ".devcontainer/devcontainer.json").read_text())["image"]
+    assert re.search(r"python:(\d+\.\d+)", text)[1] == re.search(r"python:(\d+\.\d+)", container)[1]  # type: ignore[index]
     for image in re.findall(r"image: (\S+)", text):
         assert re.fullmatch(r"\w+:\d+\.\d+\.\d+-\w+", image), "an exact version"
 
