@@ -10,7 +10,7 @@ from pathlib import Path
 
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
-from retrace.files import replacing
+from retrace.files import write_bytes
 from retrace.markdown import table
 from retrace.params import Params, read_params
 from retrace.scores import higher_is_better
@@ -41,8 +41,7 @@ def write_numbers(params: Params) -> None:
         UserError: the page names an unknown table.
     """
     filled = fill_tables(PAGE.read_text(encoding="utf-8"), params)
-    with replacing(PAGE) as part:
-        part.write_text(filled, encoding="utf-8")
+    write_bytes(filled.encode(), PAGE)
 
 
 def require_current_tables(params: Params) -> None:

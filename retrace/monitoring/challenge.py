@@ -16,7 +16,7 @@ from retrace.command_line import make_parser, utc_time
 from retrace.differences import MeasuredDifference, Slice, simultaneous, verdict, with_margin
 from retrace.errors import UserError
 from retrace.examples import Target
-from retrace.files import replacing
+from retrace.files import write_bytes
 from retrace.intervals import noise_of_rows
 from retrace.monitoring.challenge_report import Challenge, Compared, show, write_markdown
 from retrace.monitoring.recorded import Recorded, describe, read_recorded
@@ -47,8 +47,7 @@ def challenge(words: list[str]) -> None:
         found = compare_models(log, served, challenger, arguments.since, arguments.until)
     show(found)
     if arguments.out:
-        with replacing(arguments.out) as part:
-            part.write_text(write_markdown(found), encoding="utf-8")
+        write_bytes(write_markdown(found).encode(), arguments.out)
 
 
 def compare_models(

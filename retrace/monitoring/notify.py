@@ -92,7 +92,7 @@ def call_gh(*words: str) -> str:
         UserError: it isn't installed, or fails.
     """
     try:
-        done = subprocess.run(["gh", *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(["gh", *words], capture_output=True, encoding="utf-8", check=False)
     except FileNotFoundError:
         raise UserError(
             "gh: not found; install GitHub's command-line program, and log in with `gh auth login`"

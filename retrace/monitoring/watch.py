@@ -21,7 +21,7 @@ from tqdm import tqdm
 from retrace.command_line import make_parser, utc_time
 from retrace.errors import UserError
 from retrace.examples import Target
-from retrace.files import replacing, write_json
+from retrace.files import write_bytes, write_json
 from retrace.monitoring.alarms import Alarm, find_alarms, share_level
 from retrace.monitoring.column_statistics import median, reference_counts, within_range
 from retrace.monitoring.exchangeability import Array, Counts, Days, Rows, Shift
@@ -78,8 +78,7 @@ def watch(words: list[str]) -> None:
     page = make_page(content)
     RESULT.parent.mkdir(exist_ok=True)
     write_json(content, RESULT)
-    with replacing(PAGE) as part:
-        part.write_text(page, encoding="utf-8")
+    write_bytes(page.encode(), PAGE)
     write_metrics(content, METRICS)
     print_summary(content)
     if arguments.notify == "github":

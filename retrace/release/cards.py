@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from retrace.files import replacing, short_moment
+from retrace.files import short_moment, write_bytes
 from retrace.markdown import code, table
 from retrace.params import Params, SplitByTime, read_params
 from retrace.release.openings import versions_opened_for
@@ -217,8 +217,7 @@ def main() -> None:
         DATA_CARD: data_card(params, test, data, source),
     }
     for path, text in cards.items():
-        with replacing(path) as part:
-            part.write_text(text, encoding="utf-8")
+        write_bytes(text.encode(), path)
     print(f"{MODEL_CARD}, {DATA_CARD}")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from retrace.files import replacing
+from retrace.files import write_bytes
 from retrace.review.dvc_project import Stage
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -51,8 +51,7 @@ def write_statements(
                 },
             },
         }
-        with replacing(folder / f"{name}.link.json") as part:
-            part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_bytes((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode(), folder / f"{name}.link.json")
 
 
 def resources(project: Path, names: Iterable[str]) -> Iterable[dict[str, Any]]:

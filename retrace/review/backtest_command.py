@@ -15,7 +15,7 @@ import vl_convert
 from retrace.command_line import Table, make_parser, print_table
 from retrace.differences import Difference, interval_of_difference, signed, verdict
 from retrace.errors import one_line
-from retrace.files import replacing
+from retrace.files import write_bytes
 from retrace.markdown import code, table
 from retrace.params import Gate, read_params
 from retrace.review.backtest import Backtest, run_backtest
@@ -116,8 +116,7 @@ Mean of the {found.by}s after the first one, by their rows:
 
 The intervals include sampling and training variation, as in a report on a change.
 """
-    with replacing(PAGE) as part:
-        part.write_text(text, encoding="utf-8")
+    write_bytes(text.encode(), PAGE)
 
 
 def write_chart(found: Backtest, metric: str) -> None:
@@ -149,5 +148,4 @@ def write_chart(found: Backtest, metric: str) -> None:
     bottom = zero + intervals.encode(y=alt.Y("low:Q"), y2="high:Q") + base.mark_point(filled=True, size=60).encode(y=y)
     size = {"width": 560, "height": 180}
     chart = alt.vconcat(top.properties(**size), bottom.properties(**size)).configure(background="white")
-    with replacing(PICTURE) as part:
-        part.write_text(vl_convert.vegalite_to_svg(chart.to_dict(), allowed_base_urls=[]), encoding="utf-8")
+    write_bytes(vl_convert.vegalite_to_svg(chart.to_dict(), allowed_base_urls=[]).encode(), PICTURE)

@@ -18,7 +18,7 @@ from retrace.clones import DVC_WITHOUT_HINTS, with_this_python
 from retrace.command_line import make_parser
 from retrace.errors import UserError
 from retrace.estimators import make_estimator
-from retrace.files import replacing, write_bytes
+from retrace.files import write_bytes
 from retrace.git import require_own_repository
 from retrace.params import FILE, Choices, Params, Search, read_params
 from retrace.scores import higher_is_better
@@ -88,8 +88,7 @@ def show(trials: pd.DataFrame, params: Params, better_is_higher: bool) -> None:
     if lead <= 0:
         print("\nNo trial is better than the present arguments.")
         return
-    with replacing(DIFF) as part:
-        part.write_text(proposed_change(read_arguments(best, settings)), encoding="utf-8")
+    write_bytes(proposed_change(read_arguments(best, settings)).encode(), DIFF)
     chance = f"The best of {settings.trials} is partly so by chance: expect a smaller lead on other rows."
     print(f"\nTrial {best['trial']} is the best. {chance}")
     print(f"`git apply {DIFF}` puts its arguments into {FILE}.")

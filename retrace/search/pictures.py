@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import vl_convert
 
-from retrace.files import replacing
+from retrace.files import write_bytes
 from retrace.params import Choices, Params, Range
 from retrace.search.stage import IMPORTANCE
 from retrace.search.trials import require_search
@@ -34,8 +34,7 @@ def draw(trials: pd.DataFrame, params: Params, higher_is_better: bool) -> None:
     }
     for name, chart in charts.items():
         content = chart.configure(background="white").to_dict()
-        with replacing(FOLDER / f"{name}.svg") as part:
-            part.write_text(vl_convert.vegalite_to_svg(content, allowed_base_urls=[]), encoding="utf-8")
+        write_bytes(vl_convert.vegalite_to_svg(content, allowed_base_urls=[]).encode(), FOLDER / f"{name}.svg")
 
 
 def draw_history(tried: pd.DataFrame, present: pd.DataFrame, metric: str, higher_is_better: bool) -> alt.LayerChart:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
-from retrace.files import replacing
+from retrace.files import replacing, write_bytes
 from retrace.input_rows import CSV_CELLS, first_failing_row, shortened
 from retrace.registry import PROD
 from retrace.serving.model_process import ModelExitedError, ModelProcess
@@ -99,8 +99,7 @@ def prepare_parts_folder(folder: Path, files: list[Path], package: Released) -> 
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with replacing(kept) as part:
-        part.write_text(json.dumps(made_from), encoding="utf-8")
+    write_bytes(json.dumps(made_from).encode(), kept)
 
 
 async def predict_parts(files: list[Path], package: Released, folder: Path) -> int:

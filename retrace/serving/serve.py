@@ -56,7 +56,7 @@ async def run(source: str, listening: socket.socket) -> None:
     """Start the model, and answer requests until a signal ends the server."""
     reload_asked = asyncio.Event()
     if not sys.stdin.isatty():  # in a terminal, SIGHUP means that the terminal is closed
-        with contextlib.suppress(NotImplementedError):  # Windows
+        with contextlib.suppress(AttributeError, NotImplementedError):  # Windows has neither SIGHUP nor handlers
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload_asked.set)
     package = find_package(source)
     model = await ModelProcess.start(package)

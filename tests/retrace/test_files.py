@@ -18,6 +18,7 @@ from retrace.files import (
     write_csv,
     write_json,
 )
+from tests.conftest import ROOT
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text(max_size=8),
@@ -117,6 +118,11 @@ def test_nothing_is_half_written(tmp_path: Path):
         part.write_text("half" * 10**6 + "\ud800", encoding="utf-8")
     assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_text_is_written_as_bytes_so_that_lines_end_alike_on_each_system():
+    modules = [file for top in ("retrace", "src") for file in (ROOT / top).rglob("*.py")]
+    assert [file.name for file in modules if "part.write_text(" in file.read_text()] == []
 
 
 def test_an_error_about_another_file_names_that_file(tmp_path: Path):

@@ -1,5 +1,6 @@
 """A released model over HTTP: the numbers of evaluate, wrong requests, and another model without a pause."""
 
+import asyncio
 import http.client
 import io
 import json
@@ -18,6 +19,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from retrace.errors import UserError
+from retrace.serving.serve import run as run_server
 from retrace.table_files import read_table
 from src.datasets import flights
 from tests.conftest import IDENTITY, check, retrace, run
@@ -536,3 +539,11 @@ def test_the_package_of_a_version_is_fetched_from_the_storage(released_wine: Pat
     done = run(sys.executable, "-m", "retrace", "serve", "--port", "0", cwd=project)
     assert done.stderr.startswith("late-flights@v1.0.0: release/model.zip is neither in DVC's cache nor in its storage")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_server_starts_on_a_system_that_has_no_sighup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.delattr(signal, "SIGHUP")
+    with socket.socket() as listening, pytest.raises(UserError, match=r"absent\.zip"):
+        asyncio.run(run_server("absent.zip", listening))
