@@ -13,6 +13,7 @@ from typing import Any
 import copier
 import pytest
 import yaml
+from dvc.utils.serialize import modify_yaml
 from sklearn.datasets import load_wine
 
 from retrace.yaml_files import read_yaml
@@ -20,12 +21,6 @@ from tests.conftest import ROOT, boosting, change_params, check, commit, copy_pr
 from tests.links import broken_links
 from tests.workflows.gitlab import BOT, FORK, PERSON, PROJECT, TOKEN, GitLab, Pipeline
 from tests.workflows.test_workflows import first_lines, report_in
-
-SMALL = {
-    "train": boosting(max_iter=20),
-    "evaluate": {"resamples": 100, "slices": []},
-    "gate": {"floor": None, "slice_floor": None, "baselines": ["prior"]},
-}
 
 Start = Callable[..., Pipeline]
 
@@ -66,7 +61,9 @@ def wines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     check("git", "init", "--quiet", "--initial-branch", "main", cwd=author)
     commit(author)
     check("python", "-m", "retrace", "adopt", str(table), "--target", "target", cwd=author)
-    change_params(author, **SMALL)
+    with modify_yaml(author / "params.yaml") as params:  # which keeps the comments
+        params["train"]["refits"] = 3
+        params["evaluate"]["resamples"] = 100
     check("dvc", "repro", "--quiet", cwd=author)
     check("python", "-m", "retrace", "problem", cwd=author)
     publish(author)
