@@ -122,7 +122,7 @@ def test_a_schema_that_pandera_cannot_read_is_one_line(tmp_path: Path):
             read_schema(file)
 
 
-@pytest.mark.parametrize("size", [1, 7, 500])
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), 7, 500])
 def test_a_table_in_chunks_breaches_what_the_whole_table_does(file: Path, size: int):
     broken = TABLE.assign(
         size=TABLE["size"].where(TABLE.index > 2, 1e6), tax=TABLE["tax"].where(TABLE.index > 400), new=1

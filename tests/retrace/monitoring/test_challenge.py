@@ -84,7 +84,7 @@ def test_on_the_rows_of_test_both_models_have_the_scores_of_the_release(
     assert "The intervals include sampling variation only." in written
 
 
-@pytest.mark.parametrize("kind", ["rows", "raw"])
+@pytest.mark.parametrize("kind", ["rows", pytest.param("raw", marks=pytest.mark.slow)])
 def test_the_same_model_is_the_same(released_wine: Path, tmp_path: Path, address: str, kind: str):
     """The challenger computes the features of raw rows with its own code."""
     rows = pd.read_parquet(released_wine / "data/split/valid.parquet")
