@@ -24,7 +24,7 @@ from pydantic import ValidationError
 from retrace.adopt import project
 from retrace.adopt.databases import check_address
 from retrace.adopt.plan import plan
-from retrace.adopt.snapshot import TEMPORARY, Origin, origin_file, query_file, taken, write_origin
+from retrace.adopt.snapshot import TEMPORARY, Origin, forget_origin, origin_file, query_file, taken, write_origin
 from retrace.adopt.summary import summary_of
 from retrace.errors import UserError, one_line
 from retrace.params import FILE, params_error, read_params
@@ -220,9 +220,11 @@ def adopt_table(arguments: argparse.Namespace, origin: Origin | None) -> None:
     if PAGE.is_file():
         fill_tables(PAGE.read_text(encoding="utf-8"), read_params())  # its mistakes are told before anything is written
     first = project.first_schema(new.raw, new.data.private)
+    is_new_file = origin is None and arguments.file.resolve() != place.resolve()
     keeper = project.put(arguments.file, place)
     if origin:
         write_origin(place, origin, arguments.query)
+    forgotten = forget_origin(place) if is_new_file and place.suffix == ".parquet" else []
     project.write_params(text)
     if PAGE.is_file():
         write_numbers(read_params())
@@ -233,6 +235,8 @@ def adopt_table(arguments: argparse.Namespace, origin: Origin | None) -> None:
     print(f"\n{one_line(place)}: under {keeper}")
     if origin:
         print(one_line(f"{query_file(place)}, {origin_file(place)}: where it comes from; `make refresh` reads them"))
+    for file in forgotten:
+        print(one_line(f"{file}: deleted, since the table doesn't come from a database any more"))
     if hidden:
         print(one_line(hidden))
     for other in sorted(set(project.SOURCE.glob("*.dvc")) - {place.with_name(f"{place.name}.dvc")}):

@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,14 +23,26 @@ SECONDS_TO_CONNECT = "10"  # to PostgreSQL, unless the environment says otherwis
 INSTALL = "`.venv/bin/uv pip install --requirements requirements-sql.txt` installs it"
 ADDRESSES = "postgresql://user@host/database, sqlite:///file.db or duckdb:///file.duckdb"
 FIRST_WORDS = ("select", "with", "values", "table", "from")  # of a query; DuckDB's may begin with `from`
+# Parameters of PostgreSQL's addresses that never have a password or another secret.
+PARAMETERS = {
+    *("application_name", "channel_binding", "connect_timeout", "dbname", "gssencmode", "host", "hostaddr"),
+    *("keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "krbsrvname", "load_balance_hosts"),
+    *("passfile", "port", "require_auth", "service", "ssl_min_protocol_version", "sslcert", "sslcrl", "sslkey"),
+    *("sslmode", "sslnegotiation", "sslrootcert", "sslsni", "target_session_attrs", "tcp_user_timeout", "user"),
+}
+HOST = r"(\[[^]]*\]|[^][:,]*)(:\d*)?"  # in such an address, with its port
+HOSTS = re.compile(rf"{HOST}(,{HOST})*")
 # Text in quotes, comments, semicolons, words, and any other character.
 TOKEN = re.compile(
-    r"""(?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)"""
+    r"""(?P<quoted>[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)"""
     r"|(?P<blank>\s+|--[^\n]*|/\*.*?\*/)|(?P<end>;)|\w+|.",
     re.S,
 )
 # What an error about the query itself begins with: it names tables and columns, and no value of a row.
-ABOUT_THE_QUERY = ("Parser Error", "Catalog Error", "Binder Error", "IO Error", "no such ", "near ", "ambiguous")
+ABOUT_THE_QUERY = (
+    *("Parser Error", "Catalog Error", "Binder Error", "IO Error", "Invalid Input Error: Cannot execute statement"),
+    *("no such ", "near ", "ambiguous"),
+)
 SQLITE_TYPES: list[tuple[set[type], pa.DataType]] = [
     ({int}, pa.int64()),
     ({int, float}, pa.float64()),
@@ -48,21 +60,30 @@ def check_address(address: str, where: str) -> None:
     Raises:
         UserError: it doesn't; the message has no part of an address with a password.
     """
-    try:
-        parts = urlsplit(address)
-        has_password = parts.password is not None or bool({"password", "sslpassword"} & parse_qs(parts.query).keys())
-    except ValueError:
-        raise UserError(f"{where}: not an address such as {ADDRESSES}") from None
-    if has_password:
+    kind, _, rest = address.partition("://")
+    # The name and password of a user come before an `@`. Whatever else has an `@` must be written as %40.
+    if ":" in rest.rpartition("@")[0]:
         told = "has a password, which would be stored in Git; set the variable PGPASSWORD instead, or write ~/.pgpass"
         raise UserError(f"{where}: {told}")
-    if parts.scheme not in READERS:
-        raise UserError(f"{where} {address}: not an address such as {ADDRESSES}")
-    if parts.scheme in ("sqlite", "duckdb"):
-        if parts.netloc or len(parts.path) < 2:
-            raise UserError(f"{where} {address}: a file's address has three slashes, such as {parts.scheme}:///file.db")
+    if kind not in READERS or not rest:
+        raise UserError(f"{where}: not an address such as {ADDRESSES}")
+    rest, _, parameters = rest.partition("?")
+    if kind in ("sqlite", "duckdb"):
+        if parameters or "#" in rest:
+            told = f"a file's address has no parameters: {kind}:///file.db; write ? as %3F, and # as %23"
+            raise UserError(f"{where}: {told}")
+        if not rest.startswith("/") or rest == "/":
+            raise UserError(f"{where} {address}: a file's address has three slashes, such as {kind}:///file.db")
         if not _file_of(address).is_file():
             raise UserError(f"{where} {address}: there is no file {_file_of(address)}; correct the address")
+        return
+    hosts = rest.rpartition("@")[2].partition("/")[0]
+    if not HOSTS.fullmatch(hosts):  # it may be a user and a password without a host
+        raise UserError(f"{where}: not an address such as {ADDRESSES}")
+    for parameter in filter(None, parameters.split("&")):
+        if unquote(parameter.partition("=")[0]) not in PARAMETERS:
+            told = f"has a parameter that isn't stored in Git; allowed are {', '.join(sorted(PARAMETERS))}"
+            raise UserError(f"{where}: {told}; set others by PostgreSQL's variables, such as PGPASSWORD")
 
 
 def read_statement(file: Path) -> str:
@@ -112,7 +133,7 @@ def read_batches(address: str, query: Path) -> Generator[pa.RecordBatch]:
     """
     statement = read_statement(query)
     types: dict[str, pa.DataType] | None = None
-    with closing(_told(READERS[urlsplit(address).scheme](address, statement), address, query)) as batches:
+    with closing(_told(READERS[address.partition("://")[0]](address, statement), address, query)) as batches:
         for batch in batches:
             if types is None:
                 types = _types_of(batch.schema, query)
@@ -144,10 +165,12 @@ def _message(error: Exception, address: str, query: Path) -> str:
         return f"{address}: no connection: {reason}"
     text = re.split(r"(?:ERROR|FATAL): +|PQ\w+\(\) failed: ", found)[-1].strip()
     reason = text.splitlines()[0] if text else type(error).__name__
-    reason, _, value = reason.partition(" with text ")  # of SQLite about text that isn't UTF-8
-    is_about_query = str(getattr(error, "sqlstate", "")).startswith(("25", "42")) or reason.startswith(ABOUT_THE_QUERY)
-    if not value and not is_about_query:
-        reason = re.sub(r"""'[^']*'|"[^"]*"|\d[\d.]*""", "...", reason)
+    code = str(getattr(error, "sqlstate", None) or "")
+    is_about_query = code.startswith(("25", "42")) or reason.startswith(ABOUT_THE_QUERY)
+    if code.startswith("P0") or "PL/" in found:  # of PL/pgSQL; while rows are read, there is no code
+        reason = "a function in it raises an error, whose text isn't shown, since it may have values"
+    elif not is_about_query:  # what follows the first quote or digit may be a value, and its end can't be told
+        reason = re.sub(r"""(?:["'`]|(?<![\w-])\d).*""", "...", reason)
     return f"{query}: the query fails in {address}: {reason}"
 
 
@@ -168,7 +191,8 @@ def _from_postgresql(address: str, statement: str) -> Generator[pa.RecordBatch]:
 def _from_duckdb(address: str, statement: str) -> Generator[pa.RecordBatch]:
     import duckdb  # noqa: PLC0415  # only who reads from DuckDB needs it
 
-    settings = {"autoinstall_known_extensions": False}  # else a query may download one
+    # Else a query may download an extension, or read a variable of this process as if it were a table.
+    settings = {"autoinstall_known_extensions": False, "python_enable_replacements": False}
     with duckdb.connect(str(_file_of(address)), read_only=True, config=settings) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         reader = connection.sql(statement).to_arrow_reader(ROWS_IN_BATCH)
@@ -208,7 +232,7 @@ READERS: dict[str, Callable[[str, str], Generator[pa.RecordBatch]]] = {
 
 def _file_of(address: str) -> Path:
     """The file of a database of SQLite or DuckDB: sqlite:///a.db is in this folder, sqlite:////a.db isn't."""
-    return Path(unquote(urlsplit(address).path)[1:])
+    return Path(unquote(address.partition("://")[2])[1:])
 
 
 def _without_rows(schema: pa.Schema) -> pa.RecordBatch:

@@ -8,6 +8,7 @@ one, under DVC. Rows are compared by the columns of `key` in the latter file, an
 """
 
 import filecmp
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,17 +18,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pandas.util import hash_pandas_object
 
 from retrace.adopt.databases import check_address
 from retrace.adopt.project import put
-from retrace.adopt.snapshot import Origin, origin_file, query_file, taken
+from retrace.adopt.snapshot import TEMPORARY, Origin, origin_file, query_file, taken
 from retrace.changed_values import differ
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
+from retrace.files import as_text
 from retrace.git import require_own_repository
 from retrace.params import Params, read_params
-from retrace.row_ids import row_hashes
 from retrace.tables.pandas_types import to_pandas
+from retrace.yaml_files import read_yaml
 
 Hashes = NDArray[np.uint64]
 
@@ -68,17 +71,42 @@ def refresh(words: list[str]) -> None:
     check_address(origin.address, f"{origin_file(source)}: address")
     if not source.is_file():
         raise UserError(f"{source}: the snapshot isn't here; `dvc checkout` or `dvc pull` may bring it")
+    _require_stored(source)
     with taken(source.name, origin, query) as new:
         _require_named_columns(params, new, query)
         if filecmp.cmp(new, source, shallow=False):
             print(one_line(f"{source}: unchanged: the query gives the same rows"))
             return
         lines = list(_lines(compare_snapshots(source, new, origin.key), origin.key))
-        put(new, source)
+        _replace(source, new)
     print(one_line(f"{source}: a new snapshot of {origin.address}"))
     for line in lines:
         print(one_line(line))
     print(f"\nTo go back: `git restore {source}.dvc` and `dvc checkout`.\nNext: `dvc repro`.")
+
+
+def _require_stored(source: Path) -> None:
+    """Check that DVC has the present snapshot, so that one can go back to it."""
+    pointer = Path(f"{source}.dvc")
+    if not pointer.is_file():  # Git has it
+        return
+    with source.open("rb") as content:
+        md5 = hashlib.file_digest(content, "md5").hexdigest()
+    if md5 != read_yaml(pointer)["outs"][0]["md5"]:
+        told = f"not the snapshot that {pointer} names; `dvc checkout {pointer}` brings that one back"
+        raise UserError(f"{source}: {told}")
+
+
+def _replace(source: Path, new: Path) -> None:
+    """Replace the snapshot by a new one, and bring the old one back if DVC doesn't take it."""
+    old = TEMPORARY / f"{source.name}.old"
+    source.replace(old)
+    try:
+        put(new, source)
+    except BaseException:
+        old.replace(source)
+        raise
+    old.unlink()
 
 
 def _require_named_columns(params: Params, new: Path, query: Path) -> None:
@@ -139,10 +167,17 @@ def compare_snapshots(old: Path, new: Path, key: list[str]) -> SnapshotDifferenc
 
 
 def _hashes(file: Path, columns: list[str]) -> Hashes:
-    """A hash of each row's cells in some columns, in the order of the rows."""
+    """A hash of each row's cells in some columns, in the order of the rows.
+
+    Text is compared to the letter, unlike in the ids of rows: 007 isn't 7. A number has the same hash in each type.
+    """
+    hashes = []
     with pq.ParquetFile(file) as parquet:
-        chunks = (to_pandas(pa.Table.from_batches([batch]), file) for batch in parquet.iter_batches(columns=columns))
-        return np.concatenate([row_hashes(chunk, columns, {}) for chunk in chunks])
+        for batch in parquet.iter_batches(columns=columns):
+            chunk = to_pandas(pa.Table.from_batches([batch]), file)
+            texts = {name: as_text(chunk[name]).fillna("\0") for name in columns}
+            hashes.append(hash_pandas_object(pd.DataFrame(texts), index=False).to_numpy())
+    return np.concatenate(hashes)
 
 
 def _column(file: Path, name: str, places: NDArray[np.intp]) -> pd.Series:

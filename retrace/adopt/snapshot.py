@@ -90,6 +90,14 @@ def write_origin(source: Path, origin: Origin, query: Path) -> None:
     write_bytes(f"{header}{text}".encode(), origin_file(source))
 
 
+def forget_origin(source: Path) -> list[Path]:
+    """Delete the files beside a snapshot, since its table now comes from a file; returns those that there were."""
+    files = [file for file in (origin_file(source), query_file(source)) if file.is_file()]
+    for file in files:
+        file.unlink()
+    return files
+
+
 @contextmanager
 def taken(name: str, origin: Origin, query: Path) -> Iterator[Path]:
     """A new snapshot, in a temporary file.

@@ -95,13 +95,14 @@ def test_types_of_duckdb(take, tmp_path: Path, packages: Path, monkeypatch: pyte
         "duckdb:///a.duckdb",
         """SELECT 1::UTINYINT AS tiny, 12345678901234567890::HUGEINT AS huge, 1.10::DECIMAL(10, 2) AS price,
         true AS yes, 'a'::ENUM('a', 'b') AS letter, DATE '2024-02-29' AS day, TIMESTAMP '2024-02-29 12:00:00' AS moment,
-        TIMESTAMPTZ '2024-02-29 12:00:00+02' AS instant, uuid()::VARCHAR AS id, NULL AS nothing,
+        TIMESTAMPTZ '2024-02-29 12:00:00+02' AS instant, uuid() AS id, '{}'::JSON AS document,
+        NULL AS nothing,
         (TIMESTAMPTZ '2024-02-29 02:00:00+00')::DATE AS in_utc""",
     )
     assert types(found) == {
         **{"tiny": "uint8", "huge": "decimal128(38, 0)", "price": "decimal128(10, 2)", "yes": "bool"},
         **{"letter": "string", "day": "date32[day]", "moment": "timestamp[us]", "instant": "timestamp[us, tz=UTC]"},
-        **{"id": "string", "nothing": "double", "in_utc": "date32[day]"},
+        **{"id": "string", "document": "string", "nothing": "double", "in_utc": "date32[day]"},
     }
     assert str(found["instant"][0].as_py()) == "2024-02-29 10:00:00+00:00"
     assert str(found["in_utc"][0].as_py()) == "2024-02-29"
@@ -166,6 +167,13 @@ def test_comments_and_a_semicolon_may_surround_the_query(take, visits: Table):
     assert len(take(visits.address, "WITH a AS (SELECT 1 AS b) SELECT b FROM a -- end")) == 1
 
 
+def test_a_semicolon_in_a_text_or_name_does_not_end_the_query(tmp_path: Path):
+    file = tmp_path / "visits.sql"
+    for text in (r"SELECT E'it\';s' AS a", "SELECT `a;b` FROM c", "SELECT $x$;$x$ AS a", "SELECT 'it''s;' AS a"):
+        file.write_text(text)
+        assert read_statement(file) == text
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -197,6 +205,12 @@ FAILING = [  # in all three databases: the query, and what the line says for Pos
         None,
         "Could not convert",
     ),
+    (
+        "SELECT visit, CAST('it''s' || visit || '-7391' AS INTEGER) AS a FROM visits",  # with a quote in it
+        "invalid input syntax",
+        None,
+        "Could not convert",
+    ),
 ]
 
 
@@ -214,6 +228,23 @@ def test_a_query_that_fails_is_one_line_without_values(take, visits: Table, fail
     assert "\n" not in message
     assert "7391" not in message, "a value"
     assert not list(Path(".dvc/tmp").iterdir())
+
+
+def test_what_a_function_says_of_a_value_is_not_shown(take, in_postgresql: Table):
+    body = "BEGIN RAISE EXCEPTION 'no such city: geheim'; END"
+    in_postgresql.execute(f"CREATE FUNCTION fail() RETURNS int LANGUAGE plpgsql AS $${body}$$")
+    with pytest.raises(UserError, match="a function in it raises an error, whose text isn't shown") as refused:
+        take(in_postgresql.address, "SELECT fail() AS a")
+    assert "geheim" not in str(refused.value)
+
+
+def test_a_query_does_not_read_our_variables(take, packages: Path, tmp_path: Path, monkeypatch):
+    import duckdb
+
+    duckdb.connect(str(tmp_path / "a.duckdb")).close()
+    monkeypatch.setattr(databases, "in_memory", pa.table({"a": [1]}), raising=False)
+    with pytest.raises(UserError, match="Table with name in_memory does not exist"):
+        take("duckdb:///a.duckdb", "SELECT * FROM in_memory")
 
 
 @pytest.mark.parametrize(
@@ -261,8 +292,18 @@ def refused_by_adopt(project: Path, address: str, **environment: str) -> str:
     ("address", "words"),
     [
         (f"postgresql://ada:{SECRET}@localhost/x", "--sql: has a password, which would be stored in Git"),
-        (f"postgresql://localhost/x?password={SECRET}", "set the variable PGPASSWORD instead, or write ~/.pgpass"),
-        ("mysql://localhost/x", "--sql mysql://localhost/x: not an address such as postgresql://user@host/database"),
+        (f"postgresql://ada:{SECRET}#1@localhost/x", "--sql: has a password, which would be stored in Git"),
+        (f"postgresql://ada?1:{SECRET}@localhost/x", "--sql: has a password, which would be stored in Git"),
+        (f"postgresql://ada:a/{SECRET}@localhost/x", "--sql: has a password, which would be stored in Git"),
+        (f"mysql://ada:{SECRET}@localhost/x", "--sql: has a password, which would be stored in Git"),
+        (f"postgresql://ada:{SECRET}", "--sql: not an address such as"),
+        (f"host=localhost password={SECRET}", "--sql: not an address such as"),
+        (f"postgresql://localhost/x?password={SECRET}", "set others by PostgreSQL's variables, such as PGPASSWORD"),
+        (f"postgresql://localhost/x?p%61ssword={SECRET}", "--sql: has a parameter that isn't stored in Git"),
+        (f"postgresql://localhost/x#?password={SECRET}", "--sql: has a parameter that isn't stored in Git"),
+        (f"postgresql://localhost/x?sslmode=require&{SECRET}", "--sql: has a parameter that isn't stored in Git"),
+        (f"duckdb:///a.db?encryption_key={SECRET}", "a file's address has no parameters: duckdb:///file.db"),
+        ("mysql://localhost/x", "--sql: not an address such as postgresql://user@host/database"),
         ("postgresql://[bad", "--sql: not an address such as"),
         ("sqlite://clinic.db", "a file's address has three slashes, such as sqlite:///file.db"),
         ("sqlite:///nowhere.db", "there is no file nowhere.db; correct the address"),

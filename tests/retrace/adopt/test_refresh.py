@@ -127,10 +127,37 @@ def test_what_cannot_be_refreshed_is_one_line_and_changes_nothing(project: Path,
         assert words in (printed := refresh(project, code=1))
         assert "geheim" not in printed
     origin.write_text(text)
+    content = SOURCE.read_bytes()
+    SOURCE.unlink()
+    SOURCE.write_bytes(content + b"edited")
+    line = f"{SOURCE}: not the snapshot that {SOURCE}.dvc names; `dvc checkout {SOURCE}.dvc` brings that one back"
+    assert line in refresh(project, code=1)
+    SOURCE.write_bytes(content)
     Path("data/source/visits.sql").unlink()
     assert "data/source/visits.sql: cannot be read: No such file" in refresh(project, code=1)
     SOURCE.unlink()
     assert "the snapshot isn't here; `dvc checkout` or `dvc pull` may bring it" in refresh(project, code=1)
+
+
+def test_the_old_snapshot_stays_if_dvc_does_not_take_the_new_one(project: Path, in_sqlite: Table, monkeypatch):
+    adopt(project, in_sqlite, "--id", "visit")
+    in_sqlite.execute("DELETE FROM visits WHERE visit = 7")
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    assert f"{SOURCE}: `dvc add` fails" in refresh(project, code=1)
+    assert not list(Path(".dvc/tmp").glob("visits*"))
+
+
+def test_a_file_that_takes_the_place_of_a_snapshot_is_not_refreshed(project: Path, in_sqlite: Table):
+    adopt(project, in_sqlite)
+    done = retrace("adopt", str(SOURCE), "--target", "late", cwd=project)  # with other options
+    assert "deleted" not in done.stdout
+    assert Path("data/source/visits.yaml").is_file()
+    other = project.parent / "visits.parquet"
+    pd.read_parquet(SOURCE).iloc[:200].to_parquet(other)
+    done = retrace("adopt", str(other), "--target", "late", cwd=project)
+    for suffix in ("yaml", "sql"):
+        assert f"visits.{suffix}: deleted, since the table doesn't come from a database any more" in done.stdout
+    assert "not a snapshot of a database" in refresh(project, code=1)
 
 
 def written(folder: Path, name: str, table: dict[str, list[object]]) -> Path:
@@ -157,3 +184,11 @@ def test_rows_without_a_key_are_compared_as_a_whole(tmp_path: Path, key: list[st
     new = written(tmp_path, "new.parquet", {"a": [1, 2, 2, 9], "b": ["x", "x", "x", "z"], "c": [1, 2, 3, 4]})
     found = compare_snapshots(old, new, key)
     assert found[:6] == (4, 4, 2, 2, None, {})
+
+
+@pytest.mark.parametrize("key", [[], ["a"]], ids=["without a key", "by the text"])
+def test_text_is_compared_to_the_letter(tmp_path: Path, key: list[str]):
+    old = written(tmp_path, "old.parquet", {"a": ["7", "a", None, "true"], "b": [1, 2, 3, 4]})
+    new = written(tmp_path, "new.parquet", {"a": ["007", "a ", "", "1"], "b": [1.0, 2.0, 3.0, 4.0]})
+    found = compare_snapshots(old, new, key)
+    assert found[:4] == (4, 4, 4, 4)
