@@ -93,7 +93,7 @@ def _require_stored(source: Path) -> None:
     with source.open("rb") as content:
         md5 = hashlib.file_digest(content, "md5").hexdigest()
     if md5 != read_yaml(pointer)["outs"][0]["md5"]:
-        told = f"not the snapshot that {pointer} names; `dvc checkout {pointer}` brings that one back"
+        told = f"not the snapshot that {pointer} names; `dvc checkout --force {pointer}` puts that one in its place"
         raise UserError(f"{source}: {told}")
 
 

@@ -130,9 +130,11 @@ def test_what_cannot_be_refreshed_is_one_line_and_changes_nothing(project: Path,
     content = SOURCE.read_bytes()
     SOURCE.unlink()
     SOURCE.write_bytes(content + b"edited")
-    line = f"{SOURCE}: not the snapshot that {SOURCE}.dvc names; `dvc checkout {SOURCE}.dvc` brings that one back"
+    advice = f"dvc checkout --force {SOURCE}.dvc"
+    line = f"{SOURCE}: not the snapshot that {SOURCE}.dvc names; `{advice}` puts that one in its place"
     assert line in refresh(project, code=1)
-    SOURCE.write_bytes(content)
+    check(*advice.split(), cwd=project)
+    assert SOURCE.read_bytes() == content
     Path("data/source/visits.sql").unlink()
     assert "data/source/visits.sql: cannot be read: No such file" in refresh(project, code=1)
     SOURCE.unlink()

@@ -196,6 +196,7 @@ def workflows_commands() -> str:
 
 # Advice that other tests follow, or that depends on what isn't here.
 ELSEWHERE = {
+    "dvc checkout --force {}": "tests/retrace/adopt/test_refresh.py",
     "dvc add FILE": "tests/retrace/review/test_verify.py",
     "dvc remote list": "shows names",
     "dvc repro --force STAGE": "tests/retrace/review/test_verify.py",
