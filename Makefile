@@ -106,9 +106,11 @@ COMPILE = --quiet $(UPGRADE) --universal --python-version 3.11 --generate-hashes
 PYTEST = pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 PICTURES = "Target variance explained by each feature alone" "Learning curve" "ROC curve" "Precision and recall" "Calibration"
 
-# Git's merge of dvc.lock and metrics/ (see .gitattributes): keep the current branch's file, and say so once.
-KEPT = both sides changed the results, and those of the current branch are kept; next: dvc repro, git add --all, git commit
-DEFINE_MERGE = git config merge.binary.driver 'case %P in *dvc.lock) echo %P": $(KEPT)" >&2;; esac' 2>/dev/null || true
+# Git's merge of dvc.lock and of metrics/ beside it (see .gitattributes): keep the current branch's file, say so once.
+# For any other file with merge=binary, Git stops with a conflict, as it does without this driver. Git reads %% as %.
+KEPT = results of the current branch are kept; next: dvc checkout --allow-missing, dvc repro, git add --all, git commit
+DEFINE_MERGE = git config merge.binary.driver 'p=%P; case $$p in dvc.lock|*/dvc.lock) echo "$$p: $(KEPT)" >&2;; \
+	metrics/*|*/metrics/*) test -e "$${p%%metrics/*}dvc.lock";; *) exit 1;; esac' 2>/dev/null || true
 
 # .venv is created again if its Python isn't supported, is gone, or has another version after a system upgrade.
 ifneq ($(wildcard .venv),)

@@ -13,7 +13,7 @@ from dvc.repo import Repo
 from tests.conftest import IDENTITY, ROOT, boosting, change_params, check, commit, retrace, run
 from tests.retrace.review.small import edit, inside
 
-KEPT = "dvc.lock: both sides changed the results, and those of the current branch are kept"
+KEPT = "dvc.lock: results of the current branch are kept; next: dvc checkout --allow-missing, dvc repro, "
 
 
 def install(project: Path) -> None:
@@ -176,13 +176,9 @@ def test_without_the_driver_git_stops_and_mixes_nothing(
     is_stale(project, "train evaluate")
 
 
-@pytest.mark.slow
-def test_the_pipeline_and_a_commit_put_it_right_and_a_change_can_be_taken_back(copy_of, branches: Path):
-    """The commands are those that the manual shows."""
-    project = copy_of(branches)
-    install(project)
-    check("git", "switch", "--quiet", "right", cwd=project)
-    check("git", "branch", "--force", "main", "left", cwd=project)  # as if it had been merged
+def merged_as_in_the_manual(project: Path, branch: str) -> subprocess.CompletedProcess[str]:
+    """Merge a branch into the current one by the commands that the manual shows, as if it were the origin's main."""
+    check("git", "branch", "--force", "main", branch, cwd=project)
     check("git", "clone", "--quiet", "--bare", str(project), "../origin", cwd=project)
     check("git", "remote", "add", "origin", "../origin", cwd=project)
     page = (ROOT / "docs/review.md").read_text(encoding="utf-8")
@@ -191,6 +187,15 @@ def test_the_pipeline_and_a_commit_put_it_right_and_a_change_can_be_taken_back(c
     script = "set -e\n. .venv/bin/activate\n" + commands.removesuffix("git push\n")
     done = run("bash", "-c", script, cwd=project, **IDENTITY)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.slow
+def test_the_pipeline_and_a_commit_put_it_right_and_a_change_can_be_taken_back(copy_of, branches: Path):
+    project = copy_of(branches)
+    install(project)
+    check("git", "switch", "--quiet", "right", cwd=project)
+    done = merged_as_in_the_manual(project, "left")
     assert KEPT in done.stderr
     assert retrace("verify-lock", cwd=project).stdout.startswith("as committed")
     assert git(project, "revert", "--no-edit", "HEAD~2").returncode == 0
@@ -199,6 +204,59 @@ def test_the_pipeline_and_a_commit_put_it_right_and_a_change_can_be_taken_back(c
     commit(project)
     assert retrace("verify-lock", cwd=project).stdout.startswith("as committed")
     assert check("git", "diff", "left", "--", "metrics", cwd=project) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["parameter", "table"])
+def test_a_table_that_the_other_branch_brings_stays(copy_of, wine: Path, start: str):
+    """`dvc repro` alone would write the hash of the table in the folder, the old one, into the merged .dvc file."""
+    project = copy_of(wine)
+    source = project / "data/source/wine.csv"
+    check("git", "rm", "--quiet", "--cached", str(source), cwd=project)
+
+    def keep(project: Path, rows: int) -> None:
+        source.write_text("".join(source.read_text().splitlines(keepends=True)[: rows + 1]))
+        check("dvc", "add", "--quiet", str(source), cwd=project)
+
+    keep(project, 178)
+    commit(project)
+    changed(project, "table", "main", lambda project: keep(project, 150))
+    changed(project, "parameter", "main", lambda project: change_params(project, evaluate={"resamples": 101}))
+    install(project)
+    check("git", "switch", "--quiet", start, cwd=project)
+    check("dvc", "checkout", "--quiet", cwd=project)
+    done = merged_as_in_the_manual(project, "table" if start == "parameter" else "parameter")
+    assert KEPT in done.stderr
+    assert len(source.read_text().splitlines()) == 151
+    assert check("git", "diff", "table", "--", f"{source}.dvc", cwd=project) == ""
+    assert "resamples: 101" in (project / "params.yaml").read_text()
+    assert retrace("verify-lock", cwd=project).stdout.startswith("as committed")
+
+
+def test_only_results_are_kept_from_one_side(tmp_path: Path):
+    """Another file with merge=binary is its owner's to resolve, as without the driver."""
+    project = tmp_path / "a project"
+    for name in ("metrics/scores.json", "dvc.lock", "docs/picture.bin", "src/metrics/picture.bin", "not-dvc.lock"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).touch()
+    check("git", "init", "--quiet", "--initial-branch", "main", cwd=project)
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
+        shutil.copy(ROOT / name, project)
+    more = "*.bin merge=binary\nnot-dvc.lock merge=binary\n"
+    (project / ".gitattributes").write_text((ROOT / ".gitattributes").read_text() + more)
+    commit(project)
+    for branch in ("left", "right"):
+        check("git", "switch", "--quiet", "--create", branch, "main", cwd=project)
+        for file in [*project.rglob("*.json"), *project.rglob("*.bin"), *project.rglob("*.lock")]:
+            file.write_text(f"{branch}\n")
+        commit(project)
+    install(project)
+    done = git(project, "merge", "left")
+    assert done.returncode == 1
+    stopped = check("git", "diff", "--name-only", "--diff-filter=U", cwd=project).splitlines()
+    assert stopped == ["docs/picture.bin", "not-dvc.lock", "src/metrics/picture.bin"]
+    for file in (*stopped, "dvc.lock", "metrics/scores.json"):
+        assert (project / file).read_text() == "right\n", "nothing is mixed"
 
 
 @pytest.mark.slow
