@@ -42,7 +42,7 @@ OUTCOMES = {
     "action_required": "waits for a maintainer's approval",
 }
 
-JOINER = "\u2060"  # a character without width; what it separates has no special meaning for GitHub any more
+JOINER = "\u2060"  # a character without width; what it separates has no special meaning any more
 # Constructs of the report that contain such characters: the head of a patch's hunk, the colours of a chart, folds.
 COLOURS = r"""%%\{init:\ \{"themeVariables":\ \{"xyChart":\ \{"plotColorPalette":\ "[\#0-9a-f,\ ]*"\}\}\}\}%%"""
 UNCHANGED = rf"""
@@ -55,7 +55,7 @@ UNCHANGED = rf"""
 # where Markdown begins and ends them.
 INTERRUPTED = r"""
     ^(?:[^\S\n]|[->*+]|\d+[.)])*(?=/)  # a command to a bot, at the start of a line, a quote or a list's item
-  | (?:(?<!`)`{3,}+|(?<!~)~{3,}+)[^\S\n]*(?=(?:mermaid|geojson|topojson|stl|math)\b)  # what GitHub draws
+  | (?:(?<!`)`{3,}+|(?<!~)~{3,}+)[^\S\n]*(?=[^\s`~])(?!(?:text|diff|console)$)  # a block that may be drawn or run
   | \\(?=href|url|html|require|style|class)  # in a formula, what isn't one
   | @                          # a mention
   | <                          # HTML, or a link in angle brackets
@@ -63,10 +63,26 @@ INTERRUPTED = r"""
   | \](?=[(\[:])               # the address of a link or image
   | /(?=[/\\])                 # an address that GitHub makes a link
   | www(?=\.)                  # the same
-  | [\#!](?=\d)                # an issue: #1, owner/repository#1; on GitLab a merge request: !1
+  | \#(?=\d)                   # an issue: #1, owner/repository#1
   | gh(?=\\?-\d)               # the same: GH-1
 """
-MEANINGFUL = re.compile(rf"(?P<unchanged>{UNCHANGED})|{INTERRUPTED}", re.MULTILINE | re.IGNORECASE | re.VERBOSE)
+# What has a meaning for GitLab alone. A backslash before punctuation disappears when Markdown is shown.
+INTERRUPTED_ON_GITLAB = r"""
+    [!$&](?=\d)                # a merge request, a snippet or an epic: !1, $1, &1
+  | ~(?=\\?[\w?.&"-])          # a label: ~1, ~bug, ~"a bug"
+  | %(?=[^\s%`),.;:|])         # a milestone: %1, %v1, %"version 1"; %{…} is a placeholder
+  | \*(?=iteration\\?:)        # an iteration: *iteration:1
+  | \[(?=[\w\\]+:)             # any other object: [vulnerability:1]
+  | \[(?=\\?\[|TOC)            # a table of contents, or a link to a page of the wiki
+  | :(?=:include)              # the text of a file
+  | /(?=[\w.-]+>)              # a project: group/project>
+  | (?-i:\b[A-Z][A-Z0-9_]+)(?=\\?-\d)  # an issue in another tracker, such as Jira: ABC-1
+"""
+FLAGS = re.MULTILINE | re.IGNORECASE | re.VERBOSE
+MEANINGFUL = {
+    "GitHub": re.compile(rf"(?P<unchanged>{UNCHANGED})|{INTERRUPTED}", FLAGS),
+    "GitLab": re.compile(rf"(?P<unchanged>{UNCHANGED})|{INTERRUPTED}|{INTERRUPTED_ON_GITLAB}", FLAGS),
+}
 PATCH = re.compile(r"(`{3,})diff\n")  # the line that begins one
 NO_PATCH = "The patch holds characters that a comment must not show: `report.patch` in the run's artifact has it."
 
@@ -143,15 +159,13 @@ class Server(NamedTuple):
             NotFoundError: the server doesn't have it, or doesn't show it.
             RefusedError: the server doesn't answer it.
         """
-        headers = {
-            "Accept": "application/json",
-            "Authorization": f"Bearer {self.token}",
-            "Content-Type": "application/json",
-        }
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
         body = None if content is None else json.dumps(content).encode()
         try:
-            # The address is the server's, from the runner.
-            with urlopen(Request(self.url + path, body, headers, method=method), timeout=60) as answer:  # noqa: S310
+            # The address is the server's, from the runner. A server that it redirects to doesn't get the token.
+            request = Request(self.url + path, body, headers, method=method)  # noqa: S310
+            request.add_unredirected_header("Authorization", f"Bearer {self.token}")
+            with urlopen(request, timeout=60) as answer:  # noqa: S310
                 received: bytes = answer.read(most)
                 return received
         except HTTPError as error:
@@ -217,15 +231,15 @@ def choose_pull_request(candidates: set[int], claimed: str | None) -> int:
     return int(claimed)
 
 
-def make_harmless(text: str) -> str:
-    """The text with nothing in it that GitHub, GitLab, or a bot that reads comments, would act on.
+def make_harmless(text: str, server: str = "GitHub") -> str:
+    """The text with nothing in it that GitHub or GitLab, or a bot that reads comments there, would act on.
 
     Mentions, links, images, references, HTML other than folds, and commands are broken by a character without width.
     Control characters and those that change the direction of the text are replaced.
     """
     unix = text.replace("\r\n", "\n")
     shown = "".join(character if _is_text(character) else "\ufffd" for character in unix)
-    return MEANINGFUL.sub(_interrupt, shown)
+    return MEANINGFUL[server].sub(_interrupt, shown)
 
 
 def _interrupt(match: re.Match[str]) -> str:
@@ -237,7 +251,7 @@ def _is_text(character: str) -> bool:
     return character in "\n\t" or (unicodedata.category(character)[0] != "C" and character not in "\u2028\u2029")
 
 
-def without_altered_patches(text: str) -> str:
+def without_altered_patches(text: str, server: str = "GitHub") -> str:
     """The text, in which patches that `make_harmless` would alter are left out: they would no longer apply."""
     kept, patch, fence = [], "", ""
     for line in text.splitlines(keepends=True):
@@ -247,7 +261,8 @@ def without_altered_patches(text: str) -> str:
             kept.append(line)
         elif line.rstrip("\n") == fence:
             patch += fence
-            altered = make_harmless(patch) != patch or "\ufffd" in patch  # the report's writer may have replaced some
+            # The report's writer may have replaced characters, too.
+            altered = make_harmless(patch, server) != patch or "\ufffd" in patch
             kept.append((NO_PATCH if altered else patch) + line.removeprefix(fence))
             patch, fence = "", ""
         else:
@@ -277,14 +292,17 @@ def shorten(text: str, most: int) -> str:
     return text[:end]
 
 
-def write_comment(run: Run, report: str | None) -> str:
-    """The whole comment: a first line about the run, by this module, then the run's report or that there is none."""
+def write_comment(run: Run, report: str | None, server: str = "GitHub") -> str:
+    """The whole comment for GitHub or GitLab: a first line about the run, by this module, then the run's report.
+
+    If there is no report, a sentence says so.
+    """
     log = f"[run {run.identity}]({run.url})"
     first = f"Commit {run.commit}: the pipeline {run.outcome}, in {log}."
     if not report or not report.strip():
         return f"{first}\n\nThere is no report: the run ended before it wrote one. Its log says why."
     first += " The run wrote what follows."
-    whole = make_harmless(without_altered_patches(report))
+    whole = make_harmless(without_altered_patches(report, server), server)
     kept = shorten(whole, MOST_CHARACTERS - len(first) - 200)
     rest = "" if kept == whole else f"\n\nThe rest is too long for a comment: {log} has it in its artifact."
     return f"{first}\n\n{kept.rstrip()}{rest}"

@@ -73,7 +73,7 @@ def main(cml: Path) -> None:
     token = os.environ.get("REPO_TOKEN")
     if not token:
         raise RefusedError(
-            "nothing is posted: set the variable REPO_TOKEN for the environment comment (docs/review.md)"
+            "nothing is posted: set the variable REPO_TOKEN for the environment comment (docs/gitlab.md)"
         )
     url = f"{os.environ['CI_API_V4_URL']}/projects/{os.environ['CI_PROJECT_ID']}"
     gitlab = Server("GitLab", url, token)
@@ -85,7 +85,7 @@ def main(cml: Path) -> None:
         print(f"nothing is posted: the merge request is not open, or {commit} is not its newest commit")
         return
     run = find_run(gitlab, os.environ["CI_PIPELINE_ID"], merge_request["source_branch"], commit)
-    text = write_comment(run, read_report(gitlab, run))
+    text = write_comment(run, read_report(gitlab, run), gitlab.name)
     print(post(gitlab, os.environ["CI_PROJECT_URL"], number, text, cml))
 
 

@@ -116,12 +116,12 @@ def test_a_forged_comment_is_left_alone(gitlab: GitLab, start: Start):
 
 def test_the_first_line_is_the_programs_and_a_report_can_only_show_text(gitlab: GitLab, start: Start):
     pipeline = start()
-    commented(pipeline, b"Fine\n\n/approve\n\n@all !1 [a](https://evil.example)\n", status="failed")
+    commented(pipeline, b"Fine\n\n/approve\n\n@all !1 ~bug %v1 [a](https://evil.example)\n", status="failed")
     [body] = gitlab.bodies()
     first, rest = body.split("\n\n", 1)
     job = f"[run 100]({gitlab.url}/{PROJECT}/-/jobs/100)"
     assert first == f"Commit {pipeline.commit}: the pipeline failed, in {job}. The run wrote what follows."
-    assert not re.search(r"^/|@a|!1|\]\(h|//", rest.partition("![](")[0], re.MULTILINE)
+    assert not re.search(r"^/|@a|!1|~b|%v|\]\(h|//", rest.partition("![](")[0], re.MULTILINE)
 
 
 def test_a_job_without_a_report_gets_a_short_comment(gitlab: GitLab, start: Start):
@@ -143,7 +143,7 @@ def test_nothing_is_posted_for_an_older_commit_or_a_merge_request_that_is_closed
 @pytest.mark.parametrize(
     ("secrets", "said"),
     [
-        ({}, "nothing is posted: set the variable REPO_TOKEN for the environment comment (docs/review.md)"),
+        ({}, "nothing is posted: set the variable REPO_TOKEN for the environment comment (docs/gitlab.md)"),
         ({"comment": {"REPO_TOKEN": "another"}}, "GitLab answers 401 to GET /merge_requests/7"),
     ],
 )
@@ -190,6 +190,9 @@ def test_each_kind_of_project_has_a_pipeline_in_which_no_stage_sees_a_secret(emp
     assert environments.pop("comment") == {"name": "comment", "action": "access"}
     assert environments == ({"pull": {"name": "storage", "action": "access"}} if pulls else {})
     assert "REPO_TOKEN" not in text
+    pages = set(re.findall(r"docs/[\w-]+\.md", text))
+    assert "docs/gitlab.md" in pages
+    assert all((project / page).is_file() for page in pages)
     assert jobs["comment"]["needs"] == [{"job": "pipeline", "artifacts": False}]
     assert jobs["comment"]["variables"]["GIT_STRATEGY"] == "none"
     [commented] = read_yaml(ROOT / ".github/workflows/comment.yml")["jobs"].values()

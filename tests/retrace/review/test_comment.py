@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -52,7 +54,6 @@ HOSTILE = [
     "_www.evil.example_",
     "a@evil.example",
     "#1",
-    "!1",
     "owner/repo#1",
     "**owner/repo**\\#1",
     "GH-1",
@@ -71,12 +72,65 @@ HOSTILE = [
     "\x1b[31m",
     "a\rb",
 ]
+HOSTILE_ON_GITLAB = [
+    "!1",
+    "group/project!1",
+    "[!1]",
+    "$1",
+    "&1",
+    "~1",
+    "~bug",
+    '~"a bug"',
+    '~\\"a bug\\"',
+    "~\\-bug",
+    "~~bug",
+    "%1",
+    "%v1",
+    '%"version 1"',
+    "%{project_name}",
+    "group%v1",
+    "^alert#1",
+    "*iteration:1",
+    "\\*iteration\\:1",
+    "[vulnerability:1]",
+    "[feature\\_flag:1]",
+    "[work_item:group/project/1]",
+    "[[_TOC_]]",
+    "[[\\_TOC\\_]]",
+    "\\[\\[\\_TOC\\_\\]\\]",
+    "[TOC]",
+    "[[a page|home]]",
+    "::include{file=a.md}",
+    "group/project>",
+    "ABC-1",
+    "A_B2\\-1",
+    "```plantuml\na -> b\n```",
+    "~~~ glql\nx\n~~~",
+    "- ````json:table\n{}\n````",
+    "```suggestion:-0+0\nx\n```",
+    "/close",
+    ">>>\n/close\n>>>",
+]
 ACTS = re.compile(
-    r"@\w|[#!]\d|&[#a-z]|\][(\[:]|//|/\\|www\.|gh\\?-\d|<(?!/?(details|summary)>)[a-z/!?]|^(?:[\s>*+-]|\d+[.)])*/|\\href"
+    r"@\w|#\d|&[#a-z]|\][(\[:]|//|/\\|www\.|gh\\?-\d|<(?!/?(details|summary)>)[a-z/!?]|^(?:[\s>*+-]|\d+[.)])*/|\\href"
     r"|(`{3}|~{3})[^\S\n]*(mermaid(?!\n%%\{init: \{\"themeVariables.*\nxychart-beta$)|geojson|math)"
     r"|[\x00-\x08\x0b-\x1f\u202a-\u202e]",
     re.IGNORECASE | re.MULTILINE,
 )
+# As GitLab's own patterns of its references, but for what is shown by a backslash.
+ACTS_ON_GITLAB = re.compile(
+    r"![0-9]|\$[0-9]|&[0-9]|~\\?[a-z0-9_?.&\"-]|%[^\s\u2060%`),.;:|]|\*iteration\\?:|\[[a-z\\_]+:|\[\\?\[|\[toc|::include"
+    r"|[\w.-]/[\w.-]+>|(?-i:\b[A-Z][A-Z0-9_]+)\\?-[0-9]|(`{3}|~{3})[^\S\n]*(plantuml|glql|json|suggestion)",
+    re.IGNORECASE | re.MULTILINE,
+)
+CHART_COLOURS = re.compile(r"^%%\{init: .*\}%%$", re.MULTILINE)  # what the report itself writes, checked above
+SERVERS = ("GitHub", "GitLab")
+
+
+def acts(text: str, server: str) -> bool:
+    """Whether the server, or a bot that reads comments there, would act on something in this text."""
+    on_gitlab = server == "GitLab" and ACTS_ON_GITLAB.search(CHART_COLOURS.sub("", text))
+    return bool(ACTS.search(text) or on_gitlab)
 
 
 def rendered(text: str) -> str:
@@ -101,31 +155,46 @@ def plain_report(names: list[str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_acts(text: str):
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("text", [*HOSTILE, *HOSTILE_ON_GITLAB])
+def test_nothing_acts(text: str, server: str):
+    assert acts(text, "GitLab")
     for around in ("{}", "a {} b", "> {}", "- {}", "<details><summary>{}</summary>", "`{}`", "```\n{}\n```"):
-        made = make_harmless(around.format(text))
-        assert not ACTS.search(made), made
+        made = make_harmless(around.format(text), server)
+        assert not acts(made, server), made
         tags = re.findall("<(a|img|code onclick|script)[ >]", rendered(made))
         assert tags == [], made
 
 
-@given(
-    st.lists(st.sampled_from([*HOSTILE, *"@#&<>[](): /\\`\n1g", "www", "gh-", "details>", "```diff\n"])).map("".join)
-)
-def test_nothing_acts_however_it_is_put_together(text: str):
-    assert not ACTS.search(make_harmless(text))
-    assert not ACTS.search(make_harmless(without_altered_patches(text)))
+PARTS = [
+    *HOSTILE,
+    *HOSTILE_ON_GITLAB,
+    *'@#&<>[](): /\\`\n1g!$~%*-"A_',
+    "www",
+    "gh-",
+    "details>",
+    "```diff\n",
+    "iteration:",
+]
 
 
-def test_a_report_of_plain_names_is_posted_as_it_is():
-    report = plain_report(["origin", "carrier = 9E"])
-    assert make_harmless(without_altered_patches(report)) == report
+@pytest.mark.parametrize("server", SERVERS)
+@given(text=st.lists(st.sampled_from(PARTS)).map("".join))
+def test_nothing_acts_however_it_is_put_together(server: str, text: str):
+    assert not acts(make_harmless(text, server), server)
+    assert not acts(make_harmless(without_altered_patches(text, server), server), server)
 
 
-def test_a_report_of_hostile_names_looks_as_it_did():
-    report = plain_report([text for text in HOSTILE if text.isprintable()])
-    made = make_harmless(report)
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_report_of_plain_names_is_posted_as_it_is(server: str):
+    report = plain_report(["origin", "carrier = 9E", "delay > 5 %"])
+    assert make_harmless(without_altered_patches(report, server), server) == report
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_report_of_hostile_names_looks_as_it_did(server: str):
+    report = plain_report([text for text in [*HOSTILE, *HOSTILE_ON_GITLAB] if text.isprintable()])
+    made = make_harmless(report, server)
     assert JOINER in made
     assert rendered(made).replace(JOINER, "") == rendered(report)
 
@@ -375,6 +444,27 @@ def test_a_refusal_of_github_is_a_line(asked: Asked):
 def test_a_github_that_does_not_answer_is_a_line():
     with pytest.raises(RefusedError, match=r"GitHub doesn't answer GET /pulls: .*refused"):
         Server("GitHub", "http://127.0.0.1:9", "token").ask("GET", "/pulls")
+
+
+def test_the_token_does_not_follow_a_redirect():
+    """A server may send an artifact from a storage of its own, which must not see the token."""
+    seen: list[tuple[str, str | None]] = []
+
+    class Storage(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append((self.path, self.headers.get("Authorization")))
+            self.send_response(302 if self.path == "/report.md" else 200)
+            self.send_header("Location", f"http://localhost:{server.server_port}/stored")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is printed."""
+
+    with HTTPServer(("127.0.0.1", 0), Storage) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        Server("GitLab", f"http://127.0.0.1:{server.server_port}", "secret").send("GET", "/report.md")
+        server.shutdown()
+    assert seen == [("/report.md", "Bearer secret"), ("/stored", None)]
 
 
 def test_it_imports_the_standard_library_alone():
