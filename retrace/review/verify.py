@@ -2,8 +2,9 @@
 
     python -m retrace verify
 
-Nothing is downloaded but the lists of what is in folders. A storage says how large each object is, and S3 mostly says
-its MD5, which is the object's name. What is in the cache of this clone, or in a storage that is a folder, is hashed.
+The lists of what is in folders are downloaded, and little else. A storage mostly says how large each object is, and S3
+mostly says its MD5, which is the object's name. An object is downloaded only if what the storage says of it contradicts
+dvc.lock. What is in the cache of this clone, or in a storage that is a folder, is hashed.
 """
 
 import os
@@ -23,6 +24,7 @@ from retrace.review.dvc_project import open_project, stage_name
 
 MD5 = re.compile("[0-9a-f]{32}")
 MISSING = "missing"
+GONE = (404, 410)  # what HTTP answers where there is nothing
 HASH_NAMES = ("md5", "md5-dos2unix")  # what DVC 2 made has the second one
 PUSH = "`make push` (or `dvc push`) in a clone that has the files"
 NOT_STORED = f"missing in the storage: {PUSH}; `dvc repro --force STAGE` makes a stage's outputs again"
@@ -40,6 +42,7 @@ DAMAGED_CACHE = (
 )
 
 Place = dict[str, HashFileDB]  # the storage or the cache: DVC's databases by the name of the hash
+Key = tuple[str, str]  # an object in a place: the name of its hash, and its hash
 
 
 class Recorded(NamedTuple):
@@ -58,6 +61,11 @@ class Recorded(NamedTuple):
     hash_name: str
     hash: str
     size: int | None
+
+    @property
+    def key(self) -> Key:
+        """What names it in a place; two outputs with the same content have one object."""
+        return self.hash_name, self.hash
 
     @property
     def md5(self) -> str:
@@ -97,17 +105,17 @@ class Problem(NamedTuple):
 
 @dataclass
 class Checked:
-    """What was found in the storage or in the cache.
+    """What was found in one place: a storage, or the cache.
 
     Attributes:
-        present: The bytes of each object that is there, by its hash.
-        hashed: The hashes of the objects whose content is known to have it.
-        problems: What is wrong.
+        present: The bytes of each object that is there; None where the storage doesn't say how many.
+        hashed: The objects whose content is known to have their hash.
+        findings: What is wrong with an object.
     """
 
-    present: dict[str, int]
-    hashed: set[str]
-    problems: list[Problem]
+    present: dict[Key, int | None]
+    hashed: set[Key]
+    findings: dict[Key, str]
 
 
 def verify(words: list[str]) -> None:
@@ -119,14 +127,19 @@ def verify(words: list[str]) -> None:
     parser.add_argument("--remote", metavar="NAME", help="the storage to check, if not DVC's default one")
     named = parser.parse_args(words).remote
     problems: list[Problem] = []
+    unanswered: list[str] = []
     with open_project() as repo:
         for remote, outs in _outs_by_remote(repo, named).items():
-            problems += _check_outs(repo, remote, outs)
+            try:
+                problems += _check_outs(repo, remote, outs)
+            except UserError as error:
+                unanswered.append(str(error))
     if problems:
         print()
         rows = [[p.recorded.path, p.recorded.stage, p.finding, " ".join(p.to_delete)] for p in problems]
         print_table((["file", "stage", "problem", "delete"], rows))
-        raise UserError(*dict.fromkeys(problem.advice for problem in problems))
+    if problems or unanswered:
+        raise UserError(*unanswered, *dict.fromkeys(problem.advice for problem in problems))
 
 
 def _outs_by_remote(repo: Repo, named: str | None) -> dict[str | None, list[Output]]:
@@ -163,26 +176,31 @@ def _check_outs(repo: Repo, remote: str | None, outs: list[Output]) -> list[Prob
             storage = {name: repo.cloud.get_remote_odb(remote, "verify", hash_name=name) for name in HASH_NAMES}
         objects = [(out, _objects(out, [cache, storage])) for out in outs]
         if storage:
-            in_storage = _check(storage, objects, is_storage=True)
+            in_storage = _check(storage, objects)
     except Exception as error:  # each kind of storage has its own exceptions
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise UserError(f"remote {remote}: {reason}; check its address, the network and your credentials") from None
-    in_cache = _check(cache, objects, is_storage=False)
-    hashes = {recorded.hash for _, members in objects for recorded in members}
+        advice = "check its address, the network and your credentials"
+        raise UserError(f"remote {remote}: {reason}; {advice}" if remote else f"cache: {reason}") from None
+    in_cache = _check(cache, objects)
+    keys = {recorded.key for _, members in objects for recorded in members}
+    if in_storage:
+        _print_counts(f"remote {remote}", len(keys), in_storage)
+    _print_counts("cache", len(keys), in_cache)
+    in_cache_problems = _problems(cache, objects, in_cache, is_storage=False)
     if not in_storage:
-        _print_counts("cache", hashes, in_cache)
-        return in_cache.problems
-    _print_counts(f"remote {remote}", hashes, in_storage)
-    _print_counts("cache", hashes, in_cache)
-    damaged_in_cache = [problem for problem in in_cache.problems if problem.finding != MISSING]
-    return in_storage.problems + damaged_in_cache
+        return in_cache_problems
+    damaged_in_cache = [problem for problem in in_cache_problems if problem.finding != MISSING]
+    return _problems(storage, objects, in_storage, is_storage=True) + damaged_in_cache
 
 
-def _print_counts(name: str, hashes: set[str], checked: Checked) -> None:
-    total = sum(checked.present.values())
+def _print_counts(name: str, expected: int, checked: Checked) -> None:
+    """One line: how many objects a place has, how large they are, and of how many the hash is known to be right."""
+    known = [size for size in checked.present.values() if size is not None]
+    unknown = len(checked.present) - len(known)
+    of_unknown = f" and {unknown:,} of unknown size" if unknown else ""
     print(
         one_line(
-            f"{name}: {len(checked.present):,} of {len(hashes):,} objects, {total:,} bytes; "
+            f"{name}: {len(checked.present):,} of {expected:,} objects, {sum(known):,} bytes{of_unknown}; "
             f"the hash of {len(checked.hashed):,} is right"
         )
     )
@@ -203,58 +221,91 @@ def _objects(out: Output, places: list[Place]) -> list[Recorded]:
     return [folder]
 
 
-def _check(place: Place, objects: list[tuple[Output, list[Recorded]]], *, is_storage: bool) -> Checked:
-    """Look for the objects of each output, and compare what can be compared."""
-    missing, damaged = (NOT_STORED, DAMAGED_STORE) if is_storage else (NOT_CACHED, DAMAGED_CACHE)
-    present, hashed, findings = _look_for([recorded for _, members in objects for recorded in members], place)
-    checked = Checked(present, hashed, [])
-    for out, (folder, *files) in objects:
-        if finding := _wrong_total(out, files, present, findings):
-            findings[folder] = finding
-        for recorded in [folder, *files]:
-            if recorded not in findings:
-                continue
-            to_delete = [] if findings[recorded] == MISSING else [_address(place, recorded)]
-            if is_storage and recorded != folder and folder.hash in present:
-                to_delete.append(_address(place, folder))
-            advice = damaged if to_delete else missing
-            checked.problems.append(Problem(recorded, findings[recorded], to_delete, advice))
+def _check(place: Place, objects: list[tuple[Output, list[Recorded]]]) -> Checked:
+    """Look for the objects of each output in a place, and compare what can be compared."""
+    checked = _look_for([recorded for _, members in objects for recorded in members], place)
+    for out, (_, *files) in objects:
+        sizes = [checked.present.get(file.key) for file in files]
+        known = [size for size in sizes if size is not None]
+        if len(known) == len(files) > 0 and out.meta.size not in (None, sum(known)):
+            # One of the files is damaged: of these, only the sum of their sizes is recorded.
+            for file in files:
+                if file.key not in checked.hashed and file.key not in checked.findings:
+                    _read(file, place, checked, "another content")
     return checked
 
 
-def _look_for(objects: list[Recorded], place: Place) -> tuple[dict[str, int], set[str], dict[Recorded, str]]:
-    """The bytes of the objects that a place has, by hash; the hashes that are known to be right; and what is wrong."""
-    present: dict[str, int] = {}
-    hashed: set[str] = set()
-    findings: dict[Recorded, str] = {}
-    to_hash: list[Recorded] = []
-    with_other_md5: list[Recorded] = []
+def _look_for(objects: list[Recorded], place: Place) -> Checked:
+    """Find each object, and judge it by what the place says of it, or by reading it."""
+    checked = Checked({}, set(), {})
     fs = place["md5"].fs
-    infos = fs.info([recorded.path_in(place) for recorded in objects], return_exceptions=True)
-    for recorded, info in zip(objects, infos, strict=True):
-        if isinstance(info, FileNotFoundError):
-            findings[recorded] = MISSING
-            continue
+    with_size_last = sorted(objects, key=lambda recorded: recorded.size is not None)
+    unique = list({recorded.key: recorded for recorded in with_size_last}.values())
+    infos = fs.info([recorded.path_in(place) for recorded in unique], return_exceptions=True)
+    tells_md5 = False
+    with_other_md5: list[tuple[int, Recorded]] = []
+    for recorded, info in zip(unique, infos, strict=True):
         if isinstance(info, Exception):
-            raise info
-        present[recorded.hash] = info["size"]
-        told = _md5_of(info)
-        if recorded.size is not None and recorded.size != info["size"]:
-            findings[recorded] = f"{info['size']:,} bytes in place of {recorded.size:,}"
-        elif told == recorded.md5:
-            hashed.add(recorded.hash)
+            _raise_unless_missing(info, fs.protocol)
+            checked.findings[recorded.key] = MISSING
+            continue
+        size, told = info.get("size"), _md5_of(info)
+        checked.present[recorded.key] = size
+        if told == recorded.md5:
+            tells_md5 = True
+            checked.hashed.add(recorded.key)
+        elif None not in (recorded.size, size) and recorded.size != size:
+            _read(recorded, place, checked, f"{size:,} bytes in place of {recorded.size:,}")
         elif recorded.is_list or fs.protocol == "local":
-            to_hash.append(recorded)
+            _read(recorded, place, checked, "another content")
         elif told:
-            with_other_md5.append(recorded)
-    if hashed:  # else the storage encrypts, and what looks like an MD5 isn't that of the content
-        to_hash += with_other_md5
-    for recorded in to_hash:
-        if recorded.is_whole(place):
-            hashed.add(recorded.hash)
-        else:
-            findings[recorded] = "another content"
-    return present, hashed, findings
+            with_other_md5.append((size or 0, recorded))
+    # Where a storage encrypts, what looks like an MD5 isn't that of the content. One object shows it: the smallest one
+    # that is whole. A storage that told the MD5 of another object doesn't encrypt, or not everything: all are read.
+    for _, recorded in sorted(with_other_md5, key=lambda pair: pair[0]):
+        if _read(recorded, place, checked, "another content") and not tells_md5:
+            break
+    return checked
+
+
+def _read(recorded: Recorded, place: Place, checked: Checked, finding: str) -> bool:
+    """Hash an object's content and note the outcome: that it's right, or what is wrong with it."""
+    is_whole = recorded.is_whole(place)
+    if is_whole:
+        checked.hashed.add(recorded.key)
+    else:
+        checked.findings[recorded.key] = finding
+    return is_whole
+
+
+def _raise_unless_missing(error: Exception, protocol: str) -> None:
+    """Raise an error that doesn't mean that an object is missing.
+
+    fsspec says of every failure of HTTP that the file isn't found. The cause says what happened.
+    """
+    if not isinstance(error, FileNotFoundError):
+        raise error
+    cause = error.__cause__
+    if protocol in ("http", "https") and cause is not None and getattr(cause, "status", None) not in GONE:
+        raise cause
+
+
+def _problems(
+    place: Place, objects: list[tuple[Output, list[Recorded]]], checked: Checked, *, is_storage: bool
+) -> list[Problem]:
+    """What is wrong in a place, by output, with what to delete there and what brings it back."""
+    missing, damaged = (NOT_STORED, DAMAGED_STORE) if is_storage else (NOT_CACHED, DAMAGED_CACHE)
+    problems = []
+    for _, (first, *files) in objects:
+        for recorded in [first, *files]:
+            if recorded.key not in checked.findings:
+                continue
+            finding = checked.findings[recorded.key]
+            to_delete = [] if finding == MISSING else [_address(place, recorded)]
+            if is_storage and recorded != first and first.key in checked.present:  # the list of its folder
+                to_delete.append(_address(place, first))
+            problems.append(Problem(recorded, finding, to_delete, damaged if to_delete else missing))
+    return problems
 
 
 def _md5_of(info: dict[str, Any]) -> str | None:
@@ -267,11 +318,3 @@ def _address(place: Place, recorded: Recorded) -> str:
     """Where an object is: a file's path, or a URL."""
     fs, path = place[recorded.hash_name].fs, recorded.path_in(place)
     return os.path.relpath(path) if fs.protocol == "local" else str(fs.unstrip_protocol(path))
-
-
-def _wrong_total(out: Output, files: list[Recorded], present: dict[str, int], findings: dict[Recorded, str]) -> str:
-    """How many bytes the files of a folder have together, if nothing else is wrong and it isn't what is recorded."""
-    if not files or out.meta.size is None or any(file in findings for file in files):
-        return ""
-    total = sum(present[file.hash] for file in files)
-    return "" if total == out.meta.size else f"its files have {total:,} bytes in place of {out.meta.size:,}"

@@ -4,8 +4,12 @@ import hashlib
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Literal
 
 import pytest
 import yaml
@@ -75,6 +79,62 @@ def the_list(place: Path) -> Path:
     [file] = place.rglob("*.dir")
     file.chmod(0o644)
     return file
+
+
+@dataclass
+class Served:
+    """A storage that is read by HTTP, as it may be.
+
+    Attributes:
+        folder: What it serves.
+        etag: What it says of an object: its MD5, as S3 does; another MD5, as S3 does where it encrypts; or nothing.
+        tells_size: Whether it says how large an object is.
+        status: What it answers to every request, if not what is asked for.
+        read: The paths whose content was sent.
+    """
+
+    folder: Path
+    etag: Literal["md5", "another", ""] = ""
+    tells_size: bool = True
+    status: int | None = None
+    read: list[str] = field(default_factory=list)
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        file = self.folder / request.path.lstrip("/")
+        status = self.status or (200 if file.is_file() else 404)
+        content = file.read_bytes() if status == 200 else b""
+        request.send_response(status)
+        if self.tells_size or status != 200:
+            request.send_header("Content-Length", str(len(content)))
+        if self.etag and status == 200:
+            secret = b"" if self.etag == "md5" else b"encrypted"
+            request.send_header("ETag", f'"{hashlib.md5(content + secret).hexdigest()}"')
+        request.end_headers()
+        if request.command == "GET" and status == 200:
+            self.read.append(request.path)
+            request.wfile.write(content)
+
+
+@pytest.fixture
+def served(project: Path) -> Iterator[Served]:
+    """The project's storage, by HTTP."""
+    storage = Served(project.parent / "store")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            storage.answer(self)
+
+        def do_HEAD(self) -> None:
+            storage.answer(self)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is printed."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        check("dvc", "remote", "modify", "storage", "url", f"http://127.0.0.1:{server.server_port}", cwd=project)
+        yield storage
+        server.shutdown()
 
 
 def findings(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -234,3 +294,100 @@ def test_a_remote_that_cannot_be_asked_is_one_line(project: Path, words: list[st
     assert (done.stdout, done.returncode) == ("", 1)
     assert done.stderr.startswith(line)
     assert done.stderr.count("\n") == 1
+
+
+def test_what_the_storage_says_of_an_object_is_enough_if_it_is_its_md5(project: Path, served: Served):
+    served.etag = "md5"
+    assert verify(project).stdout == WHOLE
+    assert {path for path in served.read if not path.endswith(".dir")} == set()
+    replaced_by("two\n")(object_in(served.folder, "one\n"))
+    done = verify(project)
+    assert findings(done) == ["a.out a another content", "b.out b another content"]
+
+
+def test_a_storage_that_encrypts_is_not_called_damaged(project: Path, served: Served):
+    """What looks like an MD5 is that of what the storage keeps. One object is read to find that out."""
+    served.etag = "another"
+    done = verify(project)
+    assert done.stdout.startswith("remote storage: 7 of 7 objects, 206 bytes; the hash of 2 is right\n")
+    assert done.returncode == 0
+    assert len({path for path in served.read if not path.endswith(".dir")}) == 1
+
+
+def test_the_only_object_of_a_storage_is_judged_if_its_md5_is_another(project: Path, served: Served):
+    """No other object shows whether this storage tells MD5s: each storage is judged by its own objects."""
+    address = check("dvc", "remote", "list", cwd=project).split()[1]
+    check("dvc", "remote", "add", "--quiet", "other", f"{address}/other", cwd=project)
+    with (project / f"{TABLE}.dvc").open("a") as file:
+        file.write("  remote: other\n")
+    shutil.copytree(served.folder / "files", served.folder / "other/files")
+    replaced_by("price\n2\n")(object_in(served.folder / "other", ROWS))
+    served.etag = "md5"
+    done = verify(project)
+    assert "remote other: 1 of 1 objects, 8 bytes; the hash of 0 is right\n" in done.stdout
+    assert findings(done) == [f"{TABLE} {TABLE}.dvc another content"]
+
+
+@pytest.mark.parametrize("damage", [False, True])
+def test_a_size_that_the_storage_does_not_say_is_neither_wrong_nor_compared(
+    project: Path, served: Served, damage: bool
+):
+    served.tells_size = False
+    if damage:
+        object_in(served.folder, ROWS).unlink()
+    done = verify(project)
+    if damage:
+        assert findings(done) == [f"{TABLE} {TABLE}.dvc missing"]
+    else:
+        assert done.stdout.startswith("remote storage: 7 of 7 objects, 0 bytes and 7 of unknown size; ")
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("status", "line"),
+    [
+        (500, "message='Internal Server Error'"),
+        (403, "message='Forbidden'"),
+        (None, "Cannot connect to host"),
+    ],
+)
+def test_a_server_that_does_not_answer_has_not_lost_the_objects(
+    project: Path, served: Served, status: int | None, line: str
+):
+    served.status = status
+    if status is None:
+        check("dvc", "remote", "modify", "storage", "url", "http://127.0.0.1:9", cwd=project)
+    done = verify(project)
+    assert (done.stdout, done.returncode) == ("", 1)
+    assert done.stderr.startswith("remote storage: Client")
+    assert line in done.stderr
+    assert done.stderr.endswith("; check its address, the network and your credentials\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_one_storage_that_cannot_be_asked_hides_nothing_of_the_others(project: Path):
+    check("dvc", "remote", "add", "--quiet", "other", str(project / "a.in"), cwd=project)
+    with (project / f"{TABLE}.dvc").open("a") as file:
+        file.write("  remote: other\n")
+    object_in(project / "../store", "last\n").unlink()
+    done = verify(project)
+    assert findings(done) == ["release/z.out release/dvc.yaml:z missing"]
+    first, second = done.stderr.splitlines()
+    assert first.startswith("remote other: NotADirectoryError: ")
+    assert second == NOT_STORED
+
+
+def test_a_file_of_a_folder_that_is_cut_off_is_named(project: Path, served: Served):
+    """dvc.lock has only the sum of the sizes, and this storage tells no hash: the folder's files are read."""
+    replaced_by("2")(object_in(served.folder, "2\n"))
+    done = verify(project)
+    assert findings(done) == ["many/2 c another content"]
+    assert done.stderr == f"{DAMAGED_STORE}\n"
+
+
+def test_a_wrong_size_in_dvc_lock_is_no_damage(project: Path, served: Served):
+    """DVC doesn't compare it, and nothing that is pushed would make it right."""
+    lock = project / "release/dvc.lock"
+    assert "size: 5\n" in lock.read_text()
+    lock.write_text(lock.read_text().replace("size: 5\n", "size: 6\n"))
+    assert verify(project).returncode == 0
