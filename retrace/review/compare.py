@@ -21,7 +21,7 @@ from retrace.review.report.wording import number
 from retrace.review.results import Results, read_results
 from retrace.review.revision import Revision
 from retrace.review.rules import have_other_costs, least_difference
-from retrace.review.score_differences import measure, score_of, series
+from retrace.review.score_differences import score_of, series
 from retrace.scores import higher_is_better, is_judged
 
 
@@ -50,6 +50,9 @@ def compare(words: list[str]) -> None:
     if not found:
         raise UserError(f"{', '.join(arguments.experiments)}: the base itself; name an experiment to compare with it")
     compared = Experiments(base_results, list(found.values()), gate.metric, higher_is_better(gate.metric))
+    for experiment, difference in zip(found, compared.measured, strict=True):
+        if difference.noise.freedom <= 0:
+            raise not_comparable(experiment, f"too few rows, resamples or refits have a score of {gate.metric}")
     print_comparison(arguments.base, [each.name for each in found], compared, gate)
 
 
@@ -57,14 +60,19 @@ def read_experiment(experiment: Revision, base: Revision, base_results: Results,
     """The results of an experiment.
 
     Raises:
-        UserError: there is no such experiment, or it can't be compared with the base on the same rows.
+        UserError: there is no such experiment, or it doesn't answer the base's question on the same rows.
     """
     results, why_not = read_comparable(base, base_results, experiment, "it")
     if results is not None:
         why_not = why_not_comparable(results, base_results, metric)
     if results is None or why_not:
-        raise UserError(f"{experiment.name}: can't be compared with the base: {why_not}")
+        raise not_comparable(experiment, why_not)
     return results
+
+
+def not_comparable(experiment: Revision, why_not: str) -> UserError:
+    """The error that an experiment can't be compared with the base."""
+    return UserError(f"{experiment.name}: can't be compared with the base: {why_not}")
 
 
 def why_not_comparable(results: Results, base_results: Results, metric: str) -> str:
@@ -77,8 +85,6 @@ def why_not_comparable(results: Results, base_results: Results, metric: str) -> 
     rows, base_rows = (series(side.bootstrap, "model", metric)[0] for side in (results, base_results))
     if rows != base_rows:
         return "it has other rows in valid, or other units; the report on it (docs/review.md) scores both on its rows"
-    if measure(results, base_results, metric).noise.freedom <= 0:
-        return f"too few rows, resamples or refits have a score of {metric}"
     return ""
 
 

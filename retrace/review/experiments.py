@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retrace.differences import Difference, with_margin
+from retrace.differences import Difference, MeasuredDifference, with_margin
 from retrace.errors import UserError
+from retrace.intervals import Noise
 from retrace.resamples import SEED
 from retrace.review.results import Results
 from retrace.review.score_differences import measure, score_of, series
@@ -47,11 +48,15 @@ class Experiments:
     metric: str
     higher_is_better: bool
 
+    @cached_property
+    def measured(self) -> list[MeasuredDifference]:
+        """The difference of each experiment from the base, and how far chance moves it."""
+        return [measure(other, self.base, self.metric) for other in self.others]
+
     def differences(self) -> list[Difference]:
         """The difference of each experiment from the base, with intervals that hold all at once, 95 times in 100."""
-        measured = [measure(other, self.base, self.metric) for other in self.others]
-        ends = 2 * sum(each.noise.variance > 0 for each in measured)
-        return [with_margin(each, each.noise.limit(WRONG / max(ends, 1))) for each in measured]
+        ends = 2 * sum(each.noise.variance > 0 for each in self.measured)
+        return [with_margin(each, each.noise.limit(WRONG / max(ends, 1))) for each in self.measured]
 
     def may_be_best(self) -> list[bool]:
         """Whether the base, and each experiment, may be the best. 95 times in 100, the best of all is among these.
@@ -59,13 +64,10 @@ class Experiments:
         A side may not be the best if the side with the best score is ahead of it by more than chance explains. Any
         other side could have had the best score, so the limit is that for as many comparisons.
         """
-        sides = [self.base, *self.others]
-        best = sides[int(self._scores.argmax())]
-        found = []
-        for side, score in zip(sides, self._scores, strict=True):
-            lead = self._scores.max() - score
-            found.append(bool(lead <= measure(best, side, self.metric).noise.limit(WRONG / (len(sides) - 1))))
-        return found
+        best = int(self._scores.argmax())
+        leads = self._scores[best] - self._scores
+        limits = [self._noise(best, side).limit(WRONG / len(self.others)) for side in range(len(leads))]
+        return [bool(lead <= limit) for lead, limit in zip(leads, limits, strict=True)]
 
     def selection_bias(self) -> float:
         """By how much the best score of the experiments is expected to be too good because it's the best of several.
@@ -74,6 +76,14 @@ class Experiments:
             UserError: too few draws have a score of all experiments.
         """
         return expected_selection_bias(self._scores[1:], self._simulated_noise())
+
+    def _noise(self, first: int, second: int) -> Noise:
+        """How far chance moves the difference of two sides, by their numbers; 0 is the base."""
+        if first == second:
+            return Noise(0.0, math.inf)
+        if 0 in (first, second):
+            return self.measured[max(first, second) - 1].noise
+        return measure(self.others[first - 1], self.others[second - 1], self.metric).noise
 
     @cached_property
     def _scores(self) -> Array:

@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.conftest import IDENTITY, change_params, check, commit, retrace
@@ -60,6 +61,10 @@ def test_what_cannot_be_compared_is_one_line_that_names_it(project: Path, copy_o
         header, *lines = file.read_text().splitlines()
         file.write_text("\n".join([header, *(f"0,{line.partition(',')[2]}" for line in lines)]))
     commit(copy)
+    check("git", "checkout", "--quiet", "-b", "one-refit", "main", cwd=copy)
+    refits = pd.read_csv(copy / "metrics/refits.csv", dtype=str)
+    refits.iloc[:, : refits.columns.get_loc("metric") + 2].to_csv(copy / "metrics/refits.csv", index=False)
+    commit(copy)
     check("git", "checkout", "--quiet", "-b", "no-results", cwd=copy)
     shutil.rmtree(copy / "metrics")
     commit(copy)
@@ -71,6 +76,7 @@ def test_what_cannot_be_compared_is_one_line_that_names_it(project: Path, copy_o
     for name, base, refused in (
         ("nothing", "main", "nothing: no such revision in this repository"),
         ("other-rows", "main", "other-rows: can't be compared with the base: it has other rows in valid"),
+        ("one-refit", "hardly", "one-refit: can't be compared with the base: too few rows, resamples or refits have a"),
         ("another-question", "main", "it answers another question: data.target changed"),
         ("main", "no-results", "metrics: no results yet; --base names another commit"),
         ("no-results", "main", "no-results: can't be compared with the base: it has no metrics yet"),
