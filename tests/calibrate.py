@@ -155,12 +155,19 @@ def slices_of_rows(rows: int) -> dict[tuple[str, str], NDArray[np.bool_]]:
     return dict(sorted(slices.items(), key=lambda item: -item[1].sum()))
 
 
-def sample(case: Case, rows: int, count: int, rng: np.random.Generator) -> pd.DataFrame:
+def sample(case: Case, rows: int, count: int, rng: np.random.Generator, new: Mapping[str, float] = NEW) -> pd.DataFrame:
     """Rows whose target depends on the features by their weights, a product and a square.
 
     Each unit has an effect of its own on one feature, on the target, and on the weight of the new features.
+
+    Args:
+        case: the kind of the target, and what rows share their chance in.
+        rows: how many.
+        count: in how many units.
+        rng: draws them.
+        new: the weight of each new feature.
     """
-    weights = KNOWN | NEW
+    weights = KNOWN | new
     table = pd.DataFrame(rng.normal(size=(rows, len(weights))), columns=list(weights))
     table["unit"] = unit_of_rows(case, rows, count)
     codes = pd.factorize(table["unit"])[0]
@@ -168,7 +175,7 @@ def sample(case: Case, rows: int, count: int, rng: np.random.Generator) -> pd.Da
         rng.normal(size=(3, count or 1))[:, codes] if count else np.zeros((3, rows))
     )
     table["a"] += 0.5 * feature_effect
-    latent = table[list(KNOWN)] @ pd.Series(KNOWN) + (1 + 0.5 * weight_effect) * (table[list(NEW)] @ pd.Series(NEW))
+    latent = table[list(KNOWN)] @ pd.Series(KNOWN) + (1 + 0.5 * weight_effect) * (table[list(new)] @ pd.Series(new))
     latent += 0.5 * table["a"] * table["b"] + 0.3 * table["c"] ** 2 + 0.7 * target_effect + rng.logistic(size=rows)
     target = {"two classes": latent > 1.5, "multiclass": np.digitize(latent, [-1, 1.5]), "regression": latent}
     table = table.assign(id=range(rows), target=target[case.kind])

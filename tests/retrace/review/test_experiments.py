@@ -7,9 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrace.review import experiments as module
 from retrace.review.experiments import Experiments, expected_selection_bias
 from retrace.review.results import SERIES, Results
 from retrace.review.score_differences import compare
+from tests import calibrate, calibrate_several
+from tests.calibrate_several import Sides
 
 DRAWS, REFITS = 400, 200
 UNITS = {"valid": 1e9, "train": 2e9, "half": 1e9}
@@ -126,3 +129,46 @@ def test_scores_without_draws_in_common_have_no_correction():
     others = [results(0, draws, rng.normal(size=REFITS)) for draws in halves]
     with pytest.raises(SystemExit, match="too few resamples or refits have a score of all experiments"):
         Experiments(experiments([0, 0]).base, others, "roc_auc", higher_is_better=True).selection_bias()
+
+
+@pytest.mark.parametrize(("scores", "measured"), [([1, 0, 0, 0], 3), ([0, 0, 1, 0], 3 + 2)])
+def test_each_pair_is_measured_once(scores: list[float], measured: int, monkeypatch: pytest.MonkeyPatch):
+    """The base and each experiment; then the best one and each of the others, if the base isn't the best."""
+    pairs = []
+    measure = module.measure
+    monkeypatch.setattr(module, "measure", lambda *sides: pairs.append(sides) or measure(*sides))
+    found = experiments(scores)
+    found.differences(), found.may_be_best(), found.selection_bias()
+    assert len(pairs) == measured
+
+
+@pytest.mark.parametrize(("units", "valid_units"), [("rows", 0), ("days", 30)])
+def test_models_that_are_simulated_together_have_the_scores_of_models_that_are_fitted_one_by_one(
+    units: str, valid_units: int
+):
+    sides = Sides(units, valid_units, (0.2, 0.4, 0.0))
+    train, valid = calibrate_several.draw_rows(sides, 1)
+    together = calibrate_several.run(sides, train, valid)
+    case = sides.case
+    for way, found in zip([case.base, *case.ways.values()], together, strict=True):
+        alone = calibrate.run(case, way, train, valid, sliced=False)[len(valid)]
+        pd.testing.assert_frame_equal(found.bootstrap, alone.bootstrap, rtol=1e-9, check_column_type=False)
+        pd.testing.assert_frame_equal(found.refits, alone.refits, rtol=1e-9, check_column_type=False)
+        assert found.scores["model"]["rmse"]["score"] == pytest.approx(alone.scores["model"]["rmse"]["score"], rel=1e-9)
+        assert found.units == alone.units
+
+
+def test_what_is_said_of_several_models_is_right():
+    """`python -m tests.calibrate_several` on a small scale: ten models that are as good as their base."""
+    sides = Sides("days", 30, (0.2,) * 11)
+    trials = [calibrate_several.trial(sides, number) for number in range(30)]
+    holds, marked, _, bias, expected = calibrate_several.summarize(trials, np.zeros(11))
+    assert holds >= 90
+    assert marked >= 90
+    assert expected == pytest.approx(bias, rel=0.4)
+
+
+def test_calibrate_fails_where_what_is_said_of_several_is_right_less_often_than_promised():
+    """93 of 100, less two standard errors of 500 trials."""
+    lines = [["", "", "5", "500", *cells] for cells in (["90.8", "90.8"], ["90.6", "95"], ["95", "90.6"])]
+    assert calibrate_several.too_low(lines) == lines[1:]
