@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,15 @@ Label = bool | int | str
 Kind = Literal["two classes", "multiclass", "regression"]
 
 
-def features(table: pd.DataFrame, data: Data) -> list[str]:
+class HasColumns(Protocol):
+    """A table, or what stands for one, whose columns have names."""
+
+    @property
+    def columns(self) -> Iterable[Any]:
+        """The names."""
+
+
+def features(table: HasColumns, data: Data) -> list[str]:
     """The columns that a model may learn from, in the table's order."""
     others = {data.target, data.id_column, data.time, data.group, data.weight, *data.drop}
     return [column for column in table.columns if column not in others]
@@ -123,8 +131,12 @@ class Target:
 
 def equal_bins(values: NDArray[np.float64], count: int = 10) -> NDArray[np.intp]:
     """The bin of each value, out of `count` of equal size, numbered from 0; equal values share a bin."""
-    edges = np.unique(np.quantile(values, np.arange(1, count) / count))
-    return np.searchsorted(edges, values, side="left")
+    return np.searchsorted(bin_edges(values, count), values, side="left")
+
+
+def bin_edges(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """The highest value of each bin but the last one, where bins are as in `equal_bins`; edges may be fewer."""
+    return np.unique(np.quantile(values, np.arange(1, count) / count))
 
 
 class _Candidate(NamedTuple):

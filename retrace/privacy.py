@@ -11,7 +11,8 @@ The rule: nobody can find out from the files of one commit a value that fewer th
 Two commits whose rows differ by one can still reveal that row: docs/review.md.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from retrace.files import FEWEST_ROWS_SHOWN
 
 MOST_BINS = 16
+VALUES_AT_ONCE = 1_000_000  # whose bins are computed together
 ROWS_PER_BIN = 20  # on average, so that most bins have enough rows to be shown
 PRIMES = (2, 3, 5, 2**31 - 1)  # modulo the last one, a rank is the same as with real numbers
 Rows = NDArray[np.bool_]
@@ -54,25 +56,38 @@ def count_in_bins(
     Returns:
         The number of the first bin, whose lower edge is that many steps, and the counts; None if no bin has 10 rows.
     """
-    bins = np.floor(values / step)
     lowest, highest = np.floor(ends[0] / step), np.floor(ends[1] / step)
-    numbers, counts = np.unique(bins[(bins >= lowest) & (bins <= highest)], return_counts=True)
-    common = numbers[counts >= FEWEST_ROWS_SHOWN]
-    if not len(common):
+    rows_of_bin: Counter[float] = Counter()
+    for bins in _bins_of_blocks(values, step):
+        numbers, rows = np.unique(bins[(bins >= lowest) & (bins <= highest)], return_counts=True)
+        rows_of_bin.update(dict(zip(numbers.tolist(), rows.tolist(), strict=True)))
+    common = [number for number, rows in rows_of_bin.items() if rows >= FEWEST_ROWS_SHOWN]
+    if not common:
         return None
-    first, last = int(common[0]), int(common[-1])
-    shifted = (np.clip(bins, first, last) - first).astype(np.intp)
-    return first, np.bincount(shifted, minlength=last - first + 1)
+    first, last = int(min(common)), int(max(common))
+    counts = np.zeros(last - first + 1, dtype=np.int64)
+    for bins in _bins_of_blocks(values, step):
+        shifted = (np.clip(bins, first, last) - first).astype(np.intp)
+        counts += np.bincount(shifted, minlength=len(counts))
+    return first, counts
 
 
-def middle_range(values: NDArray[np.float64]) -> tuple[float, float] | None:
+def _bins_of_blocks(values: NDArray[np.float64], step: float) -> Iterator[NDArray[np.float64]]:
+    """The numbers of the bins in which values are, for some values at a time, which limits the memory."""
+    for start in range(0, len(values), VALUES_AT_ONCE):
+        yield np.floor(values[start : start + VALUES_AT_ONCE] / step)
+
+
+def middle_range(ordered: NDArray[np.float64]) -> tuple[float, float] | None:
     """The range of the middle 98 %, with at least 9 rows beyond each end.
 
     It's None if there are too few rows, or if the range is infinite.
+
+    Args:
+        ordered: numbers in ascending order, shape (rows,).
     """
-    if len(values) < 2 * FEWEST_ROWS_SHOWN:
+    if len(ordered) < 2 * FEWEST_ROWS_SHOWN:
         return None
-    ordered = np.sort(values)
     rows_beyond = max(round(0.01 * len(ordered)), FEWEST_ROWS_SHOWN - 1)
     low, high = float(ordered[rows_beyond]), float(ordered[-1 - rows_beyond])
     return (low, high) if np.isfinite(high - low) else None
@@ -92,7 +107,8 @@ def histogram(values: NDArray[np.float64]) -> dict[str, Any] | None:
         first and the last bin include what lies beyond them, and a bin with fewer than 10 rows counts as empty;
         `other_rows`, how many rows these bins have. None if there are too few rows.
     """
-    values = values[np.isfinite(values)]
+    values = values[np.isfinite(values)]  # a copy, so that the caller's array keeps its order
+    values.sort()
     ends = middle_range(values)
     if ends is None:
         return None

@@ -129,7 +129,7 @@ def _range(values: NDArray[np.float64]) -> tuple[float, float] | None:
     They depend on the bins that hold 10 rows. At each end as much as half of these bins' width is added, and doubled
     until all values are inside. So an extreme value is known no closer than that.
     """
-    ends = middle_range(values)
+    ends = middle_range(np.sort(values))
     if ends is None:
         return None
     low, high = ends

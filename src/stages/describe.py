@@ -24,7 +24,7 @@ from retrace.files import FEWEST_ROWS_SHOWN, write_csv, write_json
 from retrace.params import read_params
 from retrace.privacy import histogram, quantiles, without_rare
 from retrace.relations import SUSPICIOUS, explained
-from retrace.table_files import read_table, row_count, without_rows
+from retrace.table_files import read_column, row_count, without_rows
 
 PARTS = [Path("data/split/train.parquet"), Path("data/split/valid.parquet")]
 QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95]
@@ -65,7 +65,8 @@ def describe_numbers(values: pd.Series) -> dict[str, Any]:
 
 def describe_categories(values: pd.Series) -> dict[str, Any]:
     """The rows of each of the most common values, the number of distinct values, and the rows of all other values."""
-    counts = values.astype(str).value_counts().sort_index(kind="stable")
+    counts = values.value_counts()
+    counts = counts.groupby(counts.index.astype(str)).sum().sort_index(kind="stable")
     counts = counts.sort_values(ascending=False, kind="stable")
     shown_counts, rare_rows = without_rare(counts.to_numpy())
     shown = pd.Series(shown_counts, index=counts.index)[:MOST_VALUES]
@@ -75,23 +76,19 @@ def describe_categories(values: pd.Series) -> dict[str, Any]:
     return {"values": shown.to_dict(), "distinct": distinct, "other_rows": int(counts.sum() - shown.sum())}
 
 
-def read_column(name: str) -> pd.Series:
-    """The values of a column in train, and then in valid."""
-    return pd.concat([read_table(part, [name])[name] for part in PARTS], ignore_index=True)
-
-
 def main() -> None:
     data = read_params().data
     train = without_rows(PARTS[0])
     rows = {part.stem: row_count(part) for part in PARTS}
-    target = read_column(data.target)
+    target = read_column(PARTS, data.target)
     columns, relations = {}, []
     for name in train.columns.drop(data.id_column):
-        values = read_column(name)
+        values = read_column(PARTS, name)
         columns[name] = describe(values, data.hides(name))
         if name in features(train, data):
             share = explained(values, target, data.task)
             relations.append({"feature": name, "missing": values.isna().mean(), "explained": share})
+        del values  # before the next column is read
     explained_by = pd.DataFrame(relations).sort_values("explained", ascending=False, kind="stable")
     content = {
         "rows": sum(rows.values()),

@@ -14,6 +14,7 @@ from retrace.table_files import (
     TableWriter,
     common_schema,
     read_chunks,
+    read_column,
     read_schema,
     read_table,
     read_tables,
@@ -100,6 +101,22 @@ def test_the_chunks_that_a_table_is_written_in_leave_no_trace(folder: Path, leng
             writer.write(chunk)
     assert writer.rows == 50
     assert (folder / "chunks.parquet").read_bytes() == (folder / "whole.parquet").read_bytes()
+
+
+@pytest.mark.usefixtures("few_cells")
+def test_a_column_of_several_tables_is_as_if_they_were_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(table_files, "ROWS_COPIED_AT_ONCE", 7)
+    table = TABLE.assign(
+        decimals=np.where(TABLE["number"] % 3, TABLE["number"] / 7, np.nan),
+        sometimes=TABLE["when"].where(TABLE["number"] % 3 > 0),
+        short=TABLE["number"].astype("int16"),
+        mark=TABLE["number"] > 20,
+    )
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    write_table(table[:20], paths[0])
+    write_table(table[20:], paths[1])
+    for name, values in table.items():
+        pd.testing.assert_series_equal(read_column(paths, str(name)), values)
 
 
 @pytest.mark.usefixtures("few_cells")
