@@ -3,8 +3,10 @@
     python -m retrace.storage push
     python -m retrace.storage pull
     python -m retrace.storage verify
+    python -m retrace.storage rerun --verify-only
 
-The first two are commands of DVC, the third is `python -m retrace verify`.
+The first two are commands of DVC, the others are those of `python -m retrace`. The last one is also run if the server
+can't be reached: it says that the storage wasn't checked.
 
 DVC's own SSH client accepts any server that answers, whatever its host key, and lets it use the SSH agent. So
 .dvc/config names a port of this machine as the storage's address. The port is open only while OpenSSH forwards it, as
@@ -108,11 +110,18 @@ def forwarded(options: list[str]) -> Iterator[None]:
 
 
 def main() -> None:
+    command = sys.argv[1:2]
+    program = "retrace" if command in (["verify"], ["rerun"]) else "dvc"
+    words = [sys.executable, "-m", program, *sys.argv[1:]]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with forwarded(ssh_options(folder)):
-            program = "retrace" if sys.argv[1:2] == ["verify"] else "dvc"
-            done = subprocess.run([sys.executable, "-m", program, *sys.argv[1:]], env=dvc_environment(folder))
+        try:
+            with forwarded(ssh_options(folder)):
+                done = subprocess.run(words, env=dvc_environment(folder))
+        except UserError as error:
+            if command != ["rerun"]:
+                raise
+            done = subprocess.run(words, env=dvc_environment(folder) | {"STORAGE_ERROR": str(error)})
     sys.exit(done.returncode)
 
 

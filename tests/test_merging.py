@@ -274,6 +274,10 @@ def test_a_lock_that_another_program_merged_line_by_line_is_found_by_the_rerun(c
     assert done.returncode == 0, done.stdout
     check("dvc", "checkout", "--quiet", cwd=project)
     assert retrace("verify-lock", cwd=project).stdout.startswith("as committed"), "DVC can't know it"
+    merge = check("git", "rev-parse", "HEAD", cwd=project)[:8]
+    done = retrace("rerun", "--verify-only", cwd=project)
+    assert done.returncode == 1
+    assert f"  train: dvc.lock\n    merged line by line in {merge}\n" in done.stdout
     check(sys.executable, "-m", "retrace", "rerun", cwd=project)
     assert retrace("report", cwd=project).returncode == 0
     assert "**Not reproduced:** the same inputs gave other bytes" in (project / "report.md").read_text()

@@ -21,6 +21,8 @@ from retrace.review.rescore import note_on_rescoring, rescore_base
 from retrace.review.results import Results, calibration_warning
 from retrace.review.revision import FOLDER, NO_BASE, Revision, find_base
 from retrace.review.rules import Rule
+from retrace.review.verify_only import FILE as VERIFIED
+from retrace.review.verify_only import verify_results
 from retrace.scores import BASELINES, CONSTANT_ACTIONS
 
 COMMIT_ADVICE = "`dvc repro`, `git add --all` and `git commit` update the committed results"
@@ -197,9 +199,20 @@ def verify_lock(words: list[str]) -> None:
 
 
 def rerun_pipeline(words: list[str]) -> None:
-    """Run the pipeline as CI does, ignoring dvc.lock: results come from this run or from DVC's run cache."""
-    make_parser("rerun", str(rerun_pipeline.__doc__)).parse_args(words)
-    require_own_repository()
+    """Run the pipeline as CI does, ignoring dvc.lock: results come from this run or from DVC's run cache.
+
+    With --verify-only no stage runs: the commit's results are checked as far as this is possible without a run.
+    """
+    parser = make_parser("rerun", str(rerun_pipeline.__doc__))
+    parser.add_argument("--verify-only", action="store_true", help="check dvc.lock, metrics/ and the storage instead")
+    _add_revision_option(parser, "--base", "with --verify-only: what the change is to be merged into")
+    arguments = parser.parse_args(words)
+    if arguments.base and not arguments.verify_only:
+        parser.error("--base: only with --verify-only")
+    base, _ = _find_base(parser, arguments.base)
+    if arguments.verify_only:
+        sys.exit(0 if verify_results(base).passes else 1)
+    VERIFIED.unlink(missing_ok=True)
     sys.exit(0 if rerun() else 1)
 
 

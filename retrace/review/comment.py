@@ -27,6 +27,8 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 OUR_ACCOUNT = "github-actions[bot]"  # who writes with a workflow's own token; no other account's name has brackets
+DEPENDABOT = "dependabot[bot]"
+RETRAIN = "retrain"  # the branch of retrain.yml, which puts nothing into a storage
 WATERMARK = "review"
 # What CML appends to a comment, so that it can be recognized.
 MARK = re.compile(rf'!\[\]\(https://cml\.dev/watermark\.png#[0-9a-fA-F]+ "CML watermark {WATERMARK}"\)')
@@ -186,20 +188,20 @@ class Server(NamedTuple):
                 return items
 
 
-def find_pull_requests(github: Server, run: Run) -> set[int]:
-    """The numbers of the open pull requests whose head is the run's commit.
+def find_pull_requests(github: Server, run: Run) -> dict[int, str | None]:
+    """The numbers of the open pull requests whose head is the run's commit, and who opened each.
 
     There can be two for one branch, into different bases.
     """
     owner = run.head_repository.split("/")[0]
-    numbers = set()
+    authors: dict[int, str | None] = {}
     for pull_request in github.pages("/pulls", state="open", head=f"{owner}:{run.head_branch}"):
         head = pull_request["head"]
         repository = head["repo"]["full_name"] if head["repo"] else None  # None: the fork is gone
         is_open = pull_request["state"] == "open"
         if is_open and (repository, head["ref"], head["sha"]) == (run.head_repository, run.head_branch, run.commit):
-            numbers.add(pull_request["number"])
-    return numbers
+            authors[pull_request["number"]] = (pull_request["user"] or {}).get("login")  # None: the account is gone
+    return authors
 
 
 def read_text(file: Path) -> str | None:
@@ -292,13 +294,25 @@ def shorten(text: str, most: int) -> str:
     return text[:end]
 
 
-def write_comment(run: Run, report: str | None, server: str = "GitHub") -> str:
+def is_verify_only(run: Run, author: str | None) -> bool:
+    """Whether pipeline.yml ran no stage for a pull request: the condition is that of its step "Decide".
+
+    Args:
+        run: the run of pipeline.yml.
+        author: who opened the pull request.
+    """
+    is_trusted = run.head_repository == run.repository and author != DEPENDABOT
+    return os.environ.get("VERIFY_ONLY") == "true" and is_trusted and run.head_branch != RETRAIN
+
+
+def write_comment(run: Run, report: str | None, server: str = "GitHub", *, verify_only: bool = False) -> str:
     """The whole comment for GitHub or GitLab: a first line about the run, by this module, then the run's report.
 
     If there is no report, a sentence says so.
     """
     log = f"[run {run.identity}]({run.url})"
-    first = f"Commit {run.commit}: the pipeline {run.outcome}, in {log}."
+    subject = "no stage was rerun (VERIFY_ONLY), and the check" if verify_only else "the pipeline"
+    first = f"Commit {run.commit}: {subject} {run.outcome}, in {log}."
     if not report or not report.strip():
         return f"{first}\n\nThere is no report: the run ended before it wrote one. Its log says why."
     first += " The run wrote what follows."
@@ -351,12 +365,12 @@ def main(artifact: Path, cml: Path, *pushed: str) -> None:
     event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_bytes())
     run = Run.this(*pushed) if pushed else Run.of(event)
     github = Server("GitHub", f"{os.environ['GITHUB_API_URL']}/repos/{run.repository}", os.environ["REPO_TOKEN"])
-    candidates = find_pull_requests(github, run)
-    if not candidates:
+    authors = find_pull_requests(github, run)
+    if not authors:
         print(f"::notice::nothing is posted: no open pull request has the head {run.commit}")
         return
-    number = choose_pull_request(candidates, read_text(artifact / "number"))
-    text = write_comment(run, read_text(artifact / "report.md"))
+    number = choose_pull_request(set(authors), read_text(artifact / "number"))
+    text = write_comment(run, read_text(artifact / "report.md"), verify_only=is_verify_only(run, authors[number]))
     print(post(github, f"{os.environ['GITHUB_SERVER_URL']}/{run.repository}", number, text, cml))
 
 

@@ -22,6 +22,7 @@ from retrace.review.revision import Revision
 ROUNDING = 5e-4  # README: on other systems the scores agree to about four digits
 MADE_BY_NO_STAGE = "no stage in dvc.yaml makes it: delete it"
 OTHER_CONTENT = "not the content that dvc.lock records"
+NO_LOCK = "dvc.lock: not in the commit; `dvc repro`, `git add --all` and `git commit` bring it in"
 
 Word = Literal[
     "reproduced",
@@ -125,7 +126,7 @@ def verify(committed: Revision, folder: Path = Path()) -> Verdict:
         UserError: there is no dvc.lock in the commit or the folder, or something can't be read.
     """
     if committed.read("dvc.lock") is None:
-        raise UserError("dvc.lock: not in the commit; `dvc repro`, `git add --all` and `git commit` bring it in")
+        raise UserError(NO_LOCK)
     problem = find_problem(committed)
     if problem and problem.word in ("stale", "data of another commit"):
         return problem

@@ -32,6 +32,7 @@ DAMAGED_STORE = (
     "wrong in the storage: delete there what the last column names, since DVC replaces no object, and takes a folder "
     f"whose list is there for complete; then {PUSH}"
 )
+NO_STORAGE = "there is no storage; docs/template.md says how to add one"
 NOT_CACHED = (
     "missing in the cache, and there is no storage: `dvc repro` makes a stage's outputs again; "
     "`dvc add FILE` keeps a file that is here"
@@ -126,20 +127,40 @@ def verify(words: list[str]) -> None:
     parser = make_parser("verify", str(verify.__doc__))
     parser.add_argument("--remote", metavar="NAME", help="the storage to check, if not DVC's default one")
     named = parser.parse_args(words).remote
-    problems: list[Problem] = []
-    unanswered: list[str] = []
-    with open_project() as repo:
-        for remote, outs in _outs_by_remote(repo, named).items():
-            try:
-                problems += _check_outs(repo, remote, outs)
-            except UserError as error:
-                unanswered.append(str(error))
+    problems, unanswered = check_storage(named)
     if problems:
         print()
         rows = [[p.recorded.path, p.recorded.stage, p.finding, " ".join(p.to_delete)] for p in problems]
         print_table((["file", "stage", "problem", "delete"], rows))
     if problems or unanswered:
         raise UserError(*unanswered, *dict.fromkeys(problem.advice for problem in problems))
+
+
+def check_storage(named: str | None = None, *, is_required: bool = False) -> tuple[list[Problem], list[str]]:
+    """Check the storage and the cache, and print how much each has.
+
+    Args:
+        named: The remote; None: DVC's default one.
+        is_required: Whether a storage is needed; otherwise the cache of this clone takes its place.
+
+    Returns:
+        What is wrong; and a line for each remote that can't be reached, or refuses to answer.
+
+    Raises:
+        UserError: there is no such remote, or none though one is needed.
+    """
+    problems: list[Problem] = []
+    unanswered: list[str] = []
+    with open_project() as repo:
+        outs_by_remote = _outs_by_remote(repo, named)
+        if is_required and None in outs_by_remote:
+            raise UserError(NO_STORAGE)
+        for remote, outs in outs_by_remote.items():
+            try:
+                problems += _check_outs(repo, remote, outs)
+            except UserError as error:
+                unanswered.append(str(error))
+    return problems, unanswered
 
 
 def _outs_by_remote(repo: Repo, named: str | None) -> dict[str | None, list[Output]]:

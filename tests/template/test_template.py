@@ -381,7 +381,8 @@ def test_each_kind_of_project_has_valid_workflows_and_a_storage_that_is_verified
         assert (name in [step["name"] for step in pulls["steps"]]) == (remote != "none")
         with_secrets = [step["name"] for step in pulls["steps"] if "secrets." in str(step)]
         also = ["Get new data"] if remote == "s3" and pulls == retrain else []  # a source may lie in the storage
-        assert with_secrets == ([name] if remote in ("s3", "ssh") else []) + also
+        also += ["Verify the results in place of a run, if VERIFY_ONLY says so"] if pulls == job else []
+        assert with_secrets == ([name, *also] if remote in ("s3", "ssh") else [])
     assert "secrets." not in str(publish)
     assert set(re.findall(r"secrets\.(\w+)", str(propose))) == {"RETRAIN_TOKEN"}
 

@@ -149,14 +149,14 @@ class GitHub(ThreadingHTTPServer):
         """The releases that aren't drafts; `assets` holds the content of each file."""
         return [each for each in self.releases.values() if not each["draft"]]
 
-    def open_pull_request(self, number: int, branch: str, repository: str) -> None:
+    def open_pull_request(self, number: int, branch: str, repository: str, by: str = "someone") -> None:
         """Open a pull request of a branch, which a fork may have; its commits are at refs/pull/NUMBER/head."""
         self.pull_requests = [one for one in self.pull_requests if one["number"] != number]
         owner, _ = repository.split("/")
         head = {"ref": branch, "repo": {"full_name": repository}, "user": {"login": owner}}
         address = f"https://{self.host}/{REPOSITORY}/pull/{number}"
         pull_request = {"number": number, "state": "open", "head": head, "base": {"ref": "main"}, "html_url": address}
-        self.pull_requests.append(pull_request)
+        self.pull_requests.append(pull_request | {"user": {"login": by}})
 
     def create_pull_request(self, content: dict[str, Any]) -> dict[str, Any] | None:
         """A new pull request of a branch that was pushed; GitHub refuses a second one of the same branch."""

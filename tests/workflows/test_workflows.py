@@ -173,6 +173,44 @@ def test_a_stale_lock_is_red_until_the_patch_in_the_comment_is_applied(project: 
 
 @needs_tools
 @pytest.mark.slow
+def test_with_verify_only_no_stage_runs_and_the_storage_must_have_everything(project: Project):
+    project.given = ["--var", "VERIFY_ONLY=true"]
+    store = project.folder / "store"
+    change_train(project, learning_rate=0.3)
+    check("dvc", "repro", cwd=project.author)
+    check("dvc", "remote", "add", "--quiet", "--default", "storage", str(store), cwd=project.author)
+    check("dvc", "push", "--quiet", cwd=project.author)
+    project.push()
+    kept = project.caches("refs/pull/7/merge")
+    pipeline, comment = project.review()
+    assert pipeline.succeeded, pipeline.output
+    assert pipeline.step("Run the pipeline") == ""
+    assert "Running stage" not in pipeline.output
+    assert project.caches("refs/pull/7/merge") == kept, "nothing new to keep"
+    [body] = project.github.bodies(7)
+    assert re.match(
+        rf"Commit {pipeline.head['sha']}: no stage was rerun \(VERIFY_ONLY\), and the check succeeded,", body
+    )
+    assert "**May be merged:** the gate passes. **Verified, not rerun:**" in first_lines(body)
+    assert "eproduced" not in first_lines(body)
+    assert "| `train.arguments.learning_rate` | `0.2` | `0.3` |" in body
+
+    digest = hashlib.md5((project.author / "models/model.skops").read_bytes()).hexdigest()
+    (store / "files/md5" / digest[:2] / digest[2:]).unlink()
+    pipeline, comment = project.review()
+    assert pipeline.step("the results are not verified") == "failure"
+    assert pipeline.step("the gate fails") == "success"
+    [body] = project.github.bodies(7)
+    assert "and the check failed, in" in body.split("\n")[0]
+    assert "the committed results aren't verified. **Not verified:** `models/model.skops` (`missing`)" in first_lines(
+        body
+    )
+
+    assert comment.succeeded, comment.output
+
+
+@needs_tools
+@pytest.mark.slow
 def test_a_pipeline_that_breaks_is_red_and_the_comment_shows_where(project: Project):
     module = project.author / "src/stages/train.py"
     module.write_text(module.read_text().replace("def main() -> None:\n", "def main() -> None:\n    1 / 0\n"))

@@ -10,6 +10,7 @@ from retrace.review.rerun import Rerun
 from retrace.review.rescore import rescore_base
 from retrace.review.revision import Revision
 from retrace.review.rules import least_difference
+from retrace.review.verify_only import Verification
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,14 @@ class Change:
         judgement: The gate's judgement of the change.
         lock: What is known of the committed results; None: the pipeline hasn't run again, and nothing seems wrong.
         rerun: What the last run of the pipeline did; None: it hasn't run again.
+        verification: What was checked in place of a run; None: nothing was.
     """
 
     sides: Sides
     judgement: Judgement
     lock: Verdict | None
     rerun: Rerun | None
+    verification: Verification | None
 
     @property
     def metric(self) -> str:
@@ -57,7 +60,8 @@ def read_change(
     if rescore:
         sides = rescore_base(sides)
     verdict = verify(Revision.of("HEAD")) if rerun else find_problem(here)
-    return Change(sides, judge_change(sides), verdict, rerun)
+    verification = Verification.last() if here.commit is None and not rerun else None
+    return Change(sides, judge_change(sides), verdict, rerun, verification)
 
 
 def is_out_of_date(here: Revision) -> bool:

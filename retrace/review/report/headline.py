@@ -11,7 +11,9 @@ from retrace.review.report.wording import counted, interval_of_score, listed, nu
 from retrace.review.results import Results
 from retrace.review.revision import Revision
 from retrace.review.score_differences import compare
+from retrace.review.verify_only import Verification
 
+MOST_DIFFERENCES = 3  # stages or files that are named
 MEANINGS: dict[str, str] = {
     "better": "Better",
     "worse": "Worse",
@@ -79,7 +81,9 @@ def _may_be_merged(change: Change) -> str:
     failed = [code(rule.name) for rule in change.judgement.rules if rule.passes is False]
     if failed:
         reasons.append(f"the gate fails ({', '.join(failed)})")
-    if change.lock and not change.lock.passes:
+    if change.verification and change.verification.word == "not verified":
+        reasons.append("the committed results aren't verified")
+    elif change.lock and not change.lock.passes:
         reasons.append("the committed results aren't what this commit makes")
     if reasons:
         answer = f"**May not be merged:** {' and '.join(reasons)}."
@@ -92,7 +96,9 @@ def _may_be_merged(change: Change) -> str:
 
 def _committed_results(change: Change) -> str:
     """What is known of the committed results."""
-    lock, rerun = change.lock, change.rerun
+    lock, rerun, verification = change.lock, change.rerun, change.verification
+    if verification and not (verification.passes and lock):
+        return _verified_results(verification)
     if lock is None:
         return "The results match the inputs recorded in dvc.lock. The pipeline wasn't rerun for this report."
     where = _first_differences(lock.differences)
@@ -116,10 +122,26 @@ def _committed_results(change: Change) -> str:
     }[lock.word]
 
 
+def _verified_results(verification: Verification) -> str:
+    """What is known of the committed results where they were checked in place of a run."""
+    if verification.passes:
+        return (
+            "**Verified, not rerun:** dvc.lock, the results in Git and the storage agree, but the results are those of "
+            "the committer's machine, and nobody else has run the pipeline."
+        )
+    where = _first_differences(verification.differences)
+    if (more := len(verification.differences) - MOST_DIFFERENCES) > 0:
+        where += f"; and {more:,} more"
+    is_stale = verification.word == "stale"
+    title = "**Stale:** inputs changed after the results were made:" if is_stale else "**Not verified:**"
+    advice = [f"{line[0].upper()}{line[1:]}." for line in verification.advice]
+    return " ".join([f"{title} {where}.", *advice])
+
+
 def _first_differences(differences: dict[str, list[str]]) -> str:
     """The first three stages or files that differ, each with its first three places."""
     parts = []
-    for name, places in list(differences.items())[:3]:
+    for name, places in list(differences.items())[:MOST_DIFFERENCES]:
         shown = ", ".join(code(place, 100) for place in places[:3])
         parts.append(f"{code(name)} ({shown})" if places else code(name))
     return "; ".join(parts)

@@ -240,6 +240,7 @@ ELSEWHERE = {
     "git push origin {}": "pushes one tag",
     "git restore --staged --worktree release": "tests/retrace/release/test_release.py",
     "make deploy VERSION={}": "tests/retrace/release/test_release.py",
+    "git reset --hard {}^1": "tests/retrace/review/test_verify_only.py",
     "git restore {}.dvc": "tests/retrace/adopt/test_refresh.py",
     "make refresh": "tests/retrace/adopt/test_refresh.py",
     "git restore params.yaml data": "tests/retrace/review/test_retrain.py",

@@ -243,6 +243,7 @@ class Asked:
     commit: str
     branch: str = "change"
     run: dict[str, Any] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
 
     def comment(self, number: str | None = "7\n", report: str | None = "## Fine\n") -> subprocess.CompletedProcess[str]:
         """Run comment.py after a run that left these."""
@@ -275,7 +276,7 @@ class Asked:
             "GITHUB_ACTOR": "someone",
             "GITHUB_SHA": "abc123",
             "REPO_TOKEN": WRITES,
-        }
+        } | self.variables
         command = [sys.executable, "-I", str(ROOT / "retrace/review/comment.py"), str(artifact), str(self.folder)]
         return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
 
@@ -318,6 +319,28 @@ def test_the_first_line_is_ours_and_names_commit_outcome_and_run(asked: Asked):
         run = "[run 42](https://github.example/runs/42)"
         assert first == f"Commit {asked.commit}: the pipeline {told}, in {run}. The run wrote what follows."
         assert rest.startswith("Commit 0: the pipeline succeeded.\n\n![](https://cml.dev/watermark.png#abc123 ")
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("of", "by", "value", "subject"),
+    [
+        ({}, "someone", "true", "no stage was rerun (VERIFY_ONLY), and the check"),
+        ({}, "someone", "", "the pipeline"),
+        ({"head_repository": {"full_name": "a/fork"}}, "someone", "true", "the pipeline"),
+        ({}, "dependabot[bot]", "true", "the pipeline"),
+        ({"head_branch": "retrain"}, "someone", "true", "the pipeline"),
+    ],
+)
+def test_the_first_line_says_whether_stages_ran(asked: Asked, of: dict[str, Any], by: str, value: str, subject: str):
+    """In the same cases as pipeline.yml's step `decide`."""
+    asked.run = {"head_repository": {"full_name": REPOSITORY}} | of
+    branch, repository = asked.run.get("head_branch", asked.branch), asked.run["head_repository"]["full_name"]
+    asked.github.open_pull_request(7, branch, repository, by)
+    asked.variables = {"VERIFY_ONLY": value}
+    assert asked.comment().returncode == 0
+    [body] = asked.github.bodies(7)
+    assert body.startswith(f"Commit {asked.commit}: {subject} succeeded, in [run 42]")
 
 
 @needs_openssl
