@@ -6,6 +6,7 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from dvc.utils.serialize import modify_yaml
 from sklearn.datasets import load_wine
 
 from retrace.yaml_files import read_yaml
-from tests.conftest import ROOT, boosting, change_params, check, commit, copy_project
+from tests.conftest import IDENTITY, ROOT, boosting, change_params, check, commit, copy_project, run
 from tests.links import broken_links
 from tests.workflows.gitlab import BOT, FORK, PERSON, PROJECT, TOKEN, GitLab, Pipeline
 from tests.workflows.test_workflows import first_lines, report_in
@@ -202,6 +203,35 @@ def test_each_kind_of_project_has_a_pipeline_in_which_no_stage_sees_a_secret(emp
     assert re.search(r"python:(\d+\.\d+)", text)[1] == re.search(r"python:(\d+\.\d+)", container)[1]  # type: ignore[index]
     for image in re.findall(r"image: (\S+)", text):
         assert re.fullmatch(r"\w+:\d+\.\d+\.\d+-\w+", image), "an exact version"
+
+
+@pytest.mark.parametrize("has_jobs", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_project_for_github_becomes_one_for_gitlab_as_the_page_says(empty: Path, tmp_path: Path, has_jobs: bool):
+    author = make(tmp_path, ci="github")
+    own = author / ".github/workflows/own.yml"
+    own.write_text("on: push\n")
+    if has_jobs:
+        (author / ".gitlab-ci.yml").write_text("stages: [check]\nours:\n  stage: check\n  script: [make lint]\n")
+    (author / ".venv").symlink_to(sys.prefix)
+    check("git", "init", "--quiet", "--initial-branch", "main", cwd=author)
+    (author / ".git/info/exclude").write_text(".venv\n")
+    commit(author)
+    page = (ROOT / "docs/gitlab.md").read_text(encoding="utf-8")
+    change, move = re.findall(r"```sh\n(.*?)```", page, re.S)
+    [include] = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    for script in [*([move] if has_jobs else []), change]:
+        done = run("bash", "-c", f"set -e\n{script}", cwd=author, **IDENTITY)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert check("git", "status", "--porcelain", cwd=author) == ""
+    assert [file.name for file in (author / ".github").rglob("*.yml")] == ["own.yml"]
+    text = (author / ".gitlab-ci.yml").read_text()
+    assert text == (empty / ".gitlab-ci.yml").read_text()
+    content = yaml.safe_load(f"{text}\n{include}")
+    assert (author / content["include"][0]["local"]).exists() == has_jobs
+    assert {"default", "workflow", "stages"} <= content.keys()
+    names = re.findall(r"No job of yours may be called (.*)\.", page)[0]
+    assert {"pull", *[name for name, job in content.items() if "script" in job]} == set(re.findall("`(.*?)`", names))
+    assert content["default"]["image"] in page
 
 
 @pytest.mark.slow
