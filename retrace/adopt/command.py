@@ -84,7 +84,7 @@ def typed(text: str) -> tuple[str, str]:
 def sign(text: str) -> str:
     """A sign in numbers: one ASCII character that is not itself part of a number or a quote."""
     if len(text) != 1 or not text.isascii() or not text.isprintable() or text.isalnum() or text in '+-"':
-        raise argparse.ArgumentTypeError(f"{text}: not a sign such as . or ,")
+        raise argparse.ArgumentTypeError(f"{text}: not one separator such as . or ,")
     return text
 
 
@@ -143,8 +143,8 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--private", metavar="COLUMN", help="a column of which no value is shown; may be repeated", **repeated
     )
     cells = parser.add_argument_group("how cells are parsed, if adopt can't infer it")
-    cells.add_argument("--decimal", metavar="SIGN", type=sign, action=Once, help="the decimal separator: . or ,")
-    cells.add_argument("--thousands", metavar="SIGN", type=sign, action=Once, help="the thousands delimiter")
+    cells.add_argument("--decimal", metavar="CHAR", type=sign, action=Once, help="the decimal separator: . or ,")
+    cells.add_argument("--thousands", metavar="CHAR", type=sign, action=Once, help="the thousands separator")
     order = cells.add_mutually_exclusive_group()
     order.add_argument("--dayfirst", dest="day_first", action="store_true", default=None, help="03/04/2020 is 3 April")
     order.add_argument(
@@ -154,7 +154,9 @@ def parse(words: list[str]) -> argparse.Namespace:
         "--type", metavar="COLUMN=TYPE", type=typed, help=f"{TYPES}; may be repeated".replace("%", "%%"), **repeated
     )
     cells.add_argument("--missing", metavar="VALUE", help="treat VALUE as missing; may be repeated", **repeated)
-    cells.add_argument("--strip", action="store_true", help="remove blanks around names and texts")
+    cells.add_argument(
+        "--strip", action="store_true", help="remove leading and trailing whitespace from names and texts"
+    )
     told = "the encoding of text files, by Python's name for it, such as cp1250"
     cells.add_argument("--encoding", metavar="NAME", type=encoding, action=Once, help=told)
     lines: dict[str, Any] = {"metavar": "N", "type": count, "action": Once}

@@ -29,8 +29,8 @@ HASH_NAMES = ("md5", "md5-dos2unix")  # what DVC 2 made has the second one
 PUSH = "`make push` (or `dvc push`) in a clone that has the files"
 NOT_STORED = f"missing in the storage: {PUSH}; `dvc repro --force STAGE` makes a stage's outputs again"
 DAMAGED_STORE = (
-    "wrong in the storage: delete there what the last column names, since DVC replaces no object, and takes a folder "
-    f"whose list is there for complete; then {PUSH}"
+    "damaged or incomplete in the storage: first delete the objects in the last column, which DVC would not replace; "
+    f"then {PUSH}"
 )
 NO_STORAGE = "there is no storage; docs/template.md says how to add one"
 NOT_CACHED = (
@@ -38,8 +38,8 @@ NOT_CACHED = (
     "`dvc add FILE` keeps a file that is here"
 )
 DAMAGED_CACHE = (
-    "wrong in the cache: delete what the last column names, and the file in the project; then `dvc pull`, or without a "
-    "storage `dvc repro`"
+    "damaged in the cache: delete the objects in the last column, and the file in the project; then `dvc pull`, or "
+    "without a storage `dvc repro`"
 )
 
 Place = dict[str, HashFileDB]  # the storage or the cache: DVC's databases by the name of the hash

@@ -78,4 +78,4 @@ def test_the_user_decides_if_both_readings_fit(tmp_path: Path, sign: str):
 def test_a_sign_that_cannot_be_in_numbers_is_refused(word: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         parse(["a.csv", "--target", "y", word])
-    assert "not a sign such as . or ," in capsys.readouterr().err
+    assert "not one separator such as . or ," in capsys.readouterr().err

@@ -160,6 +160,16 @@ def test_the_page_shows_what_is_printed(project: Path):
     object_in(project / "../store", ROWS).unlink()
     done = verify(project)
     assert f"```text\n{done.stdout}{done.stderr}```\n" in page
+    check("dvc", "push", cwd=project)
+    damaged = object_in(project / "../store", ROWS)
+    damaged.write_text(ROWS[:3])
+    done = verify(project)
+    assert f"```text\n{done.stdout}{done.stderr}```\n" in page
+    [named] = re.findall(r"```console\n\$ rm (\S+)\n\$ make push\n\$ make verify\n```\n", page)
+    assert (project / named).resolve() == damaged.resolve()
+    (project / named).unlink()
+    check("dvc", "push", cwd=project)
+    assert verify(project).returncode == 0
 
 
 @pytest.mark.slow
