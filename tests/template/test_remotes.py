@@ -349,6 +349,13 @@ def test_a_pull_request_pulls_where_it_is_trusted_and_stages_see_no_credentials(
         [runs] = project.caches("refs/heads/main").values()
         assert not any(len(name) == 32 for name in runs), "hashes of runs alone, and no data"
 
+        project.given = [*remote.given, "--var", "VERIFY_ONLY=true"]
+        verified = project.pushed(project.main)
+        assert verified.step("Verify the results") == "success", verified.output
+        assert "\nverified, not rerun\n" in verified.output
+        assert verified.step("Run the pipeline") == ""
+        project.given = remote.given
+
         stage = author / "src/stages/evaluate.py"
         before = "    params = read_params()\n"
         assert before in stage.read_text()

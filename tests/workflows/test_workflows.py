@@ -195,6 +195,12 @@ def test_with_verify_only_no_stage_runs_and_the_storage_must_have_everything(pro
     assert "eproduced" not in first_lines(body)
     assert "| `train.arguments.learning_rate` | `0.2` | `0.3` |" in body
 
+    check("git", "push", "--quiet", str(project.origin), "HEAD:main", cwd=project.author)
+    pushed = project.pushed(before=project.main)
+    assert pushed.succeeded, pushed.output
+    assert pushed.step("Verify the results") == "success"
+    assert pushed.step("Run the pipeline") == pushed.step("Delete the cached results") == ""
+
     digest = hashlib.md5((project.author / "models/model.skops").read_bytes()).hexdigest()
     (store / "files/md5" / digest[:2] / digest[2:]).unlink()
     pipeline, comment = project.review()
@@ -230,18 +236,22 @@ def test_a_pipeline_that_breaks_is_red_and_the_comment_shows_where(project: Proj
 @needs_tools
 @pytest.mark.slow
 def test_a_fork_needs_no_token_that_writes(project: Project):
+    project.given = ["--var", "VERIFY_ONLY=true"]  # it counts for branches of the repository only
     (project.author / "README.md").write_text("A stranger's text.\n")
     project.push(fork=True)
     assert project.github.git("for-each-ref", "refs/heads") == f"{project.main} commit\trefs/heads/main"
     pipeline = project.pipeline(fork=True)
     assert pipeline.succeeded, pipeline.output
+    assert pipeline.step("Run the pipeline") == "success"
     refused = project.comment(pipeline, token=READS)
     assert not refused.succeeded
     assert writes(refused) == [403]
     assert project.github.bodies(7) == []
     comment = project.comment(pipeline)
     assert comment.succeeded, comment.output
-    assert len(project.github.bodies(7)) == 1
+    [body] = project.github.bodies(7)
+    assert ": the pipeline succeeded, in [run" in body.split("\n")[0]
+    assert "**Reproduced:**" in first_lines(body)
 
 
 @needs_tools
