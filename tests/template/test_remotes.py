@@ -333,6 +333,27 @@ def test_what_openssh_needs_is_told_in_a_line(tmp_path: Path, monkeypatch: pytes
         storage.key_file()
 
 
+def test_verifying_goes_on_without_the_server_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/ssh_config").write_text("Host far\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    started: list[tuple[list[str], dict[str, str]]] = []
+
+    def start(words: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        started.append((words, env))
+        return subprocess.CompletedProcess(words, 1)
+
+    monkeypatch.setattr(storage.subprocess, "run", start)
+    for command in ("verify", "pull", "rerun"):
+        monkeypatch.setattr(sys, "argv", ["storage", command])
+        with pytest.raises(SystemExit):
+            storage.main()
+    [(words, environment)] = started
+    assert words[1:] == ["-m", "retrace", "rerun"]
+    assert environment["STORAGE_ERROR"].startswith("ssh: not found")
+
+
 @needs_tools
 def test_a_pull_request_pulls_where_it_is_trusted_and_stages_see_no_credentials(
     shared: tuple[Path, Remote], tmp_path: Path

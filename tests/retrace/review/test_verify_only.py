@@ -73,7 +73,7 @@ def unset(project: Path) -> None:
 
 
 def move(project: Path) -> None:
-    check("dvc", "remote", "modify", "storage", "url", "../README.md", cwd=project)
+    check("dvc", "remote", "modify", "storage", "url", "README.md", cwd=project)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,12 @@ def test_a_check_that_cannot_be_made_is_no_good_verdict(project: Path):
     done = verify(project)
     assert done.returncode == 1
     assert done.stdout.startswith("not verified\n  the check\n    dvc.lock: not in the commit; `dvc repro`")
+
+
+def test_an_ssh_server_that_does_not_answer_is_a_storage_that_was_not_checked(project: Path):
+    done = retrace("rerun", "--verify-only", cwd=project, STORAGE_ERROR="far: Connection refused")
+    assert done.returncode == 1
+    assert done.stdout == "not verified\n  the storage\n    not checked: far: Connection refused\n"
 
 
 def test_a_check_that_was_killed_is_no_good_verdict(project: Path, monkeypatch: pytest.MonkeyPatch):
