@@ -1,6 +1,7 @@
 """What a prepared table must be, whatever the data set: every later stage builds on it."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -13,13 +14,16 @@ from retrace.files import as_text
 from retrace.params import Data
 
 
-def check_prepared(table: pd.DataFrame, data: Data) -> None:
-    """Check a whole prepared table, as PreparedCheck does.
+def check_prepared(chunks: Iterable[pd.DataFrame], data: Data) -> None:
+    """Check the chunks of a prepared table, as PreparedCheck does.
 
     Raises:
         UserError: as for `PreparedCheck.finish`.
     """
-    PreparedCheck(data).add(table).finish()
+    check = PreparedCheck(data)
+    for chunk in chunks:
+        check.add(chunk)
+    check.finish()
 
 
 class PreparedCheck:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrace.adopt.shown import Shown, whole
+from retrace.adopt.stored import AnyCells
 from retrace.tables.columns import is_text
 from retrace.tables.numbers import GROUPING, figure_pattern, number_pattern
 
@@ -28,8 +29,8 @@ class Cells(NamedTuple):
         shown: what of them may be shown.
     """
 
-    table: pa.Table
-    written: pa.Table | None
+    table: AnyCells
+    written: AnyCells | None
     shown: Shown
 
 
@@ -59,16 +60,12 @@ def has_match(texts: pa.Array, pattern: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())
 
 
-def number_texts(table: pa.Table) -> dict[str, NumberText]:
-    """The text columns whose cells are mostly numbers with units, groups or signs, except for a few texts."""
-    found = {}
-    for name in table.column_names:
-        column = table.column(name)
-        if is_text(column.type) and _may_hold_numbers(column):
-            text = _number_text(column)
-            if _holds_numbers(text):
-                found[name] = text
-    return found
+def number_text(column: pa.ChunkedArray) -> NumberText | None:
+    """A text column if its cells are mostly numbers with units, groups or signs, except for a few texts; else None."""
+    if not is_text(column.type) or not _may_hold_numbers(column):
+        return None
+    text = _number_text(column)
+    return text if _holds_numbers(text) else None
 
 
 def _may_hold_numbers(column: pa.ChunkedArray) -> bool:
@@ -80,7 +77,7 @@ def _may_hold_numbers(column: pa.ChunkedArray) -> bool:
 
 
 def _number_text(column: pa.ChunkedArray) -> NumberText:
-    counted = pc.value_counts(whole(column.cast(pa.string())).drop_null())
+    counted = pc.value_counts(column.cast(pa.string()).drop_null())
     values = counted.field("values")
     return NumberText(column, values, figures_of(values), counted.field("counts"))
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrace.adopt.cells import Cells, NumberText, figures_of, has_match, number_texts
+from retrace.adopt.cells import Cells, NumberText, figures_of, has_match, number_text
 from retrace.adopt.dates import date_in_numbers, date_type
 from retrace.adopt.doubts import codes_in_numbers, odd_cells, unread_texts
 from retrace.adopt.shown import Shown, option, rows, typed, whole
@@ -43,12 +43,11 @@ def types_of(cells: Cells, decimal: str, thousands: str | None, day_first: bool 
     """
     types: dict[str, str] = {}
     doubts: dict[str, list[str]] = {}
-    texts = number_texts(cells.table)
     for name in cells.table.column_names:
         column = cells.table.column(name)
         written = cells.written.column(name) if cells.written is not None else None
-        if name in texts:
-            type_, doubt = _type_of_number_text(name, texts[name], decimal, thousands, cells.shown)
+        if text := number_text(column):
+            type_, doubt = _type_of_number_text(name, text, decimal, thousands, cells.shown)
         elif is_text(column.type):
             type_, doubt = date_type(name, column, day_first, cells.shown)
         else:

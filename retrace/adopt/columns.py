@@ -1,6 +1,6 @@
 """What each column of a table is, and what it is used for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import pandas as pd
@@ -53,8 +53,13 @@ def is_row_counter(values: pd.Series) -> bool:
     return bool(pd.api.types.is_integer_dtype(values) and values.is_unique)
 
 
-def described(raw: pd.DataFrame, data: Data) -> Iterator[Column]:
-    """What each column of the raw table is, and what will be done with it."""
+def described(columns: Iterable[tuple[str, pd.Series]], data: Data) -> Iterator[Column]:
+    """What each of some columns of the raw table is, and what will be done with it.
+
+    Args:
+        columns: the names and the values.
+        data: the columns' roles.
+    """
     roles = {
         data.target: "the target",
         data.id: "names the row",
@@ -62,14 +67,14 @@ def described(raw: pd.DataFrame, data: Data) -> Iterator[Column]:
         data.group: "its group",
         data.weight: "its weight in training",
     }
-    for name, values in raw.items():
+    for name, values in columns:
         kind, use = _kind_and_use(values)
-        role = "left out" if name in data.drop else roles.get(str(name), use)
+        role = "left out" if name in data.drop else roles.get(name, use)
         if name == data.time:
             role = "orders the rows; features: month, weekday, hour" if kind == "date" else "orders the rows"
         if name in data.private:
             role += "; no value is shown"
-        yield Column(str(name), kind, float(values.isna().mean()), role)
+        yield Column(name, kind, float(values.isna().mean()), role)
 
 
 def _kind_and_use(values: pd.Series) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from retrace.adopt import project
 from retrace.adopt.databases import check_address
 from retrace.adopt.plan import plan
 from retrace.adopt.snapshot import TEMPORARY, Origin, forget_origin, origin_file, query_file, taken, write_origin
+from retrace.adopt.stored import temporary_files
 from retrace.adopt.summary import summary_of
 from retrace.errors import UserError, one_line
 from retrace.params import FILE, params_error, read_params
@@ -186,14 +187,15 @@ def adopt(words: list[str]) -> None:
     except OSError as error:
         raise unreadable(error, arguments.query or arguments.file) from None
     if arguments.sql is None:
-        adopt_table(arguments, None)
+        with temporary_files():
+            adopt_table(arguments, None)
         return
     check_address(arguments.sql, "--sql")
     name = f"{arguments.query.stem}.parquet"
     source = project.place_of(TEMPORARY / name)
     key = Origin.of(source).key if origin_file(source).is_file() else []
     origin = Origin(arguments.sql, [arguments.id] if arguments.id else key)
-    with taken(name, origin, arguments.query) as arguments.file:
+    with taken(name, origin, arguments.query) as arguments.file, temporary_files():
         adopt_table(arguments, origin)
 
 

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from retrace.adopt.cells import HEAD, MOSTLY
 from retrace.adopt.shown import Shown, rows, typed, whole
+from retrace.adopt.stored import AnyCells
 from retrace.row_ids import EXCEL_ERRORS
 from retrace.tables.columns import is_text
 from retrace.tables.dates import OFFSET
@@ -23,7 +24,7 @@ VERSION = r"^\d+\.\d*[1-9]0+$"  # 1.10, which a program would write as 1.1, unle
 CODES = r"^\s*\d+[eE]\d+\s*$"  # 12E3, which a program would write as 12000 or 1.2E+04
 
 
-def swallowed_rows(table: pa.Table, written: pa.Table | None, separator: str) -> dict[str, list[str]]:
+def swallowed_rows(table: AnyCells, written: AnyCells | None, separator: str) -> dict[str, list[str]]:
     """The columns of which a cell may hold several rows, because of a wrong quote before it; and what to do.
 
     Args:

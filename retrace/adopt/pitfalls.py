@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from retrace.adopt.columns import NEARLY_ALWAYS, Task, names_rows
 from retrace.adopt.shown import drop_option, option, rows
+from retrace.adopt.stored import AnyTable, rows_at
 from retrace.adopt.values import odd_values, told_totals, total_rows
 from retrace.examples import features
 from retrace.params import Data
@@ -24,14 +26,15 @@ PERSONAL = re.compile(
 
 
 def pitfalls_of(
-    raw: pd.DataFrame, prepared: pd.DataFrame, seen: pd.DataFrame, data: Data, doubts: dict[str, list[str]]
+    raw: AnyTable, prepared: AnyTable, seen: NDArray[np.intp], data: Data, doubts: dict[str, list[str]]
 ) -> Iterator[str]:
     """The pitfalls in a table, a line each.
 
     Args:
         raw: the table as it is.
         prepared: its rows that have a target, in the same order.
-        seen: the prepared rows of train and valid; how much a feature explains is computed on these alone.
+        seen: the places in `prepared` of the rows of train and valid, shape (rows,); how much a feature explains is
+            computed on these alone.
         data: the columns' roles.
         doubts: by column, what is doubtful about how its cells are read.
     """
@@ -46,17 +49,19 @@ def pitfalls_of(
     if totals := total_rows(raw):
         yield told_totals(totals, len(raw), data.read.get("skip_footer", 0) if is_text_file else None)
         # A total is so large that any column with another value in such a row would explain the target.
-        is_total = raw.index.isin(totals)[target.notna()]
-        seen = seen[~seen[data.id_column].isin(prepared.loc[is_total, data.id_column])]
-    yield from _suspicious_features(raw, seen, data)
-    keys, used = [name for name in map(str, raw) if names_rows(raw[name])], set(features(raw, data))
+        is_total = np.isin(np.flatnonzero(target.notna()), totals)
+        seen = seen[~is_total[seen]]
+    yield from _suspicious_features(raw, prepared, seen, data)
+    keys, used = [], set(features(raw, data))
     for name in map(str, raw):
-        lines = []
+        lines, values = [], raw[name]
+        if is_key := names_rows(values):
+            keys.append(name)
         if name not in data.drop and name != data.id:
-            lines += odd_values(raw[name], name in data.private, name == data.target, name == data.time)
+            lines += odd_values(values, name in data.private, name == data.target, name == data.time)
         if name in used:
             has_advice = "--" in "".join(doubts.get(name, []))
-            lines += _pitfalls_of_feature(raw[name], data, name in keys, has_advice)
+            lines += _pitfalls_of_feature(values, data, is_key, has_advice)
         yield from (f"{name}: {line}" for line in lines)
     if data.task == "classification" and (share := target.value_counts(normalize=True).iloc[0]) > NEARLY_ALWAYS:
         told = f"{data.target}: {share:.1%} of the rows have the same value, so that accuracy says nothing"
@@ -64,14 +69,16 @@ def pitfalls_of(
     yield from _copies(raw, keys)
 
 
-def _suspicious_features(raw: pd.DataFrame, seen: pd.DataFrame, data: Data) -> Iterator[str]:
+def _suspicious_features(raw: AnyTable, prepared: AnyTable, seen: NDArray[np.intp], data: Data) -> Iterator[str]:
     """The features that explain so much of the target, not by chance, that they may be known only afterwards."""
-    sample = seen.sample(MOST_ROWS, random_state=1) if len(seen) > MOST_ROWS else seen
+    places = pd.Series(seen)
+    places = places.sample(MOST_ROWS, random_state=1) if len(seen) > MOST_ROWS else places
+    sample = rows_at(prepared, places.to_numpy())
     target, task = sample[data.target], data.task
     if task == "classification" and target.nunique() == 2:  # 0 and 1 give the same share in half the time
         target, task = pd.Series(pd.factorize(target)[0], target.index, dtype=float), "regression"
     advised: set[str] = set()
-    for name in features(seen, data):
+    for name in features(sample, data):
         share = explained(sample[name], target, task)
         if share <= SUSPICIOUS or (advice := drop_option(name, raw)) in advised:
             continue
@@ -114,11 +121,20 @@ def _pitfalls_of_feature(values: pd.Series, data: Data, is_key: bool, has_advice
         yield f"may be personal data; so that no value of it is shown: {option('--private', name)}, or {drop}"
 
 
-def _copies(raw: pd.DataFrame, keys: list[str]) -> Iterator[str]:
+def _copies(raw: AnyTable, keys: list[str]) -> Iterator[str]:
     """That rows are copies of others in all columns but `keys`, which may name them."""
     if not keys or len(keys) >= len(raw.columns) - 1:
         return
-    if copies := int(raw.drop(columns=keys).duplicated().sum()):
+    group_of_row, groups = np.zeros(len(raw), dtype=np.int64), 1  # of rows that are equal so far
+    for name in [name for name in map(str, raw) if name not in keys]:
+        codes, distinct = pd.factorize(raw[name], use_na_sentinel=False)
+        group_of_row *= len(distinct)
+        group_of_row += codes
+        del codes, distinct
+        group_of_row, found = pd.factorize(group_of_row)
+        if (groups := len(found)) == len(raw):
+            break
+    if copies := len(raw) - groups:
         where = f"in all columns but {', '.join(keys)}, in train and in valid perhaps"
         advice = "leave them out of the file, or --group COLUMN keeps rows of one origin together"
         yield f"{rows(copies)} are copies of others {where}; {advice}"

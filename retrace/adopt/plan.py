@@ -8,18 +8,23 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from retrace.adopt import project
 from retrace.adopt.reading import read
 from retrace.adopt.roles import id_columns_of, positive_of, roles_of, task_of
 from retrace.adopt.splitting import Split, as_in_params_yaml, choose_split
 from retrace.adopt.starting_params import params_for
+from retrace.adopt.stored import AnyTable, chunks_of, prepare
 from retrace.adopt.wording import options_named, options_of
 from retrace.examples import Target
 from retrace.params import Data, Params
 from retrace.prepared import check_prepared
 from retrace.scores import metrics_of, project_metrics
+
+PLACE = ""  # a name that no column of a table has
 
 
 class Plan(NamedTuple):
@@ -28,7 +33,7 @@ class Plan(NamedTuple):
     Attributes:
         raw: the table as it is.
         prepared: the table as the stages prepare it.
-        seen: the prepared rows of train and valid.
+        seen: the places in `prepared` of the rows of train and valid, shape (rows,).
         data: the columns' roles and how the table is read.
         split: how it is split.
         parts: how many rows each part has, by its name.
@@ -41,9 +46,9 @@ class Plan(NamedTuple):
         params: the content of params.yaml, by section.
     """
 
-    raw: pd.DataFrame
-    prepared: pd.DataFrame
-    seen: pd.DataFrame
+    raw: AnyTable
+    prepared: AnyTable
+    seen: NDArray[np.intp]
     data: Data
     split: Split
     parts: dict[str, int]
@@ -73,14 +78,14 @@ def plan(arguments: argparse.Namespace) -> Plan:
     found = {"set": "table", "source": source, "read": options, "task": task, "positive": None}
     data = Data.model_validate(roles | found | {"id_columns": id_columns})
     with options_named(set(raw.columns)):
-        prepared = import_module(f"src.datasets.{data.set}").prepare({"table": raw}, data)
+        prepared = prepare(raw, data, import_module(f"src.datasets.{data.set}"))
         positive, why_positive = positive_of(prepared[data.target], data)
         data = data.model_copy(update={"positive": positive})
-        check_prepared(prepared, data)
+        check_prepared(chunks_of(prepared), data)
     is_known = _is_about(was, prepared, data)
     same_roles = (was.data.time, was.data.group) == (data.time, data.group)
     kept = was.split if is_known and same_roles else None
-    split, parts = choose_split(prepared, data, kept)
+    split, parts = choose_split(_rows_to_split(prepared, data), data, kept)
     section = old["split"] if split is kept else as_in_params_yaml(split)
     params = params_for(prepared, data, section, old, is_known)
     if params["data"]["positive"] != positive:
@@ -89,7 +94,7 @@ def plan(arguments: argparse.Namespace) -> Plan:
     return Plan(
         raw=raw,
         prepared=prepared,
-        seen=pd.concat([parts["train"], parts["valid"]]),
+        seen=np.concatenate([parts[name][PLACE].to_numpy() for name in ("train", "valid")]),
         data=data,
         split=split,
         parts={name: len(part) for name, part in parts.items()},
@@ -103,7 +108,14 @@ def plan(arguments: argparse.Namespace) -> Plan:
     )
 
 
-def _is_about(was: Params, prepared: pd.DataFrame, data: Data) -> bool:
+def _rows_to_split(prepared: AnyTable, data: Data) -> pd.DataFrame:
+    """What a split depends on: the columns with roles, and the place of each row in the prepared table as PLACE."""
+    roles = dict.fromkeys([data.id_column, data.target, data.time, data.group])
+    columns = {name: prepared[name] for name in roles if name is not None}
+    return pd.DataFrame(columns | {PLACE: np.arange(len(prepared))})
+
+
+def _is_about(was: Params, prepared: AnyTable, data: Data) -> bool:
     """Whether params.yaml is about this table and target already, and its metrics and costs suit the target.
 
     Args:

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 from pandera.pandas import DataFrameSchema
 
 from retrace import params, schema
 from retrace.adopt.shown import quoted
 from retrace.adopt.snapshot import origin_file, query_file
+from retrace.adopt.stored import AnyTable, chunks_of, whole
 from retrace.errors import UserError
 from retrace.files import replacing, write_bytes, write_json
 from retrace.git import git_names, git_or_none, git_status, require_own_repository
@@ -200,7 +200,7 @@ def _set(old: Any, new: dict[str, Any], prefix: str = "") -> list[str]:
     return changed
 
 
-def first_schema(raw: pd.DataFrame, private: list[str]) -> DataFrameSchema | None:
+def first_schema(raw: AnyTable, private: list[str]) -> DataFrameSchema | None:
     """A first schema for the table; None if the present one can stay as it is.
 
     It can if the table meets it and it shows no values of private columns.
@@ -209,10 +209,15 @@ def first_schema(raw: pd.DataFrame, private: list[str]) -> DataFrameSchema | Non
         UserError: the present one cannot be read.
     """
     present = schema.read_schema() if schema.FILE.is_file() else {}
-    is_met = present.keys() == {"table"} and not schema.breaches([raw], present["table"])
+    is_met = present.keys() == {"table"} and not _breaches(raw, present["table"])
     if is_met and not any(schema.shows_values(present["table"], name) for name in private):
         return None
     return schema.infer(raw.items(), private)
+
+
+def _breaches(raw: AnyTable, present: DataFrameSchema) -> list[str]:
+    """The breaches of a schema by the table."""
+    return schema.breaches([whole(raw)] if schema.needs_all_rows(present) else chunks_of(raw), present)
 
 
 def remembered() -> dict[str, str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrace.adopt.cells import OTHER, Cells
@@ -18,11 +17,11 @@ from retrace.adopt.doubts import swallowed_rows
 from retrace.adopt.roles import require_column
 from retrace.adopt.shown import Shown, option, typed
 from retrace.adopt.signs import signs_of
+from retrace.adopt.stored import AnyCells, AnyTable, as_pandas, cells_as_written, load
 from retrace.errors import UserError
 from retrace.tables.files import is_text_source
 from retrace.tables.options import ReadOptions
-from retrace.tables.pandas_types import to_pandas
-from retrace.tables.reading import DifferingTypesError, cells_as_written, load
+from retrace.tables.reading import DifferingTypesError
 
 
 class Reading(NamedTuple):
@@ -35,7 +34,7 @@ class Reading(NamedTuple):
         guessed: the encoding of text files, if their bytes do not prove it.
     """
 
-    raw: pd.DataFrame
+    raw: AnyTable
     options: dict[str, Any]
     doubts: dict[str, list[str]]
     guessed: str | None
@@ -56,14 +55,14 @@ def read(given: Path, arguments: argparse.Namespace, was: dict[str, Any]) -> Rea
         raise UserError(f"--private {arguments.time}: --time splits by its values, and params.yaml names two of them")
     options, guessed = _file_options(given, arguments, was)
     table, cell_options, doubts = _interpreted(given, arguments, was, options)
-    raw = to_pandas(table, given)
+    raw = as_pandas(table, given)
     _refuse_times_as_text(given, arguments.time, raw, doubts)
     return Reading(raw, options | cell_options, doubts, guessed)
 
 
 def _interpreted(
     given: Path, arguments: argparse.Namespace, was: dict[str, Any], options: dict[str, Any]
-) -> tuple[pa.Table, dict[str, Any], dict[str, list[str]]]:
+) -> tuple[AnyCells, dict[str, Any], dict[str, list[str]]]:
     """The table with the types that its cells mean, the options that gives it these, and by column what is doubtful.
 
     Args:
@@ -139,7 +138,7 @@ def _require_text_for_lines(arguments: argparse.Namespace) -> None:
             raise UserError(f"{words} {count}: only for CSV and TSV files; leave the rows out of {arguments.file}")
 
 
-def _load_with_inferred_types(given: Path, options: dict[str, Any], decimal: str) -> tuple[pa.Table, bool]:
+def _load_with_inferred_types(given: Path, options: dict[str, Any], decimal: str) -> tuple[AnyCells, bool]:
     """A table with the types that its cells suggest, or text where its files differ, and whether they do."""
     read_options = ReadOptions(**options, decimal=decimal)
     try:
@@ -163,7 +162,7 @@ def _named_types(given: Path, arguments: argparse.Namespace, was: dict[str, Any]
     return types | dict(arguments.type)
 
 
-def _refuse_repeated_header(written: pa.Table | None, given: Path) -> None:
+def _refuse_repeated_header(written: AnyCells | None, given: Path) -> None:
     """Refuse a row that repeats the names of the columns, as in files that were joined: each column would be text."""
     if written is None:
         return
@@ -178,7 +177,7 @@ def _refuse_repeated_header(written: pa.Table | None, given: Path) -> None:
         raise UserError(f"{given}: row {row:,} of the data repeats the header; take such lines out of the file")
 
 
-def _refuse_times_as_text(given: Path, time: str | None, raw: pd.DataFrame, doubts: dict[str, list[str]]) -> None:
+def _refuse_times_as_text(given: Path, time: str | None, raw: AnyTable, doubts: dict[str, list[str]]) -> None:
     if time is not None and time in raw and pd.api.types.is_string_dtype(raw[time]):
         why = "; ".join(doubts[time]) or f"text; {typed(time, 'FORMAT')} says how its dates are written"
         raise UserError(f"{given}: column {time}: {why}; --time needs dates or numbers")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from retrace.adopt import columns
 from retrace.adopt.shown import rows
+from retrace.adopt.stored import AnyTable
 from retrace.errors import UserError
 from retrace.examples import Label, Target, is_number
 from retrace.files import FEWEST_ROWS_SHOWN
@@ -31,7 +32,7 @@ def require_column(role: str, name: str, names: Iterable[str], given: Path) -> N
         raise UserError(f"--{role} {name}: {given} has no such column; the nearest is {nearest[0]}")
 
 
-def roles_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> dict[str, Any]:
+def roles_of(arguments: argparse.Namespace, raw: AnyTable) -> dict[str, Any]:
     """The columns' roles, by the keys of `data` in params.yaml.
 
     Raises:
@@ -56,7 +57,7 @@ def roles_of(arguments: argparse.Namespace, raw: pd.DataFrame) -> dict[str, Any]
     return single | lists | {"drop": [*arguments.drop, *counters]}
 
 
-def id_columns_of(raw: pd.DataFrame, roles: dict[str, Any], was: Data) -> tuple[list[str], list[str]]:
+def id_columns_of(raw: AnyTable, roles: dict[str, Any], was: Data) -> tuple[list[str], list[str]]:
     """The columns that row ids are made from, and those of the earlier list that the table lacks.
 
     Both are empty if a column names the rows. The earlier list is kept as long as the table has all of its columns, so
@@ -72,13 +73,13 @@ def id_columns_of(raw: pd.DataFrame, roles: dict[str, Any], was: Data) -> tuple[
     return [name for name in map(str, raw) if name not in others], absent
 
 
-def _row_counters(raw: pd.DataFrame) -> list[str]:
+def _row_counters(raw: AnyTable) -> list[str]:
     """The columns that some programs write before each row, without a name, to count the rows."""
     named = [name for name in map(str, raw) if name.startswith(columns.SAVED_INDEX)]
     return [name for name in named if columns.is_row_counter(raw[name])]
 
 
-def task_of(arguments: argparse.Namespace, raw: pd.DataFrame, doubts: list[str]) -> tuple[columns.Task, str]:
+def task_of(arguments: argparse.Namespace, raw: AnyTable, doubts: list[str]) -> tuple[columns.Task, str]:
     """What is to be learned, and why.
 
     Args:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrace.adopt.cells import HEAD, OTHER, Cells, figures_of, has_match, number_texts
+from retrace.adopt.cells import HEAD, OTHER, Cells, figures_of, has_match, number_text
 from retrace.adopt.shown import Shown, option, whole
+from retrace.adopt.stored import AnyCells
 from retrace.errors import UserError
 from retrace.tables.numbers import GROUPING
 
@@ -60,7 +61,10 @@ def signs_of(cells: Cells, separator: str, decimal: str | None, kept: str | None
         UserError: two readings fit.
     """
     table, written, shown = cells
-    figures = {name: pc.unique(text.figures.drop_null()) for name, text in number_texts(table).items()}
+    figures = {}
+    for name in table.column_names:
+        if text := number_text(table.column(name)):
+            figures[name] = pc.unique(text.figures.drop_null())
     floats = [field.name for field in table.schema if pa.types.is_floating(field.type)] if written is not None else []
     point_is_proved = decimal is None and _proves_a_point(written, floats)
     if written is not None and decimal is None and not point_is_proved:
@@ -91,7 +95,7 @@ def _evidence(figures: dict[str, pa.Array]) -> _Evidence:
     )
 
 
-def _proves_a_point(written: pa.Table | None, floats: list[str]) -> bool:
+def _proves_a_point(written: AnyCells | None, floats: list[str]) -> bool:
     """Whether a column that was read as numbers with a point proves that the point is the decimal sign."""
     if written is None:
         return True

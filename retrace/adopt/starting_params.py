@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import pandas as pd
-
 from retrace.adopt import columns
 from retrace.adopt.splitting import REFITS
+from retrace.adopt.stored import AnyTable
 from retrace.examples import Kind, Target, features, is_number
 from retrace.params import Data, Params
 from retrace.placeholders import DECISION_AFTER_ADOPT, question_about
@@ -21,7 +20,7 @@ SMALLEST: dict[Kind, dict[str, float]] = {  # differences that matter; the first
 
 
 def params_for(
-    prepared: pd.DataFrame, data: Data, split: dict[str, Any], old: dict[str, Any], is_known: bool
+    prepared: AnyTable, data: Data, split: dict[str, Any], old: dict[str, Any], is_known: bool
 ) -> dict[str, Any]:
     """The content of params.yaml, by section.
 
@@ -45,7 +44,7 @@ def params_for(
     return content
 
 
-def _first_sections(prepared: pd.DataFrame, data: Data, name: str) -> dict[str, Any]:
+def _first_sections(prepared: AnyTable, data: Data, name: str) -> dict[str, Any]:
     """The sections that say what is asked, how it is learned and what must hold, for a new table or target.
 
     Args:
@@ -89,11 +88,12 @@ def _first_sections(prepared: pd.DataFrame, data: Data, name: str) -> dict[str, 
     }
 
 
-def _first_slices(prepared: pd.DataFrame, data: Data) -> list[str]:
+def _first_slices(prepared: AnyTable, data: Data) -> list[str]:
     """The first columns with few categories, by which scores are shown."""
     found = []
     for name in features(prepared, data):
-        is_category = not is_number(prepared[name]) and name not in data.private
-        if is_category and 2 <= prepared[name].nunique() <= MOST_SLICES:
+        values = prepared[name]
+        is_category = not is_number(values) and name not in data.private
+        if is_category and 2 <= values.nunique() <= MOST_SLICES:
             found.append(name)
     return found[:MOST_SLICE_COLUMNS]

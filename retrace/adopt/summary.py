@@ -57,14 +57,15 @@ def _reading(new: Plan, given: Path) -> Iterator[str]:
 
 def _columns(new: Plan) -> Iterator[str]:
     """A row for each column."""
-    found = list(described(new.raw.iloc[:, :MOST_SHOWN], new.data))
+    names = list(map(str, new.raw))
+    found = list(described(((name, new.raw[name]) for name in names[:MOST_SHOWN]), new.data))
     width = min(WIDEST_NAME, max(len(one_line(column.name)) for column in found))
     yield f"  {'column':<{width}}  {'kind':<11}  missing  what is done with it"
     for name, kind, missing, role in found:
         share = "<1%" if 0 < missing < 0.01 else f"{missing:.0%}"
         yield f"  {one_line(name)[:width]:<{width}}  {kind:<11}  {share:>7}  {role}"
-    if len(new.raw.columns) > MOST_SHOWN:
-        yield f"  and {len(new.raw.columns) - MOST_SHOWN:,} more"
+    if len(names) > MOST_SHOWN:
+        yield f"  and {len(names) - MOST_SHOWN:,} more"
 
 
 def _split(new: Plan) -> Iterator[str]:

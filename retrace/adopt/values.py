@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from retrace.adopt.shown import option, rows, shorten
+from retrace.adopt.stored import AnyTable
 from retrace.examples import is_number
 from retrace.files import shortest_decimal
 
@@ -162,30 +163,43 @@ def _visible(text: str) -> str:
     return " ".join("".join(char for char in composed if unicodedata.category(char) != "Cf").split())
 
 
-def total_rows(table: pd.DataFrame) -> list[int]:
+def total_rows(table: AnyTable) -> list[int]:
     """The places of rows that are totals of others, counted from 0.
 
     A total has a word such as Total, or is the last row and the sum of those above. A text in many rows, such as the
     brand Total, does not count unless the numbers of these rows are much larger than the others'. Words such as Mean
     count in the last rows alone, and only if no other row has them.
     """
-    figures = table.select_dtypes("number").to_numpy(float)
     places: set[int] = set()
-    for name in map(str, table.select_dtypes("str").columns):
-        texts = pa.array(table[name])
-        named = _matching(texts, TOTALS)
-        if named.sum() == 1 or (named.sum() <= len(table) / 4 and _are_larger(figures, named)):
+    named_rows: list[NDArray[np.bool_]] = []  # of the text columns with several such rows
+    ends_with_sum: list[bool] = []  # of the columns of numbers
+    for name in map(str, table):
+        values = table[name]
+        if pd.api.types.is_string_dtype(values):
+            texts = pa.array(values)
+            named = _matching(texts, TOTALS)
+            if named.sum() == 1:
+                places |= set(np.flatnonzero(named).tolist())
+            elif 1 < named.sum() <= len(table) / 4:
+                named_rows.append(named)
+            summed = np.flatnonzero(_matching(texts, SUMS))
+            if len(summed) and summed[0] >= len(table) - LAST_ROWS:
+                places |= set(summed.tolist())
+        elif is_number(values) and not pd.api.types.is_bool_dtype(values):
+            ends_with_sum.append(_ends_with_sum(values.to_numpy(float)))
+    if len(ends_with_sum) > 1 and sum(ends_with_sum) > len(ends_with_sum) / 2:
+        places.add(len(table) - 1)
+    for named in named_rows:
+        if _are_larger(table, named):
             places |= set(np.flatnonzero(named).tolist())
-        summed = np.flatnonzero(_matching(texts, SUMS))
-        if len(summed) and summed[0] >= len(table) - LAST_ROWS:
-            places |= set(summed.tolist())
-    if figures.shape[1] > 1:
-        with np.errstate(all="ignore"):  # sums of the largest numbers are infinite
-            sums = np.nansum(figures[:-1], axis=0)
-            equal = np.isclose(figures[-1], sums, rtol=1e-6) & (sums != 0)
-        if equal.sum() > figures.shape[1] / 2:
-            places.add(len(table) - 1)
     return sorted(places)
+
+
+def _ends_with_sum(figures: NDArray[np.float64]) -> bool:
+    """Whether the last of a column's numbers is the sum of the others, and isn't 0."""
+    with np.errstate(all="ignore"):  # sums of the largest numbers are infinite
+        total = np.nansum(figures[:-1])
+        return bool(np.isclose(figures[-1], total, rtol=1e-6) and total != 0)
 
 
 def _matching(texts: pa.Array | pa.ChunkedArray, pattern: str) -> NDArray[np.bool_]:
@@ -194,14 +208,18 @@ def _matching(texts: pa.Array | pa.ChunkedArray, pattern: str) -> NDArray[np.boo
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _are_larger(figures: NDArray[np.float64], named: NDArray[np.bool_]) -> bool:
-    """Whether, in at least one column, the median of some rows is larger than nine tenths of the other rows.
+def _are_larger(table: AnyTable, named: NDArray[np.bool_]) -> bool:
+    """Whether, in a column of numbers, the median of some rows is larger than nine tenths of the other rows.
 
     Args:
-        figures: the numbers, shape (rows, columns).
+        table: the table.
         named: which rows are compared with the others, shape (rows,).
     """
-    for column in figures.T:
+    for name in map(str, table):
+        values = table[name]
+        if not is_number(values) or pd.api.types.is_bool_dtype(values):
+            continue
+        column = values.to_numpy(float)
         inside, others = (column[rows & np.isfinite(column)] for rows in (named, ~named))
         if len(inside) and len(others) and np.median(inside) > np.quantile(others, 0.9):
             return True

@@ -13,7 +13,7 @@ from retrace.limits import check_table
 from retrace.table_files import rows_in_chunk
 from retrace.tables.columns import check_names, with_names, without_missing
 from retrace.tables.conversion import with_types
-from retrace.tables.files import JSON_LINES, TEXT, files_of, is_text_source, kind_of, opened
+from retrace.tables.files import JSON_LINES, TEXT, files_of, kind_of, opened
 from retrace.tables.json_lines import read_json_lines
 from retrace.tables.messages import reading_error
 from retrace.tables.options import ReadOptions
@@ -60,21 +60,10 @@ def read_source(source: Path, options: ReadOptions) -> Iterator[pd.DataFrame]:
     schema = common_schema(schemas, source)
     types = plain_types(schema, facts, source)
     if kept is not None:
-        yield chunk_to_pandas(_joined(kept, schema, source), types)
+        yield chunk_to_pandas(joined(kept, schema, source), types)
         return
     for chunk in read_files(source, options):
-        yield chunk_to_pandas(_joined([chunk], schema, source), types)
-
-
-def load(source: Path, options: ReadOptions) -> pa.Table:
-    """The files of a source as one table of Arrow's types.
-
-    Raises:
-        DifferingTypesError: a column has other types in other files.
-        UserError: a file cannot be read, or is not such a table.
-    """
-    chunks = list(read_files(source, options))
-    return _joined(chunks, common_schema([chunk.schema for chunk in chunks], source), source)
+        yield chunk_to_pandas(joined([chunk], schema, source), types)
 
 
 def read_files(source: Path, options: ReadOptions) -> Iterator[pa.Table]:
@@ -108,15 +97,13 @@ def common_schema(schemas: list[pa.Schema], source: Path) -> pa.Schema:
     return pa.unify_schemas(schemas, promote_options="permissive")
 
 
-def cells_as_written(source: Path, options: ReadOptions) -> pa.Table | None:
-    """Each cell of text files as its text, even where it means no value; None for other kinds of files."""
-    if not is_text_source(source):
-        return None
-    written = [chunk for file in files_of(source) for chunk in _read_file(file, options, as_written=True)]
-    return pa.concat_tables(written, promote_options="default")  # by name: the order of columns may differ
+def read_as_written(source: Path, options: ReadOptions) -> Iterator[pa.Table]:
+    """The text files of a source with each cell as its text, even where it means no value."""
+    for file in files_of(source):
+        yield from _read_file(file, options, as_written=True)
 
 
-def _joined(chunks: list[pa.Table], schema: pa.Schema, source: Path) -> pa.Table:
+def joined(chunks: list[pa.Table], schema: pa.Schema, source: Path) -> pa.Table:
     """The rows of chunks as one table with these types.
 
     Raises:

@@ -25,8 +25,8 @@ def data(**roles: Any) -> Data:
 
 
 def test_a_good_table_passes():
-    check_prepared(TABLE, data())
-    check_prepared(TABLE.assign(y=[1.0, 2.0, 4.0]), data(task="regression"))
+    check_prepared([TABLE], data())
+    check_prepared([TABLE.assign(y=[1.0, 2.0, 4.0])], data(task="regression"))
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_a_good_table_passes():
 )
 def test_what_breaks_the_contract_is_one_line(change: dict[str, Any], roles: dict[str, Any], line: str):
     with pytest.raises(SystemExit) as error:
-        check_prepared(TABLE.assign(**change), data(**roles))
+        check_prepared([TABLE.assign(**change)], data(**roles))
     assert line in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_no_rows_is_one_line():
     with pytest.raises(SystemExit, match="no rows are left"):
-        check_prepared(TABLE[:0], data())
+        check_prepared([TABLE[:0]], data())
 
 
 def test_ids_that_are_repeated_in_another_chunk_are_found_and_nothing_is_left_behind(

@@ -13,7 +13,7 @@ from tests.conftest import ROLES
 def warned(table: pd.DataFrame, task: str = "regression") -> Iterator[str]:
     roles = {"source": "x.csv", "read": {}, "target": "y", "task": task, "id_columns": ["x0"]}
     rows = table.assign(row_id=[f"{n}-0" for n in range(len(table))])
-    return pitfalls_of(table, rows, rows, Data.model_validate(ROLES | roles), {})
+    return pitfalls_of(table, rows, np.arange(len(rows)), Data.model_validate(ROLES | roles), {})
 
 
 def noise(seed: int, rows: int) -> pd.DataFrame:
@@ -53,3 +53,18 @@ def test_a_total_makes_no_other_column_suspicious():
     assert not any("explains" in line for line in lines)
     table["x0"] = 2 * table["y"]
     assert any(line.startswith("x0: explains") for line in warned(table)), "what gives the target away is told still"
+
+
+def test_copies_are_rows_that_are_equal_in_all_columns_but_those_that_name_them():
+    random = np.random.default_rng(1)
+    for count in (2, 3, 9):
+        columns = {name: random.integers(0, count, 400) for name in ("x0", "x1", "x2")}
+        table = pd.DataFrame(
+            columns | {"x3": random.choice(["a", "b", None], 400), "y": random.integers(0, 9, 400) / 9}
+        )
+        copies = table.duplicated().sum()
+        lines = [line for line in warned(table.assign(house=range(400))) if "copies of others" in line]
+        assert lines[0].startswith(f"{copies:,} row")
+    assert not any(
+        "copies of others" in line for line in warned(table.drop_duplicates().assign(house=range(400 - copies)))
+    )

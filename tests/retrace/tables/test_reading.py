@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrace import row_ids, table_files
+from retrace.adopt.stored import load
 from retrace.tables.options import MISSING, ReadOptions
 from retrace.tables.pandas_types import to_pandas
-from retrace.tables.reading import load
 from src.datasets import table
 
 
