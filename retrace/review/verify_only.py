@@ -27,8 +27,8 @@ STORAGE_ERROR = "STORAGE_ERROR"  # the variable by which retrace/storage.py says
 VERIFIED: Literal["verified, not rerun"] = "verified, not rerun"
 UNFINISHED = {"the check": ["it didn't end; its log says why"]}
 MERGE_AGAIN = (
-    "dvc.lock was merged line by line, so no run has made what it records: `git reset --hard {}^1` takes the branch back "
-    "to before that merge, without the commits since; then merge on your machine, as docs/review.md says under "
+    "dvc.lock was merged line by line, so no run has made what it records: `git reset --hard {}^1` takes the branch "
+    "back to before that merge, without the commits since; then merge on your machine, as docs/review.md says under "
     '"When two pull requests change results"'
 )
 
