@@ -86,7 +86,7 @@ bench-scale: .venv/installed  ## measure the stages on 10 and 100 times the rows
 	python -m tests.bench_scale
 
 calibrate: .venv/installed  ## simulate whether verdicts and alarms are right
-	python -m tests.calibrate && python -m tests.calibrate_watch
+	python -m tests.calibrate && python -m tests.calibrate_several && python -m tests.calibrate_watch
 
 lock: .venv/installed  ## pin the packages of the .in files; keep other versions
 	uv pip compile $(COMPILE) requirements.in -o requirements.txt
