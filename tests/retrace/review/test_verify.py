@@ -6,7 +6,8 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Literal
@@ -15,7 +16,7 @@ import pytest
 import yaml
 
 from retrace.review.verify import DAMAGED_CACHE, DAMAGED_STORE, NOT_CACHED, NOT_STORED
-from tests.conftest import ROOT, check, commit, retrace
+from tests.conftest import ROOT, check, commit, retrace, run
 from tests.retrace.review.small import TWO, copied, new_project
 
 FOLDER = {"cmd": "mkdir -p many && for n in 1 2 3; do echo $n > many/$n; done", "outs": ["many"]}
@@ -401,3 +402,68 @@ def test_a_wrong_size_in_dvc_lock_is_no_damage(project: Path, served: Served):
     assert "size: 5\n" in lock.read_text()
     lock.write_text(lock.read_text().replace("size: 5\n", "size: 6\n"))
     assert verify(project).returncode == 0
+
+
+def test_a_folder_that_disappeared_is_named_and_the_advice_makes_it_again(project: Path):
+    shutil.rmtree(project.parent / "store")
+    done = verify(project)
+    assert len(findings(done)) == 8
+    assert all(finding.endswith(" missing") for finding in findings(done))
+    assert done.stderr == f"{NOT_STORED}\n"
+    check("dvc", "push", cwd=project)
+    assert verify(project).stdout == WHOLE
+
+
+class Server(ThreadingHTTPServer):
+    """A storage that disappears after so many files, and can be there again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files_left = 0
+        super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+
+
+class Handler(SimpleHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+    def parse_request(self) -> bool:
+        return self.server.files_left > 0 and super().parse_request()  # else the connection ends without an answer
+
+    def do_GET(self) -> None:
+        super().do_GET()
+        self.server.files_left -= bool(re.search("files/md5/../[0-9a-f]{30}$", self.path))
+
+
+@pytest.fixture
+def server(project: Path) -> Iterator[Server]:
+    """A server of the project's storage."""
+    with Server(project.parent / "store") as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_server_that_disappears_while_a_clone_pulls_loses_nothing(project: Path, server: Server):
+    clone = project.parent / "clone"
+    check("git", "clone", "--quiet", str(project), str(clone), cwd=project)
+    check("dvc", "remote", "modify", "--local", "storage", "url", f"http://127.0.0.1:{server.server_port}", cwd=clone)
+    server.files_left = 2
+    done = run("dvc", "pull", cwd=clone)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    kept = [file for file in (clone / ".dvc/cache").rglob("*") if re.fullmatch("[0-9a-f]{30}", file.name)]
+    assert all(hashlib.md5(file.read_bytes()).hexdigest() == f"{file.parent.name}{file.name}" for file in kept)
+    assert check("git", "status", "--porcelain", cwd=clone) == ""
+    done = verify(clone)
+    assert (done.stdout, done.returncode) == ("", 1)
+    assert re.fullmatch("remote storage: .*; check its address, the network and your credentials\n", done.stderr)
+    server.files_left = 1_000
+    check("dvc", "pull", cwd=clone)
+    assert check("dvc", "status", cwd=clone) == "Data and pipelines are up to date.\n"
+    assert verify(clone).stdout.startswith("remote storage: 7 of 7 objects, 206 bytes; the hash of 1 is right\n")
+    object_in(project.parent / "store", ROWS).unlink()
+    assert findings(verify(clone)) == [f"{TABLE} {TABLE}.dvc missing"]
