@@ -163,7 +163,7 @@ def check_parquet(file: Path) -> None:
     texts = _dictionary_columns(groups)
     if not texts:
         return
-    with pyarrow.parquet.ParquetFile(file, read_dictionary=texts) as parquet:
+    with pyarrow.parquet.ParquetFile(file, read_dictionary=texts, pre_buffer=False) as parquet:
         for number in range(metadata.num_row_groups):
             expanded += sum(map(_expanded_size, parquet.read_row_group(number, columns=texts).columns))
             if expanded > most:

@@ -174,13 +174,13 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
-    """A table's file.
+    """A table's file. It's read without a buffer, which would keep in memory all that has been read of the file.
 
     Raises:
         UserError: the file is missing, cut short or not Parquet.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             yield file
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; `dvc repro` makes it") from None

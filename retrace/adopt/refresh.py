@@ -172,7 +172,7 @@ def _hashes(file: Path, columns: list[str]) -> Hashes:
     Text is compared to the letter, unlike in the ids of rows: 007 isn't 7. A number has the same hash in each type.
     """
     hashes = []
-    with pq.ParquetFile(file) as parquet:
+    with pq.ParquetFile(file, pre_buffer=False) as parquet:
         for batch in parquet.iter_batches(columns=columns):
             chunk = to_pandas(pa.Table.from_batches([batch]), file)
             texts = {name: as_text(chunk[name]).fillna("\0") for name in columns}

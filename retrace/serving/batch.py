@@ -237,7 +237,7 @@ def read_parts(file: Path, kinds: Mapping[str, str]) -> Iterator[pd.DataFrame]:
 
 def _read(file: Path) -> Iterator[pd.DataFrame]:
     if file.suffix == ".parquet":
-        for batch in pq.ParquetFile(file).iter_batches(BATCH_SIZE):
+        for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(BATCH_SIZE):
             yield batch.to_pandas()
     elif file.suffix == ".csv":
         with pd.read_csv(file, chunksize=BATCH_SIZE, **CSV_CELLS) as parts:

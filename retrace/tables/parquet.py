@@ -19,7 +19,7 @@ def read_parquet(file: Path) -> Iterator[pa.Table]:
     Raises:
         UserError: it is far larger in memory than as a file, or a column's name is duplicated or its values nested.
     """
-    with pa.parquet.ParquetFile(file) as parquet:
+    with pa.parquet.ParquetFile(file, pre_buffer=False) as parquet:
         schema = parquet.schema_arrow
         check_names(file, schema.names, schema.names, {})
         for field in schema:

@@ -1,10 +1,12 @@
 """A table comes back as it was written, and its file's bytes don't depend on the chunks that it was written in."""
 
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,7 @@ from retrace.table_files import (
     without_rows,
     write_table,
 )
+from retrace.tables.parquet import read_parquet
 from tests.retrace.test_files import tables
 
 
@@ -117,6 +120,19 @@ def test_a_column_of_several_tables_is_as_if_they_were_one(tmp_path: Path, monke
     write_table(table[20:], paths[1])
     for name, values in table.items():
         pd.testing.assert_series_equal(read_column(paths, str(name)), values)
+
+
+@pytest.mark.parametrize("read", [lambda file: read_chunks(file, rows=20_000), read_parquet])
+def test_what_was_read_of_a_file_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], Iterator[object]]
+):
+    monkeypatch.setattr(table_files, "CELLS_IN_ROW_GROUP", 80_000)
+    monkeypatch.setattr(table_files, "CELLS_IN_CHUNK", 80_000)
+    table = pd.DataFrame(np.random.default_rng(0).random((1_000_000, 4)), columns=list("abcd"))  # 32 MB
+    write_table(table, tmp_path / "a.parquet")
+    before = pa.total_allocated_bytes()
+    most = max(pa.total_allocated_bytes() for _ in read(tmp_path / "a.parquet")) - before
+    assert most < 8_000_000
 
 
 @pytest.mark.usefixtures("few_cells")
