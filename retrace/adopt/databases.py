@@ -38,16 +38,21 @@ TOKEN = re.compile(
     r"|(?P<blank>\s+|--[^\n]*|/\*.*?\*/)|(?P<end>;)|\w+|.",
     re.S,
 )
-# What an error about the query itself begins with: it names tables and columns, and no value of a row.
-ABOUT_THE_QUERY = (
-    *("Parser Error", "Catalog Error", "Binder Error", "IO Error", "Invalid Input Error: Cannot execute statement"),
-    *("no such ", "near ", "ambiguous"),
-)
+# What DuckDB's error about the query itself begins with: it names tables and columns, and no value of a row.
+ABOUT_THE_QUERY = ("Parser", "Catalog", "Binder", "IO", "Invalid Input Error: Cannot execute statement")
+# What ADBC puts before PostgreSQL's own message, and its severity, which the server may have translated.
+OF_ADBC = re.compile(r"^(?:[A-Z_]+: )?(?:\[libpq\] |Failed to )[^:]*: (?:could not [^:]*: )?(?:\w+: +)?")
+# Where a value may begin in an error's message: at a quote, a colon or a number.
+VALUE = re.compile(r"""["'`]|:\s|(?<![\w-])-*\d""")
 SQLITE_TYPES: list[tuple[set[type], pa.DataType]] = [
     ({int}, pa.int64()),
     ({int, float}, pa.float64()),
     ({str}, pa.large_string()),
 ]
+
+
+class InvalidQueryError(Exception):
+    """A database can't prepare a query: the message names tables and columns, and no value of a row."""
 
 
 def check_address(address: str, where: str) -> None:
@@ -149,29 +154,44 @@ def _told(batches: Generator[pa.RecordBatch], address: str, query: Path) -> Gene
         raise UserError(f"{address}: needs the package {error.name}; {INSTALL}") from None
     except Exception as error:
         of_a_driver = type(error).__module__.startswith(("adbc_driver_manager", "_duckdb"))  # they may not be installed
-        if of_a_driver or isinstance(error, OSError | sqlite3.Error | pa.ArrowException):
+        if of_a_driver or isinstance(error, OSError | sqlite3.Error | pa.ArrowException | InvalidQueryError):
             raise UserError(_message(error, address, query)) from None
         raise
 
 
 def _message(error: Exception, address: str, query: Path) -> str:
-    """The line about a database's error: its message, shortened, without values of rows."""
-    text = str(error)
-    found, _, reason = text.partition("Failed to connect: ")
-    if reason:
-        reason = re.split(r"(?:FATAL|failed): +", reason)[-1].strip().splitlines()[0]
-        if "password" in reason:
-            reason += "; set the variable PGPASSWORD, or correct ~/.pgpass"
-        return f"{address}: no connection: {reason}"
-    text = re.split(r"(?:ERROR|FATAL): +|PQ\w+\(\) failed: ", found)[-1].strip()
-    reason = text.splitlines()[0] if text else type(error).__name__
-    code = str(getattr(error, "sqlstate", None) or "")
-    is_about_query = code.startswith(("25", "42")) or reason.startswith(ABOUT_THE_QUERY)
-    if code.startswith("P0") or "PL/" in found:  # of PL/pgSQL; while rows are read, there is no code
-        reason = "a function in it raises an error, whose text isn't shown, since it may have values"
-    elif not is_about_query:  # what follows the first quote or digit may be a value, and its end can't be told
-        reason = re.sub(r"""(?:["'`]|(?<![\w-])\d).*""", "...", reason)
+    """The line about a database's error while the query runs, without values of rows."""
+    reason = "\n".join(str(error).strip().splitlines()[:1]) or type(error).__name__
+    if address.startswith("postgres"):
+        reason = _without_values(*_of_postgresql(error))
+    elif address.startswith("duckdb"):
+        kind, separator, text = reason.partition(" Error: ") if " Error: " in reason else ("", "", reason)
+        if not reason.startswith(ABOUT_THE_QUERY):  # `error(...)` in a query is an Invalid Input Error with any text
+            reason = _without_values("..." if kind == "Invalid Input" else text, f"{kind}{separator}")
+    elif not isinstance(error, InvalidQueryError):
+        reason = _without_values(reason)
     return f"{query}: the query fails in {address}: {reason}"
+
+
+def _of_postgresql(error: Exception) -> tuple[str, str]:
+    """PostgreSQL's own message: what may have values, and what comes before it and has none."""
+    text = OF_ADBC.sub("", str(error), count=1)
+    first = "\n".join(text.strip().splitlines()[:1])
+    code = str(getattr(error, "sqlstate", None) or "")  # while rows are read, there is none
+    if code.startswith("P0") or "PL/" in text:
+        return "", "a function in it raises an error, whose text isn't shown, since it may have values"
+    return ("", first) if code.startswith(("25", "42")) else (first, "")
+
+
+def _without_values(text: str, start: str = "") -> str:
+    """A message up to where a value of a row may begin.
+
+    Args:
+        text: which may have values.
+        start: what comes before, and has none.
+    """
+    found = VALUE.search(text)
+    return f"{start}{text[: found.start()]}..." if found else f"{start}{text}"
 
 
 def _from_postgresql(address: str, statement: str) -> Generator[pa.RecordBatch]:
@@ -179,7 +199,14 @@ def _from_postgresql(address: str, statement: str) -> Generator[pa.RecordBatch]:
     from adbc_driver_postgresql import dbapi  # noqa: PLC0415  # only who reads from PostgreSQL needs it
 
     os.environ.setdefault("PGCONNECT_TIMEOUT", SECONDS_TO_CONNECT)
-    with dbapi.connect(address) as connection, connection.cursor() as cursor:
+    try:
+        connection = dbapi.connect(address)
+    except dbapi.Error as error:
+        reason = re.split(r"(?:FATAL|failed|Failed to connect): +", str(error))[-1].strip().splitlines()[0]
+        if "password" in reason:
+            reason += "; set the variable PGPASSWORD, or correct ~/.pgpass"
+        raise UserError(f"{address}: no connection: {reason}") from None
+    with connection, connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute("SET LOCAL TimeZone = 'UTC'")
         cursor.execute(statement)
@@ -204,6 +231,10 @@ def _from_sqlite(address: str, statement: str) -> Generator[pa.RecordBatch]:
     """The rows with the types that their values have: the query runs twice, the first time to see them."""
     file = f"{_file_of(address).resolve().as_uri()}?mode=ro"
     with closing(sqlite3.connect(file, uri=True, isolation_level=None)) as connection:
+        try:
+            connection.execute(f"EXPLAIN {statement}").close()
+        except sqlite3.Error as error:
+            raise InvalidQueryError(str(error)) from None
         connection.execute("BEGIN")  # so that both times see the same rows
         cursor = connection.execute(statement)
         names = [name for name, *_ in cursor.description]

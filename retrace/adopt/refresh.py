@@ -22,12 +22,12 @@ from pandas.util import hash_pandas_object
 
 from retrace.adopt.databases import check_address
 from retrace.adopt.project import put
-from retrace.adopt.snapshot import TEMPORARY, Origin, origin_file, query_file, taken
+from retrace.adopt.snapshot import Origin, origin_file, query_file, taken
 from retrace.changed_values import differ
 from retrace.command_line import make_parser
 from retrace.errors import UserError, one_line
 from retrace.files import as_text
-from retrace.git import require_own_repository
+from retrace.git import git_status, require_own_repository
 from retrace.params import Params, read_params
 from retrace.tables.pandas_types import to_pandas
 from retrace.yaml_files import read_yaml
@@ -82,13 +82,17 @@ def refresh(words: list[str]) -> None:
     print(one_line(f"{source}: a new snapshot of {origin.address}"))
     for line in lines:
         print(one_line(line))
-    print(f"\nTo go back: `git restore {source}.dvc` and `dvc checkout`.\nNext: `dvc repro`.")
+    pointer = Path(f"{source}.dvc")
+    commands = f"`git restore {pointer}` and `dvc checkout`" if pointer.is_file() else f"`git restore {source}`"
+    print(f"\nTo go back: {commands}.\nNext: `dvc repro`.")
 
 
 def _require_stored(source: Path) -> None:
-    """Check that DVC has the present snapshot, so that one can go back to it."""
+    """Check that the present snapshot is the one that DVC or Git has, so that one can go back to it."""
     pointer = Path(f"{source}.dvc")
     if not pointer.is_file():  # Git has it
+        if source.as_posix() in git_status():
+            raise UserError(f"{source}: changed since the last commit; `git commit` or `git stash` first")
         return
     with source.open("rb") as content:
         md5 = hashlib.file_digest(content, "md5").hexdigest()
@@ -99,7 +103,8 @@ def _require_stored(source: Path) -> None:
 
 def _replace(source: Path, new: Path) -> None:
     """Replace the snapshot by a new one, and bring the old one back if DVC doesn't take it."""
-    old = TEMPORARY / f"{source.name}.old"
+    put(source, source)  # so that DVC's cache has it, even if it was deleted there
+    old = source.with_name(f"{source.name}.old.part")  # .gitignore has *.part
     source.replace(old)
     try:
         put(new, source)

@@ -302,7 +302,8 @@ def is_verify_only(run: Run, author: str | None) -> bool:
         author: who opened the pull request.
     """
     is_trusted = run.head_repository == run.repository and author != DEPENDABOT
-    return os.environ.get("VERIFY_ONLY") == "true" and is_trusted and run.head_branch != RETRAIN
+    is_set = os.environ.get("VERIFY_ONLY", "").lower() == "true"  # GitHub compares without regard to case
+    return is_set and is_trusted and run.head_branch.lower() != RETRAIN
 
 
 def write_comment(run: Run, report: str | None, server: str = "GitHub", *, verify_only: bool = False) -> str:
@@ -311,7 +312,7 @@ def write_comment(run: Run, report: str | None, server: str = "GitHub", *, verif
     If there is no report, a sentence says so.
     """
     log = f"[run {run.identity}]({run.url})"
-    subject = "no stage was rerun (VERIFY_ONLY), and the check" if verify_only else "the pipeline"
+    subject = "VERIFY_ONLY is set, so no stage is rerun, and the check" if verify_only else "the pipeline"
     first = f"Commit {run.commit}: {subject} {run.outcome}, in {log}."
     if not report or not report.strip():
         return f"{first}\n\nThere is no report: the run ended before it wrote one. Its log says why."

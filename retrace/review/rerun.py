@@ -80,11 +80,11 @@ class Rerun(BaseModel):
             record = cls.model_validate_json(FILE.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
-        is_latest = record.lock == _hash_of_lock() or not record.succeeded
+        is_latest = record.lock == hash_of_lock() or not record.succeeded
         return record if record.commit == head() and is_latest else None
 
 
-def _hash_of_lock() -> str:
+def hash_of_lock() -> str:
     """The hash of dvc.lock; empty where there is none."""
     return hashlib.md5(LOCK.read_bytes(), usedforsecurity=False).hexdigest() if LOCK.is_file() else ""
 
@@ -202,7 +202,7 @@ def rerun() -> bool:
             print(tail[-1])
         changed = _changed_since(before)
     finally:  # an interrupted run is kept as well
-        kept = {"lock": _hash_of_lock(), "succeeded": succeeded, "stages": _stages(events), "tail": list(tail)}
+        kept = {"lock": hash_of_lock(), "succeeded": succeeded, "stages": _stages(events), "tail": list(tail)}
         write_json(record.model_copy(update=kept | {"changed": changed}).model_dump(), FILE)
     return succeeded
 

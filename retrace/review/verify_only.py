@@ -27,9 +27,10 @@ STORAGE_ERROR = "STORAGE_ERROR"  # the variable by which retrace/storage.py says
 VERIFIED: Literal["verified, not rerun"] = "verified, not rerun"
 UNFINISHED = {"the check": ["it didn't end; its log says why"]}
 MERGE_AGAIN = (
-    "dvc.lock was merged line by line, so no run has made what it records: `git reset --hard {}^1` takes the branch "
-    "back to before that merge, without the commits since; then merge on your machine, as docs/review.md says under "
-    '"When two pull requests change results"'
+    "dvc.lock has one side's results beside inputs of both, so no run may have made them: `git reset --hard {}^1` "
+    "takes the branch back to before that merge, without the commits since; then merge on your machine, as "
+    'docs/review.md says under "When two pull requests change results". If a run did make them, rebase the branch '
+    "instead of merging"
 )
 
 
@@ -38,12 +39,14 @@ class Verification(BaseModel):
 
     Attributes:
         commit: The commit that was checked out.
+        lock: The hash of its dvc.lock.
         word: The verdict.
         differences: What it is about: the findings by stage or file.
         advice: What to do about it.
     """
 
     commit: str
+    lock: str
     word: Literal["verified, not rerun", "stale", "not verified"]
     differences: dict[str, list[str]]
     advice: list[str]
@@ -55,14 +58,16 @@ class Verification(BaseModel):
 
     @classmethod
     def last(cls) -> Self | None:
-        """The last verdict, if it's about the commit that is checked out; a good one, if no file has changed since."""
+        """The last verdict, if it's about the commit that is checked out, and nothing has run since.
+
+        A good one counts only as long as no file in Git has changed.
+        """
         try:
             record = cls.model_validate_json(FILE.read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
-        if record.commit != head() or (record.passes and _changed_files()):
-            return None
-        return record
+        is_latest = record.commit == head() and record.lock == rerun.hash_of_lock()
+        return record if is_latest and not (record.passes and _changed_files()) else None
 
 
 def verify_results(base: Revision | None) -> Verification:
@@ -73,10 +78,11 @@ def verify_results(base: Revision | None) -> Verification:
     """
     rerun.FILE.unlink(missing_ok=True)  # `report` is to tell what was done last
     commit = str(head())
-    verification = Verification(commit=commit, word="not verified", differences=UNFINISHED, advice=[])
+    about = {"commit": commit, "lock": rerun.hash_of_lock()}
+    verification = Verification(**about, word="not verified", differences=UNFINISHED, advice=[])
     write_json(verification.model_dump(), FILE)  # it remains if this process is killed
     try:
-        verification = _verify(commit, base)
+        verification = _verify(about, base)
     except UserError as error:
         verification = verification.model_copy(update={"differences": {"the check": [str(error)]}})
     write_json(verification.model_dump(), FILE)
@@ -87,24 +93,28 @@ def verify_results(base: Revision | None) -> Verification:
     return verification
 
 
-def _verify(commit: str, base: Revision | None) -> Verification:
+def _verify(about: dict[str, str], base: Revision | None) -> Verification:
     """The verdict on a commit.
+
+    Args:
+        about: the commit, and the hash of its dvc.lock.
+        base: What it is to be merged into.
 
     Raises:
         UserError: DVC can't read its pipeline.
     """
-    committed = Revision("HEAD", commit)
+    committed = Revision("HEAD", about["commit"])
     if committed.read("dvc.lock") is None:
         raise UserError(NO_LOCK)
     problem = find_problem(committed)
     advice = [f"{problem.advice}; commit that, and push what is new to the storage"] if problem else []
     if problem and problem.word == "stale":
-        return Verification(commit=commit, word="stale", differences=problem.differences, advice=advice)
+        return Verification(**about, word="stale", differences=problem.differences, advice=advice)
     differences = dict(problem.differences) if problem else {}
     for name in _changed_files():
         differences[name] = ["changed, and not committed"]
     for name, merge in mixed_stages(committed, base).items():
-        differences[f"{name}: dvc.lock"] = [f"merged line by line in {merge[:8]}"]
+        differences[f"{name}: dvc.lock"] = [f"probably merged line by line in {merge[:8]}"]
         advice.append(MERGE_AGAIN.format(merge[:8]))
     try:
         if reason := os.environ.get(STORAGE_ERROR):
@@ -118,7 +128,7 @@ def _verify(commit: str, base: Revision | None) -> Verification:
         differences[each.recorded.path] = [each.finding]
         advice.append(each.advice)
     word: Literal["verified, not rerun", "not verified"] = "not verified" if differences else VERIFIED
-    return Verification(commit=commit, word=word, differences=differences, advice=list(dict.fromkeys(advice)))
+    return Verification(**about, word=word, differences=differences, advice=list(dict.fromkeys(advice)))
 
 
 def _changed_files() -> list[str]:
@@ -147,7 +157,8 @@ def mixed_stages(committed: Revision, base: Revision | None) -> dict[str, str]:
             if entry != entries.get(name) or entry in sides:
                 continue
             known = [out for side in sides for out in _outputs(side)]
-            if all(out in known for out in _outputs(entry)):
+            outputs = _outputs(entry)
+            if outputs and all(out in known for out in outputs):
                 mixed[name] = merge
     return mixed
 

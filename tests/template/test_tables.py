@@ -2,6 +2,7 @@
 
 import bz2
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from retrace.params import Params, read_params
 from src.datasets import flights
-from tests.conftest import check, commit
+from tests.conftest import ROOT, check, commit
 from tests.template.conftest import begin
 
 
@@ -101,3 +102,21 @@ def test_a_table_is_adopted_as_it_is_and_scored_sensibly(
     metric, plain = plain_score(read_params(project / "params.yaml"), train, valid)
     ours = json.loads((project / "metrics/scores.json").read_text())[metric]
     assert ours > plain - 0.05 if metric == "r2" else ours < 1.1 * plain + 0.01
+
+
+@pytest.mark.slow
+def test_files_are_added_to_a_folder_by_the_commands_of_the_manual(bare: Path, tmp_path: Path):
+    page = (ROOT / "docs/scale.md").read_text(encoding="utf-8")
+    [commands] = re.findall(r"```\n(make start TABLE=\.\./visits .*?)```", page, re.DOTALL)
+    project = begin(Path(shutil.copytree(bare, tmp_path / "project")))
+    visits = load_digits(as_frame=True).frame.rename(columns={"target": "late"})
+    (tmp_path / "visits").mkdir()
+    visits[:600].to_parquet(tmp_path / "visits/1.parquet")
+    (tmp_path / "more").mkdir()
+    for number in (2, 3):
+        visits[600 * number - 600 : 600 * number].to_parquet(tmp_path / f"more/{number}.parquet")
+    for command in commands.replace("/data/visits/", "../more/").splitlines():
+        check("bash", "-c", command, cwd=project)
+    [table] = json.loads((project / "metrics/source.json").read_text())["tables"].values()
+    assert table["rows"] == len(visits)
+    check("dvc", "status", "--quiet", cwd=project)

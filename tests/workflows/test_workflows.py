@@ -189,7 +189,7 @@ def test_with_verify_only_no_stage_runs_and_the_storage_must_have_everything(pro
     assert project.caches("refs/pull/7/merge") == kept, "nothing new to keep"
     [body] = project.github.bodies(7)
     assert re.match(
-        rf"Commit {pipeline.head['sha']}: no stage was rerun \(VERIFY_ONLY\), and the check succeeded,", body
+        rf"Commit {pipeline.head['sha']}: VERIFY_ONLY is set, so no stage is rerun, and the check succeeded,", body
     )
     assert "**May be merged:** the gate passes. **Verified, not rerun:**" in first_lines(body)
     assert "eproduced" not in first_lines(body)

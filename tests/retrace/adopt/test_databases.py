@@ -1,6 +1,7 @@
 """The rows of a query: with which types, in which order and batches they are stored, and what is refused."""
 
 import socket
+import sqlite3
 import sys
 import threading
 import time
@@ -211,6 +212,14 @@ FAILING = [  # in all three databases: the query, and what the line says for Pos
         None,
         "Could not convert",
     ),
+    (
+        "SELECT visit, CAST('ERROR: x, Failed to connect: 7391' || visit AS INTEGER) AS a FROM visits",
+        "invalid input syntax",
+        None,
+        "Could not convert",
+    ),
+    ("SELECT 30000 * CAST(visit - 7391 AS SMALLINT) * 7391 AS a FROM visits", "integer out of range", None, "Out of"),
+    ("SELECT sqrt(visit - 7391) AS a FROM visits", "cannot take square root", None, None),
 ]
 
 
@@ -235,6 +244,20 @@ def test_what_a_function_says_of_a_value_is_not_shown(take, in_postgresql: Table
     in_postgresql.execute(f"CREATE FUNCTION fail() RETURNS int LANGUAGE plpgsql AS $${body}$$")
     with pytest.raises(UserError, match="a function in it raises an error, whose text isn't shown") as refused:
         take(in_postgresql.address, "SELECT fail() AS a")
+    assert "geheim" not in str(refused.value)
+
+
+def test_what_a_query_says_itself_of_a_value_is_not_shown(take, packages: Path, tmp_path: Path):
+    import duckdb
+
+    duckdb.connect(str(tmp_path / "a.duckdb")).close()
+    for text in ("SELECT error('geheim') AS a", "SELECT chr(-7391 + CAST(random() AS INTEGER)) AS a"):
+        with pytest.raises(UserError, match=r"the query fails in duckdb:///a.duckdb: Invalid Input Error: \.\.\.$"):
+            take("duckdb:///a.duckdb", text)
+    docs = sqlite3.connect(tmp_path / "a.sqlite")
+    docs.executescript("CREATE VIRTUAL TABLE docs USING fts5(body); CREATE TABLE t AS SELECT 'geheim:foo' AS q;")
+    with pytest.raises(UserError, match=r"no such column\.\.\.") as refused:
+        take("sqlite:///a.sqlite", "SELECT * FROM t, docs WHERE docs MATCH t.q")
     assert "geheim" not in str(refused.value)
 
 

@@ -1,5 +1,7 @@
 """A table in a database is adopted, and later its new snapshot replaces the old one; or nothing changes."""
 
+import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -144,9 +146,40 @@ def test_what_cannot_be_refreshed_is_one_line_and_changes_nothing(project: Path,
 def test_the_old_snapshot_stays_if_dvc_does_not_take_the_new_one(project: Path, in_sqlite: Table, monkeypatch):
     adopt(project, in_sqlite, "--id", "visit")
     in_sqlite.execute("DELETE FROM visits WHERE visit = 7")
-    monkeypatch.setattr("sys.executable", "/bin/false")
-    assert f"{SOURCE}: `dvc add` fails" in refresh(project, code=1)
-    assert not list(Path(".dvc/tmp").glob("visits*"))
+    python = project.parent / "python"  # it adds the present snapshot, and fails at the next one
+    python.write_text(f'#!/bin/sh\nmkdir "{project.parent}/first" 2>/dev/null && exec {sys.executable} "$@"\nexit 1\n')
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    before = [SOURCE.read_bytes(), Path(f"{SOURCE}.dvc").read_bytes()]
+    assert f"{SOURCE}: `dvc add` fails" in retrace("refresh", cwd=project).stderr
+    assert [SOURCE.read_bytes(), Path(f"{SOURCE}.dvc").read_bytes()] == before
+    assert not [*Path(".dvc/tmp").glob("visits*"), *SOURCE.parent.glob("*.part")]
+
+
+def test_one_can_go_back_even_if_the_cache_was_deleted(project: Path, in_sqlite: Table):
+    adopt(project, in_sqlite, "--id", "visit")
+    content = SOURCE.read_bytes()
+    shutil.rmtree(".dvc/cache")
+    in_sqlite.execute("DELETE FROM visits WHERE visit = 7")
+    assert f"To go back: `git restore {SOURCE}.dvc` and `dvc checkout`." in refresh(project)
+    check("git", "restore", f"{SOURCE}.dvc", cwd=project)
+    check("dvc", "checkout", f"{SOURCE}.dvc", cwd=project)
+    assert SOURCE.read_bytes() == content
+
+
+def test_a_snapshot_in_git_is_replaced_only_if_it_is_committed(project: Path, in_sqlite: Table):
+    adopt(project, in_sqlite, "--id", "visit")
+    check("dvc", "remove", f"{SOURCE}.dvc", cwd=project)
+    check("git", "add", "--force", str(SOURCE), cwd=project)
+    commit(project)
+    in_sqlite.execute("DELETE FROM visits WHERE visit = 7")
+    content = SOURCE.read_bytes()
+    SOURCE.write_bytes(content + b"edited")
+    assert f"{SOURCE}: changed since the last commit; `git commit` or `git stash` first" in refresh(project, code=1)
+    SOURCE.write_bytes(content)
+    assert f"To go back: `git restore {SOURCE}`." in refresh(project)
+    check("git", "restore", str(SOURCE), cwd=project)
+    assert SOURCE.read_bytes() == content
 
 
 def test_a_file_that_takes_the_place_of_a_snapshot_is_not_refreshed(project: Path, in_sqlite: Table):

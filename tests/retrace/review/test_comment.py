@@ -325,11 +325,13 @@ def test_the_first_line_is_ours_and_names_commit_outcome_and_run(asked: Asked):
 @pytest.mark.parametrize(
     ("of", "by", "value", "subject"),
     [
-        ({}, "someone", "true", "no stage was rerun (VERIFY_ONLY), and the check"),
+        ({}, "someone", "true", "VERIFY_ONLY is set, so no stage is rerun, and the check"),
+        ({}, "someone", "True", "VERIFY_ONLY is set, so no stage is rerun, and the check"),
         ({}, "someone", "", "the pipeline"),
         ({"head_repository": {"full_name": "a/fork"}}, "someone", "true", "the pipeline"),
         ({}, "dependabot[bot]", "true", "the pipeline"),
         ({"head_branch": "retrain"}, "someone", "true", "the pipeline"),
+        ({"head_branch": "Retrain"}, "someone", "true", "the pipeline"),
     ],
 )
 def test_the_first_line_says_whether_stages_ran(asked: Asked, of: dict[str, Any], by: str, value: str, subject: str):
