@@ -35,14 +35,23 @@ def curves(target: Target, truth: NDArray[Any], predictions: Array, private: boo
         return found
     if target.kind == "multiclass":
         truth, predictions = np.eye(len(target.classes))[truth].astype(bool).ravel(), predictions.ravel()
-    false_positive_rate, true_positive_rate, _ = roc_curve(truth, predictions)
-    precision, recall, _ = precision_recall_curve(truth, predictions)
-    roc = pd.DataFrame({"false_positive_rate": false_positive_rate, "true_positive_rate": true_positive_rate})
-    return {
-        "roc": thinned(roc),
-        "precision_recall": thinned(pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]})),
+    return {  # one after the other, because a curve takes memory before it's thinned
+        "roc": roc(truth, predictions),
+        "precision_recall": precision_recall(truth, predictions),
         "calibration": calibration(truth, predictions),
     }
+
+
+def roc(truth: NDArray[np.bool_], predictions: Array) -> pd.DataFrame:
+    """Points of the ROC curve."""
+    false_positive_rate, true_positive_rate, _ = roc_curve(truth, predictions)
+    return thinned(pd.DataFrame({"false_positive_rate": false_positive_rate, "true_positive_rate": true_positive_rate}))
+
+
+def precision_recall(truth: NDArray[np.bool_], predictions: Array) -> pd.DataFrame:
+    """Points of the curve of precision and recall."""
+    precision, recall, _ = precision_recall_curve(truth, predictions)
+    return thinned(pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]}))
 
 
 def thinned(curve: pd.DataFrame) -> pd.DataFrame:

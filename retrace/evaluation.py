@@ -87,7 +87,8 @@ class Evaluation:
 def read_rows(params: Params, path: Path) -> pd.DataFrame:
     """The rows to score, with the columns that scores depend on beside the predictions.
 
-    If the project has metrics of its own, all columns are read, because these metrics may use any.
+    If the project has metrics of its own, all columns are read, because these metrics may use any. Otherwise texts that
+    only name slices are categories, which take a byte or two for each row.
 
     Args:
         params: the project's parameters.
@@ -97,7 +98,24 @@ def read_rows(params: Params, path: Path) -> pd.DataFrame:
         return read_table(path)
     data = params.data
     needed = {data.id_column, data.target, data.time, data.group, *params.evaluate.slices}
-    return read_table(path, [column for column in without_rows(path).columns if column in needed])
+    table = read_table(path, [column for column in without_rows(path).columns if column in needed])
+    only_slices = table.columns.difference([data.id_column, data.target, data.time, data.group])
+    texts = [name for name in only_slices if pd.api.types.is_string_dtype(table[name])]
+    return table.astype(dict.fromkeys(texts, "category"))
+
+
+def without_ids(rows: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Rows without their ids, which take memory, unless resamples, slices or a metric of the project may use them.
+
+    Args:
+        rows: as `read_rows` returns them.
+        params: the project's parameters.
+    """
+    data = params.data
+    drawn_alone = data.group is None and rows.attrs.get("block") is None
+    if drawn_alone or data.id_column in params.evaluate.slices or project_metrics():
+        return rows
+    return rows.drop(columns=data.id_column)
 
 
 def predict_rows(params: Params, path: Path, models: Mapping[str, Any]) -> Predictions:

@@ -60,7 +60,7 @@ class Ranking:
         self.order = np.argsort(-predictions, kind="stable")
         rank_changes = np.flatnonzero(np.diff(predictions[self.order]))
         self.last_of_rank = np.append(rank_changes, len(predictions) - 1)
-        self.positive = truth[self.order].astype(np.int64)
+        self.positive = truth[self.order].astype(bool)
 
     def counts(self, weights: Weights) -> tuple[NDArray[Any], NDArray[Any]]:
         """How many positives, and how many rows, have each rank or a higher one: both of shape (ranks,)."""

@@ -22,12 +22,12 @@ The results are in `metrics/`:
 import platform
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import pandas as pd
 
 from retrace.curves import curves
-from retrace.evaluation import Predictions, predict_rows, read_rows, score_models
+from retrace.evaluation import Predictions, predict_rows, read_rows, score_models, without_ids
 from retrace.files import write_csv, write_json
 from retrace.models import load_model
 from retrace.params import Params, read_params
@@ -39,9 +39,29 @@ from retrace.table_files import without_rows
 from src.model import promises_same_bytes
 
 
+class Valid(NamedTuple):
+    """The validation rows, and hashes by which they are recognised.
+
+    Attributes:
+        rows: as `without_ids` returns them.
+        drawn: what `fingerprint` returns.
+        fingerprints: what `fingerprints` returns.
+    """
+
+    rows: pd.DataFrame
+    drawn: str
+    fingerprints: dict[str, str]
+
+    @classmethod
+    def read(cls, params: Params, path: Path) -> Self:
+        """Read them from a file that `split` wrote."""
+        rows = read_rows(params, path)
+        return cls(without_ids(rows, params), fingerprint(rows, params.data), fingerprints(rows, params.data))
+
+
 def evaluate(
     params: Params,
-    valid: pd.DataFrame,
+    valid: Valid,
     predictions: Predictions,
     refits: Iterable[Array],
     trained: Mapping[Any, Any],
@@ -50,7 +70,7 @@ def evaluate(
 
     Args:
         params: the project's parameters.
-        valid: the validation rows, as `read_rows` returns them.
+        valid: the validation rows.
         predictions: of the `model` and the baselines for these rows.
         refits: what each refit predicts for these rows.
         trained: how many independent units `train` has, and how many the `half` that a refit is fitted on; and, if the
@@ -63,7 +83,7 @@ def evaluate(
         UserError: the gate's metric, the costs or a column of `evaluate.slices` doesn't fit the data.
     """
     data, gate_metric = params.data, params.gate.metric
-    evaluation = score_models(params, valid, predictions)
+    evaluation = score_models(params, valid.rows, predictions)
     metrics, whole = evaluation.metrics, evaluation.whole
 
     # Each line of bootstrap.csv and refits.csv is about a model and a slice. A column and a value name the slice; both
@@ -73,7 +93,6 @@ def evaluate(
     rows = {WHOLE: whole} | {name: found.rows for name, found in evaluation.slices.items()}
     refitted = {("model", *name): found for name, found in score_refits(metrics, gate_metric, rows, refits).items()}
 
-    rows_hash = fingerprint(valid, data)
     units = {name: count for name, count in trained.items() if name != "sample"}
     sample = {"sample": trained["sample"]} if "sample" in trained else {}
     content = {
@@ -82,15 +101,15 @@ def evaluate(
             "scores": evaluation.scores_content(),
             "decision": evaluation.decision,
             "estimator": {"name": params.train.model, "same_bytes": promises_same_bytes(params.train)},
-            "rows": len(valid),
+            "rows": len(valid.rows),
             "units": {"valid": whole.resamples.units, **units},
             **sample,
-            "fingerprints": fingerprints(valid, data),
+            "fingerprints": valid.fingerprints,
             "platform": f"{platform.system()} {platform.machine()}",
         },
         "slices.json": evaluation.slices_content(gate_metric),
-        "bootstrap.csv": draws_table(rows_hash, resampled),
-        "refits.csv": draws_table(rows_hash, refitted),
+        "bootstrap.csv": draws_table(valid.drawn, resampled),
+        "refits.csv": draws_table(valid.drawn, refitted),
     }
     drawn = curves(evaluation.target, whole.truth, predictions.values["model"], private=data.hides(data.target))
     return content | {f"curves/{name}.csv": curve for name, curve in drawn.items()}
@@ -100,7 +119,7 @@ def main() -> None:
     params = read_params()
     part, refits = Path("data/split/valid.parquet"), Path("models/refits.parquet")
     models = {name: load_model(Path(f"models/{name}.skops")) for name in ("model", *BASELINES)}
-    predictions, valid = predict_rows(params, part, models), read_rows(params, part)
+    predictions, valid = predict_rows(params, part, models), Valid.read(params, part)
     refit_predictions, trained = read_refits(refits, params.data.id_column), without_rows(refits).attrs
     written = evaluate(params, valid, predictions, refit_predictions, trained)
     for name, content in written.items():
@@ -109,7 +128,7 @@ def main() -> None:
         else:
             write_json(content, Path("metrics") / name)
     gate_metric = params.gate.metric
-    print(f"{gate_metric} {written['scores.json'][gate_metric]:.4g} on {len(valid):,} rows")
+    print(f"{gate_metric} {written['scores.json'][gate_metric]:.4g} on {len(valid.rows):,} rows")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from retrace import evaluation, table_files
-from retrace.evaluation import predict_rows, read_rows
+from retrace.evaluation import predict_rows, read_rows, without_ids
 from retrace.params import Params, read_params
 from retrace.project_metrics import ProjectMetric
 from retrace.table_files import write_table
@@ -49,6 +49,23 @@ def test_only_columns_that_scores_depend_on_are_kept_unless_the_project_has_metr
     assert kept.attrs == {"block": "day"}
     monkeypatch.setattr(metrics, "METRICS", {"mine": ProjectMetric(lambda *_: 0.0, higher_is_better=True)})
     pd.testing.assert_frame_equal(read_rows(params, tmp_path / "part.parquet"), table)
+
+
+def test_texts_that_only_name_slices_are_categories_and_ids_are_kept_where_rows_are_drawn_by_them(
+    params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    table = pd.DataFrame({column: ["a", "b"] for column in ["flight", "departure", "late", "carrier", "origin"]})
+    grouped = params.model_copy(update={"data": params.data.model_copy(update={"group": "carrier"})})
+    write_table(table, tmp_path / "part.parquet")
+    kept = read_rows(grouped, tmp_path / "part.parquet")
+    assert list(kept.columns[kept.dtypes == "category"]) == ["origin"]
+    pd.testing.assert_frame_equal(kept.astype({"origin": "str"}), table)
+    assert "flight" in without_ids(kept, params)
+    assert "flight" not in without_ids(kept, grouped)
+    kept.attrs["block"] = "day"
+    assert "flight" not in without_ids(kept, params)
+    monkeypatch.setattr(metrics, "METRICS", {"mine": ProjectMetric(lambda *_: 0.0, higher_is_better=True)})
+    assert "flight" in without_ids(kept, params)
 
 
 def test_models_predict_for_all_rows_in_their_order(params: Params, numbers: Path, monkeypatch: pytest.MonkeyPatch):
