@@ -110,7 +110,7 @@ PICTURES = "Target variance explained by each feature alone" "Learning curve" "R
 # For any other file with merge=binary, Git stops with a conflict, as it does without this driver. Git reads %% as %.
 KEPT = results of the current branch are kept; next: dvc checkout --allow-missing, dvc repro, git add --all, git commit
 DEFINE_MERGE = git config merge.binary.driver 'p=%P; case $$p in dvc.lock|*/dvc.lock) echo "$$p: $(KEPT)" >&2;; \
-	metrics/*|*/metrics/*) test -e "$${p%%metrics/*}dvc.lock";; *) exit 1;; esac' 2>/dev/null || true
+	metrics/*|*/metrics/*) test -e "$${p%%%%metrics/*}dvc.lock";; *) exit 1;; esac' 2>/dev/null || true
 
 # .venv is created again if its Python isn't supported, is gone, or has another version after a system upgrade.
 ifneq ($(wildcard .venv),)

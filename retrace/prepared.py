@@ -65,6 +65,9 @@ class PreparedCheck:
             self.features = names
             self.copies = {name: {} for name in names}
         self.rows += len(chunk)
+        if data.id_column not in chunk:
+            told = f"{PARAMETER}: the prepared table has no column {data.id_column}, which names the rows; name another"
+            raise ParameterError(told, "data.id")
         ids = chunk[data.id_column]
         self.missing["id"] += int(ids.isna().sum())
         self.id_hashes.append(pd.util.hash_array(as_text(ids).to_numpy(), categorize=False))

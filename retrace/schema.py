@@ -65,15 +65,17 @@ def missing_at_most(column: pd.Series, *, share: float) -> bool:
     return bool(column.isna().mean() <= share)
 
 
-def infer(columns: Iterable[tuple[Any, pd.Series]], private: list[str]) -> pa.DataFrameSchema:
+def infer(columns: Iterable[tuple[Any, pd.Series]], private: list[str], key: str | None = None) -> pa.DataFrameSchema:
     """A first schema for a table, which meets it; HEADER says by which rules.
 
     Args:
         columns: the names and values of the columns of a raw table, such as its `items()`.
         private: the columns of which no value may be shown.
+        key: the column that names the rows, if there is one. It gets no range, because new rows have new values.
     """
+    unchecked = [*private, key]
     return pa.DataFrameSchema(
-        {name: _infer_column(values, name in private) for name, values in columns}, strict=True, coerce=False
+        {name: _infer_column(values, name in unchecked) for name, values in columns}, strict=True, coerce=False
     )
 
 
@@ -82,12 +84,12 @@ def shows_values(schema: pa.DataFrameSchema, name: str) -> bool:
     return name in schema.columns and any(check.name != "missing_at_most" for check in schema.columns[name].checks)
 
 
-def _infer_column(values: pd.Series, private: bool) -> pa.Column:
+def _infer_column(values: pd.Series, unchecked: bool) -> pa.Column:
     checks, missing = [], float(values.isna().mean())
     if missing:
         share = min(1.0, math.ceil(100 * (2 * missing + 0.01)) / 100)
         checks.append(pa.Check.missing_at_most(share=share, ignore_na=False))
-    if not private and not pd.api.types.is_bool_dtype(values) and not pd.api.types.is_datetime64_any_dtype(values):
+    if not unchecked and not pd.api.types.is_bool_dtype(values) and not pd.api.types.is_datetime64_any_dtype(values):
         checks += _number_checks(values) if pd.api.types.is_numeric_dtype(values) else _text_checks(values)
     return pa.Column(_dtype(str(values.dtype)), checks, nullable=bool(missing))
 
@@ -286,6 +288,7 @@ def freeze(words: list[str]) -> None:
         UserError: there is no raw table, or params.yaml isn't valid.
     """
     argparse.ArgumentParser(prog="python -m retrace freeze", description=freeze.__doc__).parse_args(words)
-    private = read_params().data.private
-    write_schema({name: infer(read_columns(path), private) for name, path in table_paths(RAW).items()})
+    data = read_params().data
+    key = data.id if data.set == "table" else None  # in other sets, prepare may make it
+    write_schema({name: infer(read_columns(path), data.private, key) for name, path in table_paths(RAW).items()})
     print(f"wrote {FILE}: read it, correct it, commit it")

@@ -236,7 +236,15 @@ def test_a_table_that_the_other_branch_brings_stays(copy_of, wine: Path, start: 
 def test_only_results_are_kept_from_one_side(tmp_path: Path):
     """Another file with merge=binary is its owner's to resolve, as without the driver."""
     project = tmp_path / "a project"
-    for name in ("metrics/scores.json", "dvc.lock", "docs/picture.bin", "src/metrics/picture.bin", "not-dvc.lock"):
+    loss = "metrics/learning/plots/metrics/train/loss.json"
+    for name in (
+        "metrics/scores.json",
+        loss,
+        "dvc.lock",
+        "docs/picture.bin",
+        "src/metrics/picture.bin",
+        "not-dvc.lock",
+    ):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).touch()
     check("git", "init", "--quiet", "--initial-branch", "main", cwd=project)
@@ -255,7 +263,7 @@ def test_only_results_are_kept_from_one_side(tmp_path: Path):
     assert done.returncode == 1
     stopped = check("git", "diff", "--name-only", "--diff-filter=U", cwd=project).splitlines()
     assert stopped == ["docs/picture.bin", "not-dvc.lock", "src/metrics/picture.bin"]
-    for file in (*stopped, "dvc.lock", "metrics/scores.json"):
+    for file in (*stopped, "dvc.lock", "metrics/scores.json", loss):
         assert (project / file).read_text() == "right\n", "nothing is mixed"
 
 

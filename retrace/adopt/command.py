@@ -223,7 +223,7 @@ def adopt_table(arguments: argparse.Namespace, origin: Origin | None) -> None:
     text, changed = project.written(new.params)
     if PAGE.is_file():
         fill_tables(PAGE.read_text(encoding="utf-8"), read_params())  # its mistakes are told before anything is written
-    first = project.first_schema(new.raw, new.data.private)
+    first = project.first_schema(new.raw, new.data.private, new.data.id)
     is_new_file = origin is None and arguments.file.resolve() != place.resolve()
     keeper = project.put(arguments.file, place)
     if origin:

@@ -200,10 +200,15 @@ def _set(old: Any, new: dict[str, Any], prefix: str = "") -> list[str]:
     return changed
 
 
-def first_schema(raw: AnyTable, private: list[str]) -> DataFrameSchema | None:
+def first_schema(raw: AnyTable, private: list[str], key: str | None) -> DataFrameSchema | None:
     """A first schema for the table; None if the present one can stay as it is.
 
     It can if the table meets it and it shows no values of private columns.
+
+    Args:
+        raw: the table.
+        private: the columns of which no value may be shown.
+        key: the column that names the rows, if there is one.
 
     Raises:
         UserError: the present one cannot be read.
@@ -212,7 +217,7 @@ def first_schema(raw: AnyTable, private: list[str]) -> DataFrameSchema | None:
     is_met = present.keys() == {"table"} and not _breaches(raw, present["table"])
     if is_met and not any(schema.shows_values(present["table"], name) for name in private):
         return None
-    return schema.infer(raw.items(), private)
+    return schema.infer(raw.items(), private, key)
 
 
 def _breaches(raw: AnyTable, present: DataFrameSchema) -> list[str]:

@@ -177,7 +177,8 @@ class Choices(Section):
 
 
 def _kind_of_values(content: object) -> str:
-    return "choices" if isinstance(content, dict) and "choices" in content else "range"
+    has_choices = isinstance(content, Choices) or (isinstance(content, dict) and "choices" in content)
+    return "choices" if has_choices else "range"
 
 
 Values = Annotated[Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")], Discriminator(_kind_of_values)]

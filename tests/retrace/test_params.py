@@ -10,7 +10,7 @@ from dvc.utils.serialize import parse_yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrace.params import Params, read_params
+from retrace.params import Params, Search, read_params
 from retrace.yaml_files import read_yaml_text
 from tests.conftest import ROOT
 
@@ -218,3 +218,10 @@ def test_more_than_five_columns_of_slices_are_refused(tmp_path: Path):
     told = complaint(tmp_path, yaml.safe_dump(changed("evaluate.slices", list("abcdef"))))
     assert "evaluate.slices: " in told
     assert "5" in told
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_search_space_is_written_as_it_was_read():
+    space = {"depth": {"low": 1, "high": 9, "log": False}, "weights": {"choices": [None, "balanced"]}}
+    settings = {"trials": 1, "batch": 1, "folds": 2, "seed": 1, "space": space}
+    assert Search.model_validate(settings).model_dump(mode="json") == settings

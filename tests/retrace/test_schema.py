@@ -35,6 +35,13 @@ def test_the_table_meets_the_schema_that_was_frozen_from_it(file: Path):
     assert list(schema.columns) == list(TABLE.columns)
 
 
+def test_the_column_that_names_the_rows_may_get_any_new_value():
+    table = pd.DataFrame({"visit": range(100), "cost": np.arange(100.0)})
+    schema = infer(table.items(), private=[], key="visit")
+    assert breaches([table.assign(visit=table["visit"] + 10_000)], schema) == []
+    assert breaches([table.assign(cost=table["cost"] + 10_000)], schema) != []
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [

@@ -34,6 +34,7 @@ def test_a_good_table_passes():
     [
         ({}, {"target": "q"}, "data.target: the prepared table has no column q"),
         ({}, {"time": "q"}, "data.time: the prepared table has no column q"),
+        ({}, {"id": None}, "data.id: the prepared table has no column row_id, which names the rows; name another"),
         ({}, {"drop": ["q"]}, "data.drop: the prepared table has no column q"),
         ({}, {"positive": "maybe"}, "data.positive: no row's y has that value"),
         ({"id": "a"}, {}, "column id: 2 ids are repeated"),
