@@ -31,6 +31,7 @@ from retrace.yaml_files import Dumper, read_yaml
 FILE = Path("data/schema.yaml")
 RAW = Path("data/raw")
 MOST_VALUES = 50  # of a text column that are listed
+ROWS_COUNTED_FIRST = 100_000  # of a text column; if these have more values, the others need not be counted
 FEWEST_BINS = 4  # in which the rows of a range are counted
 LARGEST = 1e300  # number in a range
 # The checks of pandera that look at each value by itself, so that a table can be checked in chunks; and
@@ -107,6 +108,8 @@ def _number_checks(values: pd.Series) -> list[pa.Check]:
 
 def _text_checks(values: pd.Series) -> list[pa.Check]:
     """The list of the values of a text column, if there are few, and none is rare."""
+    if values.iloc[:ROWS_COUNTED_FIRST].nunique() > MOST_VALUES:
+        return []
     counts = values.value_counts()
     if 0 < len(counts) <= MOST_VALUES and counts.min() >= FEWEST_ROWS_SHOWN:
         return [pa.Check.isin(sorted(counts.index))]

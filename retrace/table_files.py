@@ -242,12 +242,17 @@ def _has_missing_booleans(file: pq.ParquetFile, name: str) -> bool:
 def read_column(paths: Sequence[Path], name: str) -> pd.Series:
     """Read a column of tables that have the same columns, one table after the other.
 
-    Numbers and times of 64 bits are copied into one array while they are read, so that they are in memory once.
+    Numbers and times of 64 bits are copied into one array while they are read, and texts stay in chunks, so that they
+    are in memory once.
 
     Raises:
         UserError: a file is missing, cut short or not Parquet.
     """
-    dtype = without_rows(paths[0])[name].dtype
+    no_rows = without_rows(paths[0])[name]
+    dtype = no_rows.dtype
+    if dtype == "str":
+        chunks = (chunk[name] for path in paths for chunk in read_chunks(path, [name], ROWS_COPIED_AT_ONCE))
+        return pd.concat([no_rows, *chunks], ignore_index=True)
     if dtype not in COPIED:
         return pd.concat([read_table(path, [name])[name] for path in paths], ignore_index=True)
     values, start = np.empty(sum(map(row_count, paths)), str(dtype)), 0

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from retrace.examples import is_number
@@ -12,6 +13,7 @@ from src.model import MOST_CATEGORIES
 Task = Literal["classification", "regression"]
 MOST_CLASSES = 10  # different whole numbers that are taken for classes; more are taken for quantities
 NEARLY_ALWAYS = 0.95  # the share of rows in one class from which on accuracy says nothing
+ROWS_AT_ONCE = 100_000  # whose texts are hashed together, which limits the memory
 SAVED_INDEX = ("Unnamed: 0", "__index_level_0__")  # the names of an index that pandas saved in text and in Parquet
 
 
@@ -38,7 +40,25 @@ def names_rows(values: pd.Series) -> bool:
     """Whether a column may name the rows: different texts, or whole numbers that ascend or have no gaps."""
     if pd.api.types.is_integer_dtype(values):
         return values.is_unique and (bool(values.is_monotonic_increasing) or counts_rows(values))
-    return bool(pd.api.types.is_string_dtype(values) and not values.hasnans and values.is_unique)
+    if not pd.api.types.is_string_dtype(values) or values.hasnans:
+        return False
+    return values.iloc[:ROWS_AT_ONCE].is_unique and count_different(values) == len(values)
+
+
+def count_different(values: pd.Series) -> int:
+    """How many different values a column of texts has.
+
+    Hashes of 64 bits are counted. They take 8 bytes for each text, and an index of the texts takes more than 100.
+    """
+    if values.dtype != "str":
+        return values.nunique()
+    hashes = [np.empty(0, np.uint64)]
+    for start in range(0, len(values), ROWS_AT_ONCE):
+        texts = values.iloc[start : start + ROWS_AT_ONCE].dropna().unique()
+        hashes.append(pd.util.hash_array(np.asarray(texts, dtype=object), categorize=False))
+    found = np.concatenate(hashes)
+    found.sort()
+    return len(found) - int((found[1:] == found[:-1]).sum())
 
 
 def counts_rows(values: pd.Series) -> bool:
@@ -87,6 +107,6 @@ def _kind_and_use(values: pd.Series) -> tuple[str, str]:
         return "boolean", "feature"
     if is_number(values):
         return "number", "feature"
-    distinct = values.nunique()
+    distinct = count_different(values)
     more = f", the rarest of {distinct:,} as one" if distinct > MOST_CATEGORIES else ""
     return "text", f"feature: categories{more}"

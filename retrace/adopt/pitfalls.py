@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retrace.adopt.columns import NEARLY_ALWAYS, Task, names_rows
+from retrace.adopt.columns import NEARLY_ALWAYS, Task, count_different, names_rows
 from retrace.adopt.shown import drop_option, option, rows
 from retrace.adopt.stored import AnyTable, rows_at
 from retrace.adopt.values import odd_values, told_totals, total_rows
@@ -105,7 +105,7 @@ def _pitfalls_of_feature(values: pd.Series, data: Data, is_key: bool, has_advice
     """
     name, drop = str(values.name), option("--drop", str(values.name))
     is_text = pd.api.types.is_string_dtype(values)
-    distinct = values.nunique() if is_text else len(pd.unique(values.dropna().to_numpy()))
+    distinct = count_different(values) if is_text else len(pd.unique(values.dropna().to_numpy()))
     if not distinct:
         yield f"has no value: {drop}"
     elif distinct == 1:

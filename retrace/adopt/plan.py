@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from retrace.adopt import project
 from retrace.adopt.reading import read
 from retrace.adopt.roles import id_columns_of, positive_of, roles_of, task_of
-from retrace.adopt.splitting import Split, as_in_params_yaml, choose_split
+from retrace.adopt.splitting import PLACE, Split, as_in_params_yaml, choose_split
 from retrace.adopt.starting_params import params_for
 from retrace.adopt.stored import AnyTable, chunks_of, prepare
 from retrace.adopt.wording import options_named, options_of
@@ -23,8 +22,6 @@ from retrace.examples import Target
 from retrace.params import Data, Params
 from retrace.prepared import check_prepared
 from retrace.scores import metrics_of, project_metrics
-
-PLACE = ""  # a name that no column of a table has
 
 
 class Plan(NamedTuple):
@@ -85,7 +82,7 @@ def plan(arguments: argparse.Namespace) -> Plan:
     is_known = _is_about(was, prepared, data)
     same_roles = (was.data.time, was.data.group) == (data.time, data.group)
     kept = was.split if is_known and same_roles else None
-    split, parts = choose_split(_rows_to_split(prepared, data), data, kept)
+    split, parts = choose_split(prepared, data, kept)
     section = old["split"] if split is kept else as_in_params_yaml(split)
     params = params_for(prepared, data, section, old, is_known)
     if params["data"]["positive"] != positive:
@@ -106,13 +103,6 @@ def plan(arguments: argparse.Namespace) -> Plan:
         guessed=guessed,
         params=params,
     )
-
-
-def _rows_to_split(prepared: AnyTable, data: Data) -> pd.DataFrame:
-    """What a split depends on: the columns with roles, and the place of each row in the prepared table as PLACE."""
-    roles = dict.fromkeys([data.id_column, data.target, data.time, data.group])
-    columns = {name: prepared[name] for name in roles if name is not None}
-    return pd.DataFrame(columns | {PLACE: np.arange(len(prepared))})
 
 
 def _is_about(was: Params, prepared: AnyTable, data: Data) -> bool:

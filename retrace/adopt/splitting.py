@@ -5,8 +5,10 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
+from retrace.adopt.stored import AnyTable
 from retrace.errors import UserError
 from retrace.files import FEWEST_ROWS_SHOWN
 from retrace.params import Block, Data, SplitByShare, SplitByTime
@@ -17,11 +19,15 @@ ENOUGH_BLOCKS = 20
 SEEDS, REFITS = range(1, 51), 10
 TOO_CLOSE = "its values are too few or too close for moments that ten rows share; split by --group, or leave --time out"
 
+PLACE = ""  # a name that no column of a table has
+
 Split = SplitByTime | SplitByShare
 
 
-def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tuple[Split, dict[str, pd.DataFrame]]:
+def choose_split(prepared: AnyTable, data: Data, kept: Split | None) -> tuple[Split, dict[str, pd.DataFrame]]:
     """A split of about 60, 20 and 20 of 100 rows, and the parts that it gives.
+
+    The parts have the columns that the split depends on, and the place of each row in the prepared table as PLACE.
 
     Args:
         prepared: the prepared table.
@@ -31,11 +37,14 @@ def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tupl
     Raises:
         UserError: no such split gives parts that can be learned from and compared on.
     """
-    candidates = _split_by_time(prepared, data) if data.time else _splits_by_share(data)
+    candidates = _split_by_time(prepared[data.time], data) if data.time else _splits_by_share(data)
     reason = ""
+    table = _rows_to_split(prepared, data)
     for how in [kept, *candidates] if kept else candidates:
+        if _needs_ids(data, how) and data.id_column not in table:
+            table[data.id_column] = prepared[data.id_column]
         try:
-            parts = split(prepared, data, how)
+            parts = split(table, data, how)
             for draw in range(REFITS):
                 half(parts["train"], data, draw)
         except SplitError as error:
@@ -47,8 +56,20 @@ def choose_split(prepared: pd.DataFrame, data: Data, kept: Split | None) -> tupl
     raise UserError(f"column {data.target}: too few rows, times or groups to split: {reason}")
 
 
-def _split_by_time(prepared: pd.DataFrame, data: Data) -> list[Split]:
-    times = prepared[data.time].sort_values(kind="stable")
+def _rows_to_split(prepared: AnyTable, data: Data) -> pd.DataFrame:
+    """The columns with roles but the ids, and the place of each row as PLACE."""
+    roles = dict.fromkeys([data.target, data.time, data.group])
+    columns = {name: prepared[name] for name in roles if name is not None}
+    return pd.DataFrame(columns | {PLACE: np.arange(len(prepared))})
+
+
+def _needs_ids(data: Data, how: Split) -> bool:
+    """Whether a split depends on the rows' ids, which take memory: if rows are drawn one by one."""
+    return data.group is None and not (isinstance(how, SplitByTime) and how.block)
+
+
+def _split_by_time(times: pd.Series, data: Data) -> list[Split]:
+    times = times.sort_values(kind="stable")
     if times.nunique() < 3:
         raise UserError(f"--time {data.time}: {times.nunique()} different times, and a split needs 3")
     how = by_time(times)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from retrace.adopt.columns import count_different
 from retrace.adopt.shown import option, rows, shorten
 from retrace.adopt.stored import AnyTable
 from retrace.examples import is_number
@@ -57,8 +58,11 @@ def _odd_dates(values: pd.Series, hidden: bool, is_time: bool) -> Iterator[str]:
     found = [(values[odd], "is far from today")] if odd.any() else []
     days = values.dt.normalize()
     for day in pd.to_datetime(NO_DATES):
-        same, others = values[days == day], values[(days != day) & ~odd].dropna()
-        if len(same) > 1 and len(others) and not others.between(day - A_YEAR, day + A_YEAR).any():
+        same = values[days == day]
+        if len(same) < 2:
+            continue
+        others = values[(days != day) & ~odd].dropna()
+        if len(others) and not others.between(day - A_YEAR, day + A_YEAR).any():
             found.append((same, "is more than a year from all others"))
     for dates, why in found:
         what = "a date" if hidden else dates.iloc[0].date().isoformat()
@@ -133,9 +137,9 @@ def _nines_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) ->
 
 def _nearly_equal_texts(values: pd.Series, hidden: bool, is_target: bool) -> Iterator[str]:
     """Texts that differ only in the blanks around them, in characters that cannot be seen, or in case."""
-    distinct = [str(text) for text in values.dropna().unique()]
-    if len(distinct) > len(values) / 2 and not is_target:
+    if not is_target and count_different(values) > len(values) / 2:
         return
+    distinct = [str(text) for text in values.dropna().unique()]
     stripped: dict[str, str] = {}
     visible: dict[str, str] = {}
     folded: dict[str, str] = {}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from retrace.adopt import columns
 from retrace.adopt.values import codes, odd_values, told_totals, total_rows
 
 SIZES = [65.5, 50.8, 36.9, 37.7, 52.4, 56.6, 44.1, 61.3]
@@ -149,3 +150,12 @@ def test_a_last_row_is_left_out_by_the_option_if_the_file_is_text(skipped: int |
     table = pd.concat([PLACES, pd.DataFrame([("Total", 10, 13.0)], columns=PLACES.columns)], ignore_index=True)
     told_of = told_totals(total_rows(table), len(table), skipped)
     assert told_of.startswith(f"row 5 looks like a total of other rows: {advice}")
+
+
+@pytest.mark.parametrize("rows_at_once", [2, 100])
+def test_different_texts_are_counted_over_all_chunks(rows_at_once: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(columns, "ROWS_AT_ONCE", rows_at_once)
+    assert columns.count_different(pd.Series(["a", "b", None, "a", "c", "b"], dtype="str")) == 3
+    assert columns.count_different(pd.Series([], dtype="str")) == 0
+    assert not columns.names_rows(pd.Series(["a", "b", "c", "a"], dtype="str"))
+    assert columns.names_rows(pd.Series(["a", "b", "c", "d"], dtype="str"))
