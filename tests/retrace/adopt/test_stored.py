@@ -64,7 +64,7 @@ def adopted(file: Path, *words: str, cells: int, monkeypatch: pytest.MonkeyPatch
     with stored.temporary_files():
         new = plan(parse([str(file), "--target", "late", *words]))
         lines = list(summary_of(new, file))
-        schema = own_files.first_schema(new.raw, new.data.private)
+        schema = own_files.first_schema(new.raw, new.data.private, new.data.id)
         assert schema is not None
         write_schema({"table": schema}, Path("schema.yaml"))
         params = yaml.safe_dump(own_files.written(new.params)[0])
