@@ -20,7 +20,10 @@ from retrace.side_by_side import ADDRESS, make_fingerprint, run_calls
 from tests.calls import count_transitions, refuse, tell
 from tests.conftest import ENVIRONMENT, ROOT, check, copy_project, install, run
 
-SCHEDULER = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--no-dashboard"]
+SCHEDULER = [
+    *(sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"),
+    *("--no-dashboard", "--dashboard-address", "127.0.0.1:0"),
+]
 WORKER = [sys.executable, "-m", "retrace", "worker"]
 
 
@@ -144,6 +147,15 @@ def test_any_number_of_workers_gives_the_same_bytes(packages: Path, train_stage:
             assert bytes_of_models(train_stage) == expected
             before, transitions = transitions, transitions_of(cluster.address)
             assert transitions > before + 10, "the calls ran elsewhere"
+
+
+def test_a_cluster_of_this_machine_can_be_reached_from_it_alone(packages: Path):
+    with cluster_of(packages, 1) as cluster:
+        import psutil  # it's only in the fixture's folder
+
+        for process in (cluster.scheduler, cluster.workers[0]):
+            sockets = psutil.Process(process.pid).net_connections("inet")
+            assert {s.laddr.ip for s in sockets if s.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
 
 
 def test_the_calls_of_a_worker_that_is_killed_run_on_another_one(packages: Path, tmp_path: Path):
