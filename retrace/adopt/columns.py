@@ -8,12 +8,12 @@ import pandas as pd
 
 from retrace.examples import is_number
 from retrace.params import Data
+from retrace.row_ids import ROWS_AT_ONCE
 from src.model import MOST_CATEGORIES
 
 Task = Literal["classification", "regression"]
 MOST_CLASSES = 10  # different whole numbers that are taken for classes; more are taken for quantities
 NEARLY_ALWAYS = 0.95  # the share of rows in one class from which on accuracy says nothing
-ROWS_AT_ONCE = 100_000  # whose texts are hashed together, which limits the memory
 SAVED_INDEX = ("Unnamed: 0", "__index_level_0__")  # the names of an index that pandas saved in text and in Parquet
 
 

@@ -243,7 +243,7 @@ def adopt_table(arguments: argparse.Namespace, origin: Origin | None) -> None:
         print(one_line(f"{file}: deleted, since the table doesn't come from a database any more"))
     if hidden:
         print(one_line(hidden))
-    for other in sorted(set(project.SOURCE.glob("*.dvc")) - {place.with_name(f"{place.name}.dvc")}):
+    for other in sorted(set(project.SOURCE.glob("*.dvc")) - {project.pointer_of(place)}):
         print(one_line(f"{other}: the pointer of another table; if it is not needed, `dvc remove {other}`"))
     print(one_line(f"params.yaml: {listed(changed)}"))
     print(f"data/schema.yaml: {'written; widen what is too narrow in it' if first else 'unchanged'}")

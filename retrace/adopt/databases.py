@@ -138,7 +138,7 @@ def read_batches(address: str, query: Path) -> Generator[pa.RecordBatch]:
     """
     statement = read_statement(query)
     types: dict[str, pa.DataType] | None = None
-    with closing(_told(READERS[address.partition("://")[0]](address, statement), address, query)) as batches:
+    with closing(_told(READERS[_kind_of(address)](address, statement), address, query)) as batches:
         for batch in batches:
             if types is None:
                 types = _types_of(batch.schema, query)
@@ -161,37 +161,44 @@ def _told(batches: Generator[pa.RecordBatch], address: str, query: Path) -> Gene
 
 def _message(error: Exception, address: str, query: Path) -> str:
     """The line about a database's error while the query runs, without values of rows."""
-    reason = "\n".join(str(error).strip().splitlines()[:1]) or type(error).__name__
-    if address.startswith("postgres"):
-        reason = _without_values(*_of_postgresql(error))
-    elif address.startswith("duckdb"):
-        kind, separator, text = reason.partition(" Error: ") if " Error: " in reason else ("", "", reason)
-        if not reason.startswith(ABOUT_THE_QUERY):  # `error(...)` in a query is an Invalid Input Error with any text
-            reason = _without_values("..." if kind == "Invalid Input" else text, f"{kind}{separator}")
-    elif not isinstance(error, InvalidQueryError):
-        reason = _without_values(reason)
-    return f"{query}: the query fails in {address}: {reason}"
+    kind = _kind_of(address)
+    if kind == "duckdb":
+        reason = _of_duckdb(error)
+    elif kind == "sqlite":
+        reason = str(error) if isinstance(error, InvalidQueryError) else _without_values(str(error))
+    else:
+        reason = _of_postgresql(error)
+    return f"{query}: the query fails in {address}: {_first_line(reason) or type(error).__name__}"
 
 
-def _of_postgresql(error: Exception) -> tuple[str, str]:
-    """PostgreSQL's own message: what may have values, and what comes before it and has none."""
+def _of_postgresql(error: Exception) -> str:
+    """What PostgreSQL says of an error, without values of rows."""
     text = OF_ADBC.sub("", str(error), count=1)
-    first = "\n".join(text.strip().splitlines()[:1])
     code = str(getattr(error, "sqlstate", None) or "")  # while rows are read, there is none
     if code.startswith("P0") or "PL/" in text:
-        return "", "a function in it raises an error, whose text isn't shown, since it may have values"
-    return ("", first) if code.startswith(("25", "42")) else (first, "")
+        return "a function in it raises an error, whose text isn't shown, since it may have values"
+    return text if code.startswith(("25", "42")) else _without_values(text)
 
 
-def _without_values(text: str, start: str = "") -> str:
-    """A message up to where a value of a row may begin.
+def _of_duckdb(error: Exception) -> str:
+    """What DuckDB says of an error, without values of rows."""
+    reason = str(error).strip()
+    if reason.startswith(ABOUT_THE_QUERY):
+        return reason
+    if reason.startswith("Invalid Input Error: "):  # which `error(...)` in a query raises, with any text
+        return "Invalid Input Error: ..."
+    kind, separator, text = reason.partition(" Error: ")
+    return f"{kind}{separator}{_without_values(text)}" if separator else _without_values(reason)
 
-    Args:
-        text: which may have values.
-        start: what comes before, and has none.
-    """
+
+def _without_values(text: str) -> str:
+    """A message up to where a value of a row may begin."""
     found = VALUE.search(text)
-    return f"{start}{text[: found.start()]}..." if found else f"{start}{text}"
+    return f"{text[: found.start()]}..." if found else text
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
 
 
 def _from_postgresql(address: str, statement: str) -> Generator[pa.RecordBatch]:
@@ -202,7 +209,7 @@ def _from_postgresql(address: str, statement: str) -> Generator[pa.RecordBatch]:
     try:
         connection = dbapi.connect(address)
     except dbapi.Error as error:
-        reason = re.split(r"(?:FATAL|failed|Failed to connect): +", str(error))[-1].strip().splitlines()[0]
+        reason = _first_line(re.split(r"(?:FATAL|failed|Failed to connect): +", str(error))[-1])
         if "password" in reason:
             reason += "; set the variable PGPASSWORD, or correct ~/.pgpass"
         raise UserError(f"{address}: no connection: {reason}") from None
@@ -259,6 +266,11 @@ READERS: dict[str, Callable[[str, str], Generator[pa.RecordBatch]]] = {
     "sqlite": _from_sqlite,
     "duckdb": _from_duckdb,
 }
+
+
+def _kind_of(address: str) -> str:
+    """What an address begins with, such as postgresql."""
+    return address.partition("://")[0]
 
 
 def _file_of(address: str) -> Path:

@@ -77,7 +77,12 @@ def place_of(given: Path) -> Path:
 
 def is_present(source: Path) -> bool:
     """Whether a table was adopted; the file itself may have to be pulled."""
-    return source.exists() or source.with_name(f"{source.name}.dvc").exists()
+    return source.exists() or pointer_of(source).exists()
+
+
+def pointer_of(source: Path) -> Path:
+    """The file by which DVC knows a table; there is none if Git has the table."""
+    return source.with_name(f"{source.name}.dvc")
 
 
 def put(given: Path, place: Path) -> str:
@@ -232,7 +237,7 @@ def remembered() -> dict[str, str]:
 
 def remember(place: Path) -> None:
     """Record what was written, so that adopt may be run again before it is committed."""
-    pointer = place.with_name(f"{place.name}.dvc")
+    pointer = pointer_of(place)
     files = [params.FILE, PAGE, schema.FILE, pointer, SOURCE / ".gitignore", IGNORED]
     files += [origin_file(place), query_file(place)]
     write_json(remembered() | {file.as_posix(): _hash(file) for file in files if file.is_file()}, RECORD)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pandas.util import hash_pandas_object
 
 from retrace.adopt.databases import check_address
-from retrace.adopt.project import put
+from retrace.adopt.project import pointer_of, put
 from retrace.adopt.snapshot import Origin, origin_file, query_file, taken
 from retrace.changed_values import differ
 from retrace.command_line import make_parser
@@ -82,14 +82,14 @@ def refresh(words: list[str]) -> None:
     print(one_line(f"{source}: a new snapshot of {origin.address}"))
     for line in lines:
         print(one_line(line))
-    pointer = Path(f"{source}.dvc")
+    pointer = pointer_of(source)
     commands = f"`git restore {pointer}` and `dvc checkout`" if pointer.is_file() else f"`git restore {source}`"
     print(f"\nTo go back: {commands}.\nNext: `dvc repro`.")
 
 
 def _require_stored(source: Path) -> None:
     """Check that the present snapshot is the one that DVC or Git has, so that one can go back to it."""
-    pointer = Path(f"{source}.dvc")
+    pointer = pointer_of(source)
     if not pointer.is_file():  # Git has it
         if source.as_posix() in git_status():
             raise UserError(f"{source}: changed since the last commit; `git commit` or `git stash` first")

@@ -176,7 +176,7 @@ def total_rows(table: AnyTable) -> list[int]:
     """
     places: set[int] = set()
     named_rows: list[NDArray[np.bool_]] = []  # of the text columns with several such rows
-    ends_with_sum: list[bool] = []  # of the columns of numbers
+    ends_with_sum: dict[str, bool] = {}  # of the columns of numbers
     for name in map(str, table):
         values = table[name]
         if pd.api.types.is_string_dtype(values):
@@ -190,11 +190,11 @@ def total_rows(table: AnyTable) -> list[int]:
             if len(summed) and summed[0] >= len(table) - LAST_ROWS:
                 places |= set(summed.tolist())
         elif is_number(values) and not pd.api.types.is_bool_dtype(values):
-            ends_with_sum.append(_ends_with_sum(values.to_numpy(float)))
-    if len(ends_with_sum) > 1 and sum(ends_with_sum) > len(ends_with_sum) / 2:
+            ends_with_sum[name] = _ends_with_sum(values.to_numpy(float))
+    if len(ends_with_sum) > 1 and sum(ends_with_sum.values()) > len(ends_with_sum) / 2:
         places.add(len(table) - 1)
     for named in named_rows:
-        if _are_larger(table, named):
+        if any(_are_larger(table[name].to_numpy(float), named) for name in ends_with_sum):
             places |= set(np.flatnonzero(named).tolist())
     return sorted(places)
 
@@ -212,22 +212,15 @@ def _matching(texts: pa.Array | pa.ChunkedArray, pattern: str) -> NDArray[np.boo
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _are_larger(table: AnyTable, named: NDArray[np.bool_]) -> bool:
-    """Whether, in a column of numbers, the median of some rows is larger than nine tenths of the other rows.
+def _are_larger(figures: NDArray[np.float64], named: NDArray[np.bool_]) -> bool:
+    """Whether the median of some of a column's numbers is larger than nine tenths of the others.
 
     Args:
-        table: the table.
-        named: which rows are compared with the others, shape (rows,).
+        figures: the numbers, shape (rows,).
+        named: which of them are compared with the others, shape (rows,).
     """
-    for name in map(str, table):
-        values = table[name]
-        if not is_number(values) or pd.api.types.is_bool_dtype(values):
-            continue
-        column = values.to_numpy(float)
-        inside, others = (column[rows & np.isfinite(column)] for rows in (named, ~named))
-        if len(inside) and len(others) and np.median(inside) > np.quantile(others, 0.9):
-            return True
-    return False
+    inside, others = (figures[rows & np.isfinite(figures)] for rows in (named, ~named))
+    return bool(len(inside) and len(others) and np.median(inside) > np.quantile(others, 0.9))
 
 
 def told_totals(places: list[int], count: int, skipped: int | None) -> str:

@@ -209,9 +209,10 @@ def rerun_pipeline(words: list[str]) -> None:
     arguments = parser.parse_args(words)
     if arguments.base and not arguments.verify_only:
         parser.error("--base: only with --verify-only")
-    base, _ = _find_base(parser, arguments.base)
     if arguments.verify_only:
+        base, _ = _find_base(parser, arguments.base)
         sys.exit(0 if verify_results(base).passes else 1)
+    require_own_repository()
     VERIFIED.unlink(missing_ok=True)
     sys.exit(0 if rerun() else 1)
 

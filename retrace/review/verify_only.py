@@ -77,12 +77,12 @@ def verify_results(base: Revision | None) -> Verification:
         base: What the change is to be merged into; merges that it has already aren't judged.
     """
     rerun.FILE.unlink(missing_ok=True)  # `report` is to tell what was done last
-    commit = str(head())
-    about = {"commit": commit, "lock": rerun.hash_of_lock()}
-    verification = Verification(**about, word="not verified", differences=UNFINISHED, advice=[])
+    verification = Verification(
+        commit=str(head()), lock=rerun.hash_of_lock(), word="not verified", differences=UNFINISHED, advice=[]
+    )
     write_json(verification.model_dump(), FILE)  # it remains if this process is killed
     try:
-        verification = _verify(about, base)
+        verification = verification.model_copy(update=_verify(Revision("HEAD", verification.commit), base))
     except UserError as error:
         verification = verification.model_copy(update={"differences": {"the check": [str(error)]}})
     write_json(verification.model_dump(), FILE)
@@ -93,23 +93,22 @@ def verify_results(base: Revision | None) -> Verification:
     return verification
 
 
-def _verify(about: dict[str, str], base: Revision | None) -> Verification:
-    """The verdict on a commit.
+def _verify(committed: Revision, base: Revision | None) -> dict[str, Any]:
+    """The verdict on a commit, as Verification has it: `word`, `differences` and `advice`.
 
     Args:
-        about: the commit, and the hash of its dvc.lock.
+        committed: The commit.
         base: What it is to be merged into.
 
     Raises:
         UserError: DVC can't read its pipeline.
     """
-    committed = Revision("HEAD", about["commit"])
     if committed.read("dvc.lock") is None:
         raise UserError(NO_LOCK)
     problem = find_problem(committed)
     advice = [f"{problem.advice}; commit that, and push what is new to the storage"] if problem else []
     if problem and problem.word == "stale":
-        return Verification(**about, word="stale", differences=problem.differences, advice=advice)
+        return {"word": "stale", "differences": problem.differences, "advice": advice}
     differences = dict(problem.differences) if problem else {}
     for name in _changed_files():
         differences[name] = ["changed, and not committed"]
@@ -127,8 +126,8 @@ def _verify(about: dict[str, str], base: Revision | None) -> Verification:
     for each in problems:
         differences[each.recorded.path] = [each.finding]
         advice.append(each.advice)
-    word: Literal["verified, not rerun", "not verified"] = "not verified" if differences else VERIFIED
-    return Verification(**about, word=word, differences=differences, advice=list(dict.fromkeys(advice)))
+    word = "not verified" if differences else VERIFIED
+    return {"word": word, "differences": differences, "advice": list(dict.fromkeys(advice))}
 
 
 def _changed_files() -> list[str]:

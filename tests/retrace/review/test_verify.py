@@ -6,8 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Literal
@@ -88,19 +87,25 @@ class Served:
 
     Attributes:
         folder: What it serves.
+        url: Where.
         etag: What it says of an object: its MD5, as S3 does; another MD5, as S3 does where it encrypts; or nothing.
         tells_size: Whether it says how large an object is.
         status: What it answers to every request, if not what is asked for.
+        files_left: How many files it sends before it ends each connection without an answer; None: it never does.
         read: The paths whose content was sent.
     """
 
     folder: Path
+    url: str = ""
     etag: Literal["md5", "another", ""] = ""
     tells_size: bool = True
     status: int | None = None
+    files_left: int | None = None
     read: list[str] = field(default_factory=list)
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
+        if self.files_left == 0:
+            return
         file = self.folder / request.path.lstrip("/")
         status = self.status or (200 if file.is_file() else 404)
         content = file.read_bytes() if status == 200 else b""
@@ -113,6 +118,8 @@ class Served:
         request.end_headers()
         if request.command == "GET" and status == 200:
             self.read.append(request.path)
+            if self.files_left and re.search("files/md5/../[0-9a-f]{30}$", request.path):
+                self.files_left -= 1
             request.wfile.write(content)
 
 
@@ -133,7 +140,8 @@ def served(project: Path) -> Iterator[Served]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        check("dvc", "remote", "modify", "storage", "url", f"http://127.0.0.1:{server.server_port}", cwd=project)
+        storage.url = f"http://127.0.0.1:{server.server_port}"
+        check("dvc", "remote", "modify", "storage", "url", storage.url, cwd=project)
         yield storage
         server.shutdown()
 
@@ -414,44 +422,11 @@ def test_a_folder_that_disappeared_is_named_and_the_advice_makes_it_again(projec
     assert verify(project).stdout == WHOLE
 
 
-class Server(ThreadingHTTPServer):
-    """A storage that disappears after so many files, and can be there again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.files_left = 0
-        super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-
-
-class Handler(SimpleHTTPRequestHandler):
-    server: Server
-
-    def log_message(self, *words: object) -> None:
-        pass
-
-    def parse_request(self) -> bool:
-        return self.server.files_left > 0 and super().parse_request()  # else the connection ends without an answer
-
-    def do_GET(self) -> None:
-        super().do_GET()
-        self.server.files_left -= bool(re.search("files/md5/../[0-9a-f]{30}$", self.path))
-
-
-@pytest.fixture
-def server(project: Path) -> Iterator[Server]:
-    """A server of the project's storage."""
-    with Server(project.parent / "store") as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-def test_a_server_that_disappears_while_a_clone_pulls_loses_nothing(project: Path, server: Server):
+def test_a_server_that_disappears_while_a_clone_pulls_loses_nothing(project: Path, served: Served):
     clone = project.parent / "clone"
     check("git", "clone", "--quiet", str(project), str(clone), cwd=project)
-    check("dvc", "remote", "modify", "--local", "storage", "url", f"http://127.0.0.1:{server.server_port}", cwd=clone)
-    server.files_left = 2
+    check("dvc", "remote", "modify", "--local", "storage", "url", served.url, cwd=clone)
+    served.files_left = 2
     done = run("dvc", "pull", cwd=clone)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
@@ -461,7 +436,7 @@ def test_a_server_that_disappears_while_a_clone_pulls_loses_nothing(project: Pat
     done = verify(clone)
     assert (done.stdout, done.returncode) == ("", 1)
     assert re.fullmatch("remote storage: .*; check its address, the network and your credentials\n", done.stderr)
-    server.files_left = 1_000
+    served.files_left = None
     check("dvc", "pull", cwd=clone)
     assert check("dvc", "status", cwd=clone) == "Data and pipelines are up to date.\n"
     assert verify(clone).stdout.startswith("remote storage: 7 of 7 objects, 206 bytes; the hash of 1 is right\n")
