@@ -28,7 +28,7 @@ def curves(target: Target, truth: NDArray[Any], predictions: Array, private: boo
     """
     if target.kind == "regression":
         found = {"calibration": calibration(truth, predictions)}
-        shown = None if private else histogram(truth - predictions)
+        shown = None if private else histogram([truth - predictions])
         if shown:
             edges = shown["first"] + shown["step"] * np.arange(len(shown["counts"]))
             found["residuals"] = pd.DataFrame({"residual": edges, "rows": shown["counts"]})

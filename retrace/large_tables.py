@@ -16,7 +16,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from retrace.errors import UserError
+from retrace.hashes import StoredHashes
 from retrace.params import Data
+from retrace.pieces import StoredIntegers, numbers_at, to_bits
 from retrace.row_ids import RowIds, row_hashes
 from retrace.table_files import ADVICE, read_chunks, read_schema, rows_in_chunk, without_rows
 from retrace.tables.preparing import check_id_columns
@@ -99,11 +101,13 @@ def unsorted_chunks(large: LargeTable, path: Path, data: Data) -> Iterator[dict[
         return
     check_id_columns(without_rows(path), data)
     types = data.read.get("types") or {}
-    hashes = np.concatenate([row_hashes(chunk, data.id_columns, types) for chunk in read_chunks(path, data.id_columns)])
+    hashes = StoredHashes()
+    for chunk in read_chunks(path, data.id_columns):
+        hashes.add(row_hashes(chunk, data.id_columns, types))
     ids = RowIds(hashes)
     start = 0
     for chunk in read_chunks(path):
-        yield {large.name: chunk, "row_ids": ids.of(hashes[start : start + len(chunk)])}
+        yield {large.name: chunk, "row_ids": ids.of(hashes.of_rows(start, len(chunk)))}
         start += len(chunk)
 
 
@@ -119,13 +123,12 @@ def sorted_chunks(read: Read, schema: pa.Schema, by: str, folder: Path) -> Itera
     Raises:
         UserError: there is no such column, or it has other or missing values.
     """
-    values = np.concatenate([_sortable(chunk, by) for chunk in read()])
-    values.sort()
-    size = max(rows_in_chunk(len(schema)), len(values) // MOST_FILES)
-    starts = np.unique(values[::size])  # of ranges of values that have about as many rows each
-    rows = len(values)
-    del values
-    if rows <= 2 * size or len(starts) == 1:
+    order = StoredIntegers()
+    for chunk in read():
+        order.add(to_bits(_sortable(chunk, by)))
+    size = max(rows_in_chunk(len(schema)), order.rows // MOST_FILES)
+    starts = np.unique(numbers_at(order, range(0, order.rows, size)))  # of ranges that have about as many rows each
+    if order.rows <= 2 * size or len(starts) == 1:
         yield pd.concat(list(read())).sort_values(by, kind="stable", ignore_index=True)
         return
     folder.mkdir(parents=True)
@@ -134,7 +137,7 @@ def sorted_chunks(read: Read, schema: pa.Schema, by: str, folder: Path) -> Itera
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         writers = [stack.enter_context(pa.ipc.new_file(file, schema, options=options)) for file in files]
         for chunk in read():
-            range_of_row = np.searchsorted(starts, _sortable(chunk, by), side="right") - 1
+            range_of_row = np.searchsorted(starts, to_bits(_sortable(chunk, by)), side="right") - 1
             for number in np.unique(range_of_row).tolist():
                 in_range = chunk[range_of_row == number]
                 writers[number].write_table(pa.Table.from_pandas(in_range, schema, preserve_index=False))

@@ -6,11 +6,11 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from retrace.errors import PARAMETER, ParameterError, UserError
 from retrace.examples import Target, features, is_number
 from retrace.files import as_text
+from retrace.hashes import StoredHashes
 from retrace.params import Data
 
 
@@ -29,7 +29,7 @@ def check_prepared(chunks: Iterable[pd.DataFrame], data: Data) -> None:
 class PreparedCheck:
     """Checks a prepared table: ids are present and differ, the target can be learned, no feature gives it away.
 
-    The rows are added chunk by chunk. Of each row only a hash of its id is kept, 8 bytes.
+    The rows are added chunk by chunk. Of each row only a hash of its id is kept, in a file if there are many.
     """
 
     def __init__(self, data: Data) -> None:
@@ -37,7 +37,7 @@ class PreparedCheck:
         self.rows = 0
         self.features: list[str] = []
         self.missing: Counter[str] = Counter()  # values by the role of their column
-        self.id_hashes: list[NDArray[np.uint64]] = []
+        self.id_hashes = StoredHashes()
         self.has_bad_weights = False
         self.targets: set[Any] = set()  # all classes, or two of the numbers
         self.targets_are: set[str] = set()  # the kinds of the target's type in the chunks
@@ -70,7 +70,7 @@ class PreparedCheck:
             raise ParameterError(told, "data.id")
         ids = chunk[data.id_column]
         self.missing["id"] += int(ids.isna().sum())
-        self.id_hashes.append(pd.util.hash_array(as_text(ids).to_numpy(), categorize=False))
+        self.id_hashes.add(pd.util.hash_array(as_text(ids).to_numpy(), categorize=False))
         for role in ("target", "time", "group"):
             column = getattr(data, role)
             if column is not None:
@@ -145,9 +145,7 @@ class PreparedCheck:
         if count := self.missing["id"]:
             line = f"column {column}: {count:,} ids are missing; name another column in {PARAMETER}"
             raise ParameterError(line, "data.id")
-        hashes = np.concatenate(self.id_hashes)
-        hashes.sort()
-        if repeated := int((hashes[1:] == hashes[:-1]).sum()):
+        if repeated := self.rows - self.id_hashes.different():
             line = f"column {column}: {repeated:,} ids are repeated; name another in {PARAMETER}"
             raise ParameterError(line, "data.id")
 

@@ -12,19 +12,20 @@ Two commits whose rows differ by one can still reveal that row: docs/review.md.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrace.files import FEWEST_ROWS_SHOWN
+from retrace.pieces import each, numbers_at
 
 MOST_BINS = 16
-VALUES_AT_ONCE = 1_000_000  # whose bins are computed together
 ROWS_PER_BIN = 20  # on average, so that most bins have enough rows to be shown
 PRIMES = (2, 3, 5, 2**31 - 1)  # modulo the last one, a rank is the same as with real numbers
 Rows = NDArray[np.bool_]
+Numbers = NDArray[np.float64]
 
 
 def without_rare(counts: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
@@ -42,14 +43,14 @@ def without_rare(counts: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
 
 
 def count_in_bins(
-    values: NDArray[np.float64], step: float, ends: tuple[float, float]
+    values: Iterable[Numbers], step: float, ends: tuple[float, float]
 ) -> tuple[int, NDArray[np.int64]] | None:
     """The number of rows in each bin, from the first to the last bin that holds 10 rows.
 
     Rows below the first bin are counted in it, and rows above the last bin in that one.
 
     Args:
-        values: finite numbers, shape (rows,).
+        values: the pieces of a column of finite numbers, each of shape (rows,).
         step: the width of a bin. Bins begin at its multiples.
         ends: the first and the last bin are between these two numbers.
 
@@ -58,7 +59,8 @@ def count_in_bins(
     """
     lowest, highest = np.floor(ends[0] / step), np.floor(ends[1] / step)
     rows_of_bin: Counter[float] = Counter()
-    for bins in _bins_of_blocks(values, step):
+    for piece in values:
+        bins = np.floor(piece / step)
         numbers, rows = np.unique(bins[(bins >= lowest) & (bins <= highest)], return_counts=True)
         rows_of_bin.update(dict(zip(numbers.tolist(), rows.tolist(), strict=True)))
     common = [number for number, rows in rows_of_bin.items() if rows >= FEWEST_ROWS_SHOWN]
@@ -66,56 +68,50 @@ def count_in_bins(
         return None
     first, last = int(min(common)), int(max(common))
     counts = np.zeros(last - first + 1, dtype=np.int64)
-    for bins in _bins_of_blocks(values, step):
-        shifted = (np.clip(bins, first, last) - first).astype(np.intp)
+    for piece in values:
+        shifted = (np.clip(np.floor(piece / step), first, last) - first).astype(np.intp)
         counts += np.bincount(shifted, minlength=len(counts))
     return first, counts
 
 
-def _bins_of_blocks(values: NDArray[np.float64], step: float) -> Iterator[NDArray[np.float64]]:
-    """The numbers of the bins in which values are, for some values at a time, which limits the memory."""
-    for start in range(0, len(values), VALUES_AT_ONCE):
-        yield np.floor(values[start : start + VALUES_AT_ONCE] / step)
-
-
-def middle_range(ordered: NDArray[np.float64]) -> tuple[float, float] | None:
+def middle_range(values: Iterable[Numbers]) -> tuple[float, float] | None:
     """The range of the middle 98 %, with at least 9 rows beyond each end.
 
     It's None if there are too few rows, or if the range is infinite.
 
     Args:
-        ordered: numbers in ascending order, shape (rows,).
+        values: the pieces of a column of finite numbers, each of shape (rows,).
     """
-    if len(ordered) < 2 * FEWEST_ROWS_SHOWN:
+    count = sum(map(len, values))
+    if count < 2 * FEWEST_ROWS_SHOWN:
         return None
-    rows_beyond = max(round(0.01 * len(ordered)), FEWEST_ROWS_SHOWN - 1)
-    low, high = float(ordered[rows_beyond]), float(ordered[-1 - rows_beyond])
+    rows_beyond = max(round(0.01 * count), FEWEST_ROWS_SHOWN - 1)
+    low, high = map(float, numbers_at(values, [rows_beyond, count - 1 - rows_beyond]))
     return (low, high) if np.isfinite(high - low) else None
 
 
-def histogram(values: NDArray[np.float64]) -> dict[str, Any] | None:
+def histogram(values: Iterable[Numbers]) -> dict[str, Any] | None:
     """A histogram that reveals no rare value.
 
     Only the width of the bins depends on the data, and it's a power of two. So the histograms of two commits can be
     compared, after the bins of the finer one are merged.
 
     Args:
-        values: shape (rows,); what isn't finite is left out.
+        values: the pieces of a column of numbers, each of shape (rows,); what isn't finite is left out.
 
     Returns:
         `first`, the lower edge of the first bin; `step`, the width of a bin; `counts`, the rows in each bin, where the
         first and the last bin include what lies beyond them, and a bin with fewer than 10 rows counts as empty;
         `other_rows`, how many rows these bins have. None if there are too few rows.
     """
-    values = values[np.isfinite(values)]  # a copy, so that the caller's array keeps its order
-    values.sort()
-    ends = middle_range(values)
+    finite = each(lambda piece: piece[np.isfinite(piece)], values)
+    ends = middle_range(finite)
     if ends is None:
         return None
     low, high = ends
-    bins = min(MOST_BINS, len(values) // ROWS_PER_BIN)
+    bins = min(MOST_BINS, sum(map(len, finite)) // ROWS_PER_BIN)
     step = 2.0 ** np.ceil(np.log2((high - low) / bins)) if high > low else 1.0
-    counted = count_in_bins(values, step, ends)
+    counted = count_in_bins(finite, step, ends)
     if counted is None:
         return None
     first, counts = counted

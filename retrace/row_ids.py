@@ -24,6 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from retrace.files import as_text, short_moment, shortest_decimal
+from retrace.hashes import StoredHashes
 
 EXCEL_ERRORS = ["#N/A", "#N/A N/A", "#NA", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"]
 WORDS = ["NA", "N/A", "n/a", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "?", "\\N"]
@@ -42,10 +43,9 @@ ROWS_AT_ONCE = 100_000  # how many hashes are made together, which limits the me
 class RowIds:
     """Makes the ids of the rows of a table, which may come in chunks."""
 
-    def __init__(self, hashes: NDArray[np.uint64]) -> None:
-        """Args: the hashes of all rows of the table, as `row_hashes` gives them. A sorted copy is made of them."""
-        ordered = np.sort(hashes)
-        self.repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    def __init__(self, hashes: StoredHashes) -> None:
+        """Args: the hashes of all rows of the table, as `row_hashes` gives them."""
+        self.repeated = hashes.repeated()
         self.rows_before = np.zeros(len(self.repeated), dtype=np.int64)  # that have each of these hashes
 
     def of(self, hashes: NDArray[np.uint64]) -> list[str]:
@@ -65,7 +65,9 @@ class RowIds:
 def row_ids(table: pd.DataFrame, columns: list[str], types: dict[str, str]) -> list[str]:
     """An id for each row of a table; `row_hashes` has the arguments, and RowIds the form of the ids."""
     hashes = row_hashes(table, columns, types)
-    return RowIds(hashes).of(hashes)
+    stored = StoredHashes()
+    stored.add(hashes)
+    return RowIds(stored).of(hashes)
 
 
 def row_hashes(table: pd.DataFrame, columns: list[str], types: dict[str, str]) -> NDArray[np.uint64]:

@@ -24,8 +24,9 @@ from pandera.io.pandas_io import deserialize_schema, serialize_schema
 from retrace.errors import UserError
 from retrace.files import FEWEST_ROWS_SHOWN, write_bytes
 from retrace.params import read_params
+from retrace.pieces import Pieces, count_values, each, read_columns
 from retrace.privacy import count_in_bins, middle_range
-from retrace.table_files import read_columns, table_paths
+from retrace.table_files import table_paths
 from retrace.yaml_files import Dumper, read_yaml
 
 FILE = Path("data/schema.yaml")
@@ -66,11 +67,11 @@ def missing_at_most(column: pd.Series, *, share: float) -> bool:
     return bool(column.isna().mean() <= share)
 
 
-def infer(columns: Iterable[tuple[Any, pd.Series]], private: list[str], key: str | None = None) -> pa.DataFrameSchema:
+def infer(columns: Iterable[tuple[Any, Pieces]], private: list[str], key: str | None = None) -> pa.DataFrameSchema:
     """A first schema for a table, which meets it; HEADER says by which rules.
 
     Args:
-        columns: the names and values of the columns of a raw table, such as its `items()`.
+        columns: the names and values of the columns of a raw table, as `columns_of` or `read_columns` gives them.
         private: the columns of which no value may be shown.
         key: the column that names the rows, if there is one. It gets no range, because new rows have new values.
     """
@@ -85,41 +86,44 @@ def shows_values(schema: pa.DataFrameSchema, name: str) -> bool:
     return name in schema.columns and any(check.name != "missing_at_most" for check in schema.columns[name].checks)
 
 
-def _infer_column(values: pd.Series, unchecked: bool) -> pa.Column:
-    checks, missing = [], float(values.isna().mean())
+def _infer_column(values: Pieces, unchecked: bool) -> pa.Column:
+    checks, rows = [], sum(map(len, values))
+    missing = sum(int(piece.isna().sum()) for piece in values) / rows if rows else 0.0
     if missing:
         share = min(1.0, math.ceil(100 * (2 * missing + 0.01)) / 100)
         checks.append(pa.Check.missing_at_most(share=share, ignore_na=False))
-    if not unchecked and not pd.api.types.is_bool_dtype(values) and not pd.api.types.is_datetime64_any_dtype(values):
-        checks += _number_checks(values) if pd.api.types.is_numeric_dtype(values) else _text_checks(values)
-    return pa.Column(_dtype(str(values.dtype)), checks, nullable=bool(missing))
+    dtype = next(iter(values)).dtype
+    if not unchecked and not pd.api.types.is_bool_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
+        checks += _number_checks(values) if pd.api.types.is_numeric_dtype(dtype) else _text_checks(values)
+    return pa.Column(_dtype(str(dtype)), checks, nullable=bool(missing))
 
 
-def _number_checks(values: pd.Series) -> list[pa.Check]:
+def _number_checks(values: Pieces) -> list[pa.Check]:
     """The range of a column of numbers, if it can be shown."""
-    ends = _range(_finite(values).clip(-LARGEST, LARGEST))
+    ends = _range(each(_finite, values))
     if ends is None:
         return []
     # Beyond the largest number a range has no end: arithmetic with its ends would overflow.
-    low = -math.inf if values.min() < -LARGEST else ends[0]
-    high = math.inf if values.max() > LARGEST else ends[1]
+    least, most = _extremes(each(lambda piece: piece.dropna().to_numpy(float), values))
+    low = -math.inf if least < -LARGEST else ends[0]
+    high = math.inf if most > LARGEST else ends[1]
     return [pa.Check.in_range(low, high)]
 
 
-def _text_checks(values: pd.Series) -> list[pa.Check]:
+def _text_checks(values: Pieces) -> list[pa.Check]:
     """The list of the values of a text column, if there are few, and none is rare."""
-    if values.iloc[:ROWS_COUNTED_FIRST].nunique() > MOST_VALUES:
+    if next(iter(values)).iloc[:ROWS_COUNTED_FIRST].nunique() > MOST_VALUES:
         return []
-    counts = values.value_counts()
+    counts = count_values(values)
     if 0 < len(counts) <= MOST_VALUES and counts.min() >= FEWEST_ROWS_SHOWN:
         return [pa.Check.isin(sorted(counts.index))]
     return []
 
 
 def _finite(values: pd.Series) -> NDArray[np.float64]:
-    """The numbers of a column that are neither missing nor infinite."""
+    """The numbers of a column that are neither missing nor infinite; those beyond LARGEST are as large as that."""
     numbers: NDArray[np.float64] = values.to_numpy(float)
-    return np.asarray(numbers[np.isfinite(numbers)])
+    return np.asarray(numbers[np.isfinite(numbers)]).clip(-LARGEST, LARGEST)
 
 
 @cache
@@ -128,13 +132,16 @@ def _dtype(name: str) -> Any:
     return pandas_engine.Engine.dtype(name)
 
 
-def _range(values: NDArray[np.float64]) -> tuple[float, float] | None:
+def _range(values: Iterable[NDArray[np.float64]]) -> tuple[float, float] | None:
     """Two round numbers between which all values lie; None if there are too few rows to show any.
 
     They depend on the bins that hold 10 rows. At each end as much as half of these bins' width is added, and doubled
     until all values are inside. So an extreme value is known no closer than that.
+
+    Args:
+        values: the pieces of a column of finite numbers, each of shape (rows,).
     """
-    ends = middle_range(np.sort(values))
+    ends = middle_range(values)
     if ends is None:
         return None
     low, high = ends
@@ -143,15 +150,21 @@ def _range(values: NDArray[np.float64]) -> tuple[float, float] | None:
     if counted is None:
         return None
     first, counts = counted
+    least, most = _extremes(values)
     below = above = max(1, len(counts) // 2)  # steps
-    while (first - below) * step > values.min():
+    while (first - below) * step > least:
         below *= 2
-    while (first + len(counts) + above) * step < values.max():
+    while (first + len(counts) + above) * step < most:
         above *= 2
     lowest, highest = (first - below) * step, (first + len(counts) + above) * step
-    lowest = 0.0 if lowest < 0 <= values.min() else lowest
-    highest = 0.0 if highest > 0 >= values.max() else highest
+    lowest = 0.0 if lowest < 0 <= least else lowest
+    highest = 0.0 if highest > 0 >= most else highest
     return float(f"{lowest:.12g}"), float(f"{highest:.12g}")
+
+
+def _extremes(values: Iterable[NDArray[np.float64]]) -> tuple[float, float]:
+    """The least and the greatest number in the pieces of a column, of which at least one has numbers."""
+    return min(piece.min() for piece in values if len(piece)), max(piece.max() for piece in values if len(piece))
 
 
 def _round_up(value: float) -> float:

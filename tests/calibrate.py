@@ -552,7 +552,7 @@ def draw_column(population: str, rows: int, rng: np.random.Generator) -> NDArray
 def is_flagged(population: str, rows: int, comparisons: int, *seed: int) -> bool:
     """Whether two samples of one population are said to differ by more than chance explains."""
     rng = np.random.default_rng(seed)
-    base, here = (describe(pd.Series(draw_column(population, rows, rng)), private=False) for _ in range(2))
+    base, here = (describe([pd.Series(draw_column(population, rows, rng))], private=False) for _ in range(2))
     return measure_drift(population, (base, here), (rows, rows), comparisons).exceeds_chance
 
 

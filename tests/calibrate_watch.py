@@ -253,7 +253,7 @@ def demo() -> tuple[dict[str, tuple[Column, Counts]], dict[str, Series]]:
     table["predictions"] = predicted
     counted = {}
     for name in [*columns, "predictions"]:
-        column = describe(table[name], private=False)
+        column = describe([table[name]], private=False)
         shape = len(names), number_of_bins(column)
         counted[name] = column, count_rows(bin_of_rows(table[name], column), days, shape)
     truth = table[params.data.target].to_numpy(bool)

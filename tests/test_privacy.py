@@ -20,6 +20,7 @@ from retrace.curves import curves
 from retrace.examples import Target, slices
 from retrace.files import write_json
 from retrace.params import Data
+from retrace.pieces import columns_of
 from retrace.privacy import merge_small_bins, without_revealing_slices
 from retrace.schema import breaches, infer, read_schema, write_schema
 from src.stages.describe import describe
@@ -51,7 +52,7 @@ def table_of(seed: int) -> pd.DataFrame:
 
 def written(column: pd.Series, file: Path) -> dict[str, Any]:
     """What describe writes of a column."""
-    write_json(describe(column, private=False), file)
+    write_json(describe([column], private=False), file)
     return dict(json.loads(file.read_text()))
 
 
@@ -62,7 +63,7 @@ def test_a_histogram_shows_bins_that_ten_rows_hold_and_nothing_else(seed: int):
     for name in ("number", "count", "when"):
         values = table[name] if name != "when" else (table[name] - pd.Timestamp(0)) / pd.Timedelta(days=1)
         numbers = values.to_numpy(float)
-        found = describe(table[name], private=False)
+        found = describe([table[name]], private=False)
         if "histogram" not in found:
             continue
         shown = found["histogram"]
@@ -83,7 +84,7 @@ def test_data_json_is_the_same_wherever_the_rows_beyond_its_ends_lie(seed: int, 
     table = table_of(seed)
     for name in ("number", "count"):
         values = table[name].astype(float)
-        found = describe(values, private=False)
+        found = describe([values], private=False)
         if "histogram" not in found:
             continue
         shown = found["histogram"]
@@ -92,7 +93,7 @@ def test_data_json_is_the_same_wherever_the_rows_beyond_its_ends_lie(seed: int, 
         low, high = min(low, ordered.iloc[FEW - 1]), max(high, ordered.iloc[-FEW])
         below, above = values < low, (values >= high) & (values > ordered.iloc[-FEW])
         other = values.mask(above, high + (abs(high) + 1) * further).mask(below, low - (abs(low) + 1) * further)
-        assert same(found, describe(other, private=False))
+        assert same(found, describe([other], private=False))
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -106,7 +107,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 @given(SEEDS)
 def test_no_extreme_follows_from_the_range_in_the_schema(tmp_path_factory: pytest.TempPathFactory, seed: int):
     table, file = table_of(seed), tmp_path_factory.mktemp("x") / "schema.yaml"
-    write_schema({"t": infer(table.items(), private=[])}, file)
+    write_schema({"t": infer(columns_of(table), private=[])}, file)
     schema = read_schema(file)["t"]
     assert breaches([table], schema) == []
     for name in ("number", "count"):
@@ -126,7 +127,7 @@ def schema_of(table: pd.DataFrame, name: str, highest: float) -> tuple[float, fl
     """The range in the schema of a table whose highest value is another; no other value is above it."""
     column = table[name].astype(float).clip(upper=highest)
     column[table[name].idxmax()] = highest
-    checks = [check for check in infer(column.to_frame().items(), []).columns[name].checks if check.name == "in_range"]
+    checks = [check for check in infer([(name, [column])], []).columns[name].checks if check.name == "in_range"]
     return (float(checks[0].statistics["min_value"]), float(checks[0].statistics["max_value"])) if checks else None
 
 
@@ -221,8 +222,8 @@ def test_residuals_are_a_histogram_and_those_of_a_private_target_are_not_written
 def test_a_private_column_is_described_by_its_share_of_missing_values_only():
     data = Data(**ROLES | {"source": "x", "read": {}, "target": "y", "task": "regression", "private": ["born"]})
     for name in ("born", "born (month)", "born (day)"):
-        assert set(describe(pd.Series(np.arange(99.0)), data.hides(name))) == {"kind", "missing"}
-    assert infer(pd.DataFrame({"born": np.arange(99.0)}).items(), data.private).columns["born"].checks == []
+        assert set(describe([pd.Series(np.arange(99.0))], data.hides(name))) == {"kind", "missing"}
+    assert infer(columns_of(pd.DataFrame({"born": np.arange(99.0)})), data.private).columns["born"].checks == []
 
 
 def test_the_two_attacks_that_worked_find_nothing(tmp_path: Path):

@@ -79,7 +79,7 @@ def _suspicious_features(raw: AnyTable, prepared: AnyTable, seen: NDArray[np.int
         target, task = pd.Series(pd.factorize(target)[0], target.index, dtype=float), "regression"
     advised: set[str] = set()
     for name in features(sample, data):
-        share = explained(sample[name], target, task)
+        share = explained([sample[name]], [target], task)
         if share <= SUSPICIOUS or (advice := drop_option(name, raw)) in advised:
             continue
         if not _by_chance(share, sample[name], target, task):
@@ -91,7 +91,7 @@ def _by_chance(share: float, feature: pd.Series, target: pd.Series, task: Task) 
     """Whether a feature explains as much of a shuffled target, as happens if rows are few or one is extreme."""
     random = np.random.default_rng(1)
     shuffled = (pd.Series(random.permutation(target.to_numpy()), target.index) for _ in range(SHUFFLES))
-    return any(explained(feature, other, task) >= share for other in shuffled)
+    return any(explained([feature], [other], task) >= share for other in shuffled)
 
 
 def _pitfalls_of_feature(values: pd.Series, data: Data, is_key: bool, has_advice: bool) -> Iterator[str]:

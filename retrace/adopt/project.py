@@ -222,7 +222,7 @@ def first_schema(raw: AnyTable, private: list[str], key: str | None) -> DataFram
     is_met = present.keys() == {"table"} and not _breaches(raw, present["table"])
     if is_met and not any(schema.shows_values(present["table"], name) for name in private):
         return None
-    return schema.infer(raw.items(), private, key)
+    return schema.infer(((name, [values]) for name, values in raw.items()), private, key)
 
 
 def _breaches(raw: AnyTable, present: DataFrameSchema) -> list[str]:

@@ -77,7 +77,7 @@ def describe_values(values: NDArray[Any]) -> dict[str, Any]:
     """Numbers or text in the form of metrics/data.json: a histogram, or the values that at least 10 rows have."""
     content: dict[str, Any] = {"kind": "number", "missing": 0.0}
     if values.dtype != object:
-        shown = histogram(values)
+        shown = histogram([values])
         return content if shown is None else content | {"histogram": shown}
     names, counts = np.unique(values.astype(str), return_counts=True)
     shown_counts, other_rows = without_rare(counts)

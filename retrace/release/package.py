@@ -70,7 +70,7 @@ def describe_column(values: pd.Series, *, private: bool) -> dict[str, Any]:
     if pd.api.types.is_bool_dtype(values):
         return {"kind": "boolean"}
     if is_number(values):
-        shown = None if private else histogram(values.to_numpy(float))
+        shown = None if private else histogram([values.to_numpy(float)])
         if shown is None:
             return {"kind": "number"}
         high = shown["first"] + len(shown["counts"]) * shown["step"]
@@ -165,7 +165,7 @@ def main() -> None:
     columns = [column["name"] for column in description["columns"]]
     predicted = target.predict(model, valid[columns])
     reference = json.loads(Path("release/reference.json").read_text(encoding="utf-8"))
-    reference["predictions"] = histogram(predicted.reshape(len(valid), -1)[:, -1])
+    reference["predictions"] = histogram([predicted.reshape(len(valid), -1)[:, -1]])
     members = {
         "model.json": json_bytes(description),
         "MODEL_CARD.md": MODEL_CARD.read_bytes(),

@@ -3,7 +3,8 @@
     python -m src.stages.describe
 
 It describes the rows of train and valid together. Test is held out, so it isn't read. Columns are read one after the
-other, so that the table may be larger than the memory. The stage writes to `metrics/`:
+other, and in pieces (retrace/pieces.py), so that the table may be larger than the memory. The stage writes to
+`metrics/`:
 
 - `data.json`: for each column its kind, the share of missing values, and either quantiles and a histogram or the most
   common values;
@@ -16,15 +17,18 @@ and a quantile is the lower edge of a bin of the histogram.
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from retrace.errors import one_line
-from retrace.examples import features, is_number
+from retrace.examples import features
 from retrace.files import FEWEST_ROWS_SHOWN, write_csv, write_json
 from retrace.params import read_params
+from retrace.pieces import Pieces, count_values, each, read_column
 from retrace.privacy import histogram, quantiles, without_rare
 from retrace.relations import SUSPICIOUS, explained
-from retrace.table_files import read_column, row_count, without_rows
+from retrace.table_files import row_count, without_rows
 
 PARTS = [Path("data/split/train.parquet"), Path("data/split/valid.parquet")]
 QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95]
@@ -32,40 +36,46 @@ MOST_VALUES = 50  # of a category that are listed
 EPOCH = pd.Timestamp("1970-01-01").as_unit("us")  # with the default unit, nanoseconds, dates end in 2262
 
 
-def describe(values: pd.Series, private: bool) -> dict[str, Any]:
+def describe(values: Pieces, private: bool) -> dict[str, Any]:
     """Describe a column: its kind, the share of missing values and, unless it's private, the present values.
 
     Args:
-        values: the column.
+        values: the pieces of the column.
         private: whether none of its values may be shown.
 
     Returns:
         The column's part of data.json.
     """
-    present = values.dropna()
-    is_date = pd.api.types.is_datetime64_any_dtype(values)
-    is_quantity = is_number(values) and not pd.api.types.is_bool_dtype(values)
+    dtype = next(iter(values)).dtype
+    rows, missing = sum(map(len, values)), sum(int(piece.isna().sum()) for piece in values)
+    is_date = pd.api.types.is_datetime64_any_dtype(dtype)
+    is_quantity = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
     kind = "date" if is_date else "number" if is_quantity else "category"
-    content: dict[str, Any] = {"kind": kind, "missing": float(values.isna().mean())}
-    if private or len(present) < FEWEST_ROWS_SHOWN:
+    content: dict[str, Any] = {"kind": kind, "missing": missing / rows}
+    if private or rows - missing < FEWEST_ROWS_SHOWN:
         return content
-    if is_date:
-        days_since_1970 = (present - EPOCH) / pd.Timedelta(days=1)
-        return content | describe_numbers(days_since_1970)
-    if is_quantity:
-        return content | describe_numbers(present)
-    return content | describe_categories(present)
+    if not (is_date or is_quantity):
+        return content | describe_categories(count_values(values))
+    shown = histogram(each(days_since_1970 if is_date else numbers, values))
+    return content | ({"quantiles": quantiles(shown, QUANTILES), "histogram": shown} if shown else {})
 
 
-def describe_numbers(values: pd.Series) -> dict[str, Any]:
-    """Quantiles and a histogram; nothing if there are too few rows."""
-    shown = histogram(values.to_numpy(float))
-    return {"quantiles": quantiles(shown, QUANTILES), "histogram": shown} if shown else {}
+def days_since_1970(dates: pd.Series) -> NDArray[np.float64]:
+    """The dates that aren't missing, in days."""
+    return numbers((dates - EPOCH) / pd.Timedelta(days=1))
 
 
-def describe_categories(values: pd.Series) -> dict[str, Any]:
-    """The rows of each of the most common values, the number of distinct values, and the rows of all other values."""
-    counts = values.value_counts()
+def numbers(values: pd.Series) -> NDArray[np.float64]:
+    """The numbers that aren't missing."""
+    return values.dropna().to_numpy(float)
+
+
+def describe_categories(counts: pd.Series) -> dict[str, Any]:
+    """The rows of each of the most common values, the number of distinct values, and the rows of all other values.
+
+    Args:
+        counts: how many rows have each value, by the value.
+    """
     counts = counts.groupby(counts.index.astype(str)).sum().sort_index(kind="stable")
     counts = counts.sort_values(ascending=False, kind="stable")
     shown_counts, rare_rows = without_rare(counts.to_numpy())
@@ -87,8 +97,7 @@ def main() -> None:
         columns[name] = describe(values, data.hides(name))
         if name in features(train, data):
             share = explained(values, target, data.task)
-            relations.append({"feature": name, "missing": values.isna().mean(), "explained": share})
-        del values  # before the next column is read
+            relations.append({"feature": name, "missing": columns[name]["missing"], "explained": share})
     explained_by = pd.DataFrame(relations).sort_values("explained", ascending=False, kind="stable")
     content = {
         "rows": sum(rows.values()),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrace import hashes
+from retrace import hashes, pieces
 from retrace.hashes import StoredHashes
 
 CHUNKS = st.lists(st.lists(st.sampled_from([0, 1, 2**63 - 1, 2**63, 2**64 - 1]) | st.integers(0, 2**64 - 1)))
@@ -14,12 +14,14 @@ CHUNKS = st.lists(st.lists(st.sampled_from([0, 1, 2**63 - 1, 2**63, 2**64 - 1]) 
 @given(CHUNKS)
 def test_repeated_and_different_hashes_are_those_of_all_chunks_together(chunks: list[list[int]]):
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(hashes, "HASHES_IN_MEMORY", 3)
-        patched.setattr(hashes, "HASHES_AT_ONCE", 2)
+        patched.setattr(hashes, "HASHES_AT_ONCE", 3)
+        patched.setattr(pieces, "INTEGERS_IN_MEMORY", 3)
+        patched.setattr(pieces, "ROWS_IN_PIECE", 2)
         stored = StoredHashes()
         for chunk in chunks:
             stored.add(np.array(chunk, np.uint64))
         all_of_them = [number for chunk in chunks for number in chunk]
+        assert [number for piece in stored for number in piece] == all_of_them
         assert stored.rows == len(all_of_them)
         assert stored.different() == len(set(all_of_them))
         assert stored.repeated().tolist() == sorted({n for n in all_of_them if all_of_them.count(n) > 1})

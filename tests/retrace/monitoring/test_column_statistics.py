@@ -32,7 +32,7 @@ COLORS = pd.Series(["red"] * 500 + ["blue"] * 300 + ["green"] * 150 + ["rare"] *
 
 @pytest.mark.parametrize("values", [NUMBERS, COLORS, COLORS == "red"], ids=["number", "category", "boolean"])
 def test_the_rows_of_the_reference_are_in_the_bins_that_describe_counted(values: pd.Series):
-    column = describe(values, private=False)
+    column = describe([values], private=False)
     counts = count_rows(bin_of_rows(values, column), np.zeros(len(values), int), (1, number_of_bins(column)))
     assert counts.tolist() == reference_counts(column, len(values)).tolist()
 
@@ -40,7 +40,7 @@ def test_the_rows_of_the_reference_are_in_the_bins_that_describe_counted(values:
 def test_the_bins_of_numbers_far_from_0_are_those_that_describe_counted(tmp_path: Path):
     """In metrics/data.json, numbers have six digits, so the edges of the bins are rounded."""
     values = NUMBERS.dropna() / 100 + 100
-    write_json(describe(values, private=False), tmp_path / "column.json")
+    write_json(describe([values], private=False), tmp_path / "column.json")
     column = json.loads((tmp_path / "column.json").read_text())
     assert column["histogram"]["first"] % column["histogram"]["step"] != 0
     counts = count_rows(bin_of_rows(values, column), np.zeros(len(values), int), (1, number_of_bins(column)))
@@ -48,26 +48,26 @@ def test_the_bins_of_numbers_far_from_0_are_those_that_describe_counted(tmp_path
 
 
 def test_a_private_column_is_watched_for_missing_values_alone():
-    column = describe(NUMBERS, private=True)
+    column = describe([NUMBERS], private=True)
     assert list(statistics(column)) == ["missing"]
     assert bin_of_rows(NUMBERS, column).tolist() == [0] * 990 + [1] * 10
     assert reference_counts(column, 1_000).tolist() == [[990, 10]]
 
 
 def test_numbers_beyond_the_histogram_are_in_its_end_bins():
-    column = describe(NUMBERS, private=False)
+    column = describe([NUMBERS], private=False)
     last = len(column["histogram"]["counts"]) - 1
     values = pd.Series([-1e9, -np.inf, 1e9, np.inf, np.nan])
     assert bin_of_rows(values, column).tolist() == [0, 0, last, last, last + 1]
 
 
 def test_text_in_place_of_a_number_is_missing():
-    column = describe(NUMBERS, private=False)
+    column = describe([NUMBERS], private=False)
     assert bin_of_rows(pd.Series(["many"]), column).tolist() == [number_of_bins(column) - 1]
 
 
 def test_new_values_of_a_category_are_other_values():
-    column = describe(COLORS, private=False)
+    column = describe([COLORS], private=False)
     found = bin_of_rows(pd.Series(["purple", "rare", "red", None]), column)
     other, missing = number_of_bins(column) - 2, number_of_bins(column) - 1
     assert found.tolist() == [other, other, list(column["values"]).index("red"), missing]
@@ -75,18 +75,18 @@ def test_new_values_of_a_category_are_other_values():
 
 def test_the_most_common_values_are_watched_each_by_itself():
     values = pd.Series(np.repeat([f"{number:02}" for number in range(30)], range(10, 40)))
-    names = list(statistics(describe(values, private=False)))
+    names = list(statistics(describe([values], private=False)))
     assert names == [f"value {number}" for number in range(29, 29 - MOST_VALUES, -1)] + ["other values", "missing"]
 
 
 def test_the_statistics_of_the_reference_are_what_they_are_called():
-    column = describe(NUMBERS, private=False)
+    column = describe([NUMBERS], private=False)
     counts = count_rows(bin_of_rows(NUMBERS, column), np.zeros(1_000, int), (1, number_of_bins(column)))
     found = {name: days.means[0] for name, days in series_of_days(counts, column).items()}
     assert found["location"] == pytest.approx(0.5)
     assert found["spread"] == pytest.approx(0.25, abs=0.01)
     assert found["missing"] == 0.01
-    column = describe(COLORS, private=False)
+    column = describe([COLORS], private=False)
     counts = count_rows(bin_of_rows(COLORS, column), np.zeros(1_000, int), (1, number_of_bins(column)))
     found = {name: days.means[0] for name, days in series_of_days(counts, column).items()}
     expected = {"value red": 0.5, "value blue": 0.3, "value green": 0.15, "other values": 0.01, "missing": 0.04}
@@ -94,7 +94,7 @@ def test_the_statistics_of_the_reference_are_what_they_are_called():
 
 
 def test_higher_numbers_have_a_higher_location_and_spread_numbers_a_higher_spread():
-    column = describe(NUMBERS, private=False)
+    column = describe([NUMBERS], private=False)
     values = pd.concat([NUMBERS, NUMBERS + 1, NUMBERS * 2], ignore_index=True)
     days = np.repeat([0, 1, 2], 1_000)
     counts = count_rows(bin_of_rows(values, column), days, (3, number_of_bins(column)))
@@ -106,7 +106,7 @@ def test_higher_numbers_have_a_higher_location_and_spread_numbers_a_higher_sprea
 
 def test_location_is_about_the_mean_rank():
     """pandas' rank of a value among those of the reference, as the bins know it."""
-    column = describe(NUMBERS, private=False)
+    column = describe([NUMBERS], private=False)
     later = NUMBERS.head(500) + 0.5
     ranks = [(NUMBERS.dropna() < value).mean() for value in later]
     counts = count_rows(bin_of_rows(later, column), np.zeros(500, int), (1, number_of_bins(column)))
@@ -137,7 +137,7 @@ def test_rows_in_bins_that_are_too_small_to_be_shown_are_in_some_bin_of_the_refe
     """Of numbers at both ends of a range, the bins in the middle have 5 rows each."""
     ends = np.random.default_rng(3).uniform(0, 1, 400)
     values = pd.Series(np.concatenate([ends, ends + 15, np.linspace(1, 15, 65)]))
-    column = describe(values, private=False)
+    column = describe([values], private=False)
     assert column["histogram"]["other_rows"] >= 50
     counts = reference_counts(column, len(values))
     assert counts.sum() == len(values)
@@ -145,14 +145,14 @@ def test_rows_in_bins_that_are_too_small_to_be_shown_are_in_some_bin_of_the_refe
 
 
 def test_rows_as_units_have_the_same_statistics():
-    column = describe(COLORS, private=False)
+    column = describe([COLORS], private=False)
     counts = reference_counts(column, len(COLORS))
     by_row, by_day = series_of_rows(counts, column), series_of_days(counts, column)
     assert {name: rows.mean() for name, rows in by_row.items()} == {name: days.mean() for name, days in by_day.items()}
 
 
 def test_the_median_is_in_the_unit_of_the_column():
-    column = describe(NUMBERS, private=False)
+    column = describe([NUMBERS], private=False)
     for values in (NUMBERS, NUMBERS + 1):
         counts = count_rows(bin_of_rows(values, column), np.zeros(1_000, int), (1, number_of_bins(column)))
         assert median(column, counts[0].tolist()) == pytest.approx(values.median(), abs=column["histogram"]["step"] / 2)

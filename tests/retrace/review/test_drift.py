@@ -14,7 +14,7 @@ RNG = np.random.default_rng(1)
 
 
 def moved(base: pd.Series, here: pd.Series, private: tuple[bool, bool] = (False, False)) -> Drift:
-    sides = describe(base, private[0]), describe(here, private[1])
+    sides = describe([base], private[0]), describe([here], private[1])
     return measure_drift("x", sides, (len(base), len(here)))
 
 
@@ -76,7 +76,7 @@ def test_distances_are_shares(base: list[float], here: list[float]):
 def test_columns_are_ranked_by_their_excess_over_chance():
     table = pd.DataFrame({"same": RNG.normal(size=500), "far": RNG.normal(size=500)})
     sides = [
-        {"rows": len(side), "columns": {name: describe(side[name], False) for name in side}}
+        {"rows": len(side), "columns": {name: describe([side[name]], False) for name in side}}
         for side in (table, table.assign(far=table["far"] + 2))
     ]
     assert [drift.column for drift in rank_drifts(*sides)] == ["far", "same"]
