@@ -1,7 +1,8 @@
 """Columns that may be larger than the memory: their values in pieces, and the numbers at given ranks.
 
 The pieces of a column are iterated over several times, and read anew from the table's files each time. A column that
-fits into one piece is read once and stays in memory, in a list. No result depends on how a column is divided.
+fits into one piece is read once and stays in memory, in a list. The size of a piece doesn't depend on the machine, so
+neither do the last digits of a sum over pieces.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -41,10 +41,11 @@ def test_a_second_run_has_nothing_to_do(wine: Path):
 IN_CHUNKS = """
 import sys
 from importlib import import_module
-from retrace import table_files
+from retrace import hashes, pieces, table_files
 
 table_files.CELLS_IN_CHUNK = int(sys.argv[1])
-for stage in sys.argv[2:]:
+pieces.ROWS_IN_PIECE = pieces.INTEGERS_IN_MEMORY = hashes.HASHES_AT_ONCE = int(sys.argv[2])
+for stage in sys.argv[3:]:
     import_module(f"src.stages.{stage}").main()
 """
 
@@ -58,13 +59,13 @@ def test_a_table_in_any_number_of_chunks_gives_the_same_bytes(
 ):
     """In the fixture it's one chunk."""
     project = copy_of(request.getfixturevalue(data_set))
-    cells = read_table(project / "data/raw/table.parquet").size
+    table = read_table(project / "data/raw/table.parquet")
     folders = ("data/raw", "data/split", "models", "metrics")
     before = {file: file.read_bytes() for folder in folders for file in (project / folder).rglob("*") if file.is_file()}
     before[project / "data/prepared.parquet"] = (project / "data/prepared.parquet").read_bytes()
     for file in before:
         file.unlink()
-    check(sys.executable, "-c", IN_CHUNKS, str(cells // chunks), *STAGES, cwd=project)
+    check(sys.executable, "-c", IN_CHUNKS, str(table.size // chunks), str(len(table) // chunks), *STAGES, cwd=project)
     for file, content in before.items():
         assert file.read_bytes() == content, file
 
