@@ -1,11 +1,12 @@
 """Columns that may be larger than the memory: their values in pieces, and the numbers at given ranks.
 
-The pieces of a column are iterated over several times, and read anew from the table's files each time. A column that
+The pieces of a column are iterated over several times, and read anew from a file each time. A column that
 fits into one piece is read once and stays in memory, in a list. The size of a piece doesn't depend on the machine, so
 neither do the last digits of a sum over pieces.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import Any, Generic, TypeVar
@@ -18,6 +19,7 @@ from retrace.table_files import read_chunks, row_count, without_rows
 
 ROWS_IN_PIECE = 1_000_000
 INTEGERS_IN_MEMORY = 10_000_000  # of 8 bytes each
+COPIED = (np.dtype("int64"), np.dtype("float64"), np.dtype("datetime64[us]"))  # types that stay if values are missing
 DIGIT = 16  # bits of a number that are looked at in one pass
 SIGN = np.uint64(1 << 63)
 
@@ -68,16 +70,31 @@ class StoredIntegers:
 def read_column(paths: Sequence[Path], name: str) -> Pieces:
     """A column of tables that have the same columns, one table after the other.
 
+    The pieces of all columns have the same rows. Numbers and times of 64 bits are copied to a temporary file, which is
+    read faster than Parquet.
+
     Raises:
         UserError: a file is missing, cut short or not Parquet, now or when the pieces are iterated over.
     """
+    no_rows = without_rows(paths[0])[name]
 
     def read() -> Iterator[pd.Series]:
         return (chunk[name] for path in paths for chunk in read_chunks(path, [name], ROWS_IN_PIECE))
 
-    if sum(map(row_count, paths)) > ROWS_IN_PIECE:
+    if sum(map(row_count, paths)) <= ROWS_IN_PIECE:
+        return [pd.concat([no_rows, *read()], ignore_index=True)]
+    if no_rows.dtype not in COPIED:
         return Repeatable(read)
-    return [pd.concat([without_rows(paths[0])[name], *read()], ignore_index=True)]
+    copied, starts = StoredIntegers(), [0]
+    for piece in read():
+        copied.add(piece.to_numpy().view(np.uint64))
+        starts.append(copied.rows)
+
+    def read_copy() -> Iterator[pd.Series]:
+        for start, end in pairwise(starts):
+            yield pd.Series(copied.of_rows(start, end - start).view(str(no_rows.dtype)), name=name)
+
+    return Repeatable(read_copy)
 
 
 def read_columns(path: Path) -> Iterator[tuple[str, Pieces]]:
