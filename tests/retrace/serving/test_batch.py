@@ -5,14 +5,19 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from retrace.errors import UserError
 from retrace.serving import batch
-from retrace.serving.batch import write_part
+from retrace.serving.batch import Part, read_parts, write_part
 from retrace.table_files import read_table
 from tests.conftest import ENVIRONMENT, check, retrace
 from tests.retrace.serving.test_serve import evaluated
@@ -183,6 +188,90 @@ def test_the_first_wrong_cell_is_told_by_its_row_in_the_file_and_without_its_val
     assert done.stderr == f"{folder}/2{kind}: row 23: column alcohol: {problem}\n"
 
 
+@pytest.fixture(scope="module")
+def difficult_rows(released_demo: Path) -> pd.DataFrame:
+    """100 rows of the demo, with values that pandas reads with another type if all or some in a part are missing."""
+    rows = read_table(released_demo / "data/split/valid.parquet").head(100)
+    number = pd.Series(range(100))
+    rows["carrier"] = rows["carrier"].where(number >= 50)
+    rows["dest"] = pd.Series(range(2**60, 2**60 + 100), dtype="Int64").where(number % 30 > 0)
+    rows["count"] = number.astype("Int64").where(number % 40 > 0)
+    rows["certain"] = (number % 3 > 0).astype(object).where(number % 40 > 0, None)
+    rows["kind"] = pd.Series(["b", "a"] * 50).where(number >= 30).astype("category")
+    rows["day"] = pd.Series([date(2013, 1, 1)] * 100, dtype=object).where(number >= 30, None)
+    return rows.set_index(number + 7)
+
+
+@pytest.mark.parametrize("kind", [".csv", ".parquet", ".jsonl"])
+def test_the_result_has_the_same_bytes_in_1_3_or_50_parts(
+    released_demo: Path, difficult_rows: pd.DataFrame, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(batch, "CELLS_IN_ROW_GROUP", 40 * (len(difficult_rows.columns) + 1))
+    file, results = tmp_path / f"rows{kind}", set()
+    objects = difficult_rows.astype(object)
+    write(objects.where(objects.notna(), None) if kind == ".jsonl" else difficult_rows, file)
+    for size in (100, 34, 2):
+        monkeypatch.setattr(batch, "BATCH_SIZE", size)
+        out = tmp_path / f"{size}{kind}"
+        done = retrace("predict", str(file), "--out", str(out), cwd=released_demo)
+        assert done.returncode == 0, done.stderr
+        results.add(out.read_bytes())
+    assert len(results) == 1
+    if kind == ".parquet":
+        groups = pq.ParquetFile(out).metadata
+        assert [groups.row_group(number).num_rows for number in range(3)] == [40, 40, 20]
+        found = pd.read_parquet(out).drop(columns="prediction")
+        expected = difficult_rows.reset_index(drop=True).astype({"kind": "str"})
+        pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("kind", [".parquet", ".jsonl"])
+@pytest.mark.parametrize(("value", "text"), [(2**60 + 1, str(2**60 + 1)), (True, "true")])
+def test_a_column_of_text_gets_the_same_text_in_parts_with_and_without_missing_values(
+    tmp_path: Path, kind: str, value: object, text: str
+):
+    values = [None, *[value] * 19]
+    file = tmp_path / f"rows{kind}"
+    if kind == ".parquet":
+        pq.write_table(pa.table({"code": values}), file)
+    else:
+        file.write_text("".join(json.dumps({"code": value}) + "\n" for value in values))
+    parts = [part.inputs["code"].to_pylist() for part in read_parts(file, {"code": "text"})]
+    assert parts == [[None, *[text] * 9], [text] * 10]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_column_that_is_there_twice_is_named(tmp_path: Path):
+    file = tmp_path / "rows.parquet"
+    pq.write_table(pa.table([[1], [2]], names=["code", "code"]), file)
+    with pytest.raises(UserError, match=r"rows\.parquet: has the column code twice; rename one"):
+        list(read_parts(file, {"code": "text"}))
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda row: row.pop("alcohol"), "column alcohol: is missing; null is allowed"),
+        (lambda row: row.update(alcohol="13.1"), "column alcohol: has another type than the values before it"),
+    ],
+)
+def test_a_row_of_json_is_wrong_wherever_a_part_begins(
+    released_wine: Path, rows: pd.DataFrame, tmp_path: Path, change: Callable[[dict[str, object]], object], told: str
+):
+    objects = rows.head(30).to_dict("records")
+    for row in objects[10:]:
+        change(row)
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in objects))
+    done = retrace("predict", str(file), "--out", str(tmp_path / "out.jsonl"), cwd=released_wine)
+    assert done.stderr == f"{file}: row 11: {told}\n"
+    file.write_text('["alcohol"]\n')
+    done = retrace("predict", str(file), "--out", str(tmp_path / "out.jsonl"), cwd=released_wine)
+    assert done.stderr == f"{file}: row 1: must be an object with a value for each column\n"
+
+
 @pytest.fixture
 def unknown_carriers(released_demo: Path, tmp_path: Path) -> Path:
     """A file of 40 rows of the demo, of which every second one has a carrier that train doesn't have."""
@@ -216,10 +305,10 @@ def test_unseen_categories_are_told_by_their_row_in_the_file_but_only_the_first_
 def test_unseen_categories_of_the_parts_before_an_interruption_are_told_too(
     released_demo: Path, tmp_path: Path, unknown_carriers: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    def interrupted_in_the_third_part(table: pd.DataFrame, predicted: pd.DataFrame, part: Path, target: Path) -> None:
+    def interrupted_in_the_third_part(part: Part, predicted: pd.DataFrame, written: Path, target: Path) -> None:
         if target.stem == "00000002":
             raise InterruptedError
-        write_part(table, predicted, part, target)
+        write_part(part, predicted, written, target)
 
     words = ("predict", str(unknown_carriers), "--out", str(tmp_path / "out.csv"))
     with monkeypatch.context() as patch:
