@@ -50,6 +50,8 @@ PACKAGE_LIST = re.compile(r"requirements.*\.txt$")  # no stage reads it; it says
 PROGRAMS = re.compile(r"(sh|bash|dash|zsh|fish|env|git|python[\d.]*|lscpu|uname|ldconfig(\.real)?)$")
 # dvc.lock has the hashes of model files, without which the tool doesn't load them (retrace/models.py).
 SETTINGS = {".git", ".gitignore", ".gitattributes", ".dvc", ".dvcignore", "dvc.lock"}
+# If a part of a path is one of these, Git, DVC or Python look for it.
+SEARCHED = SETTINGS | {".gitmodules", "__pycache__"}
 SETTINGS_AT_HOME = {".gitconfig", ".config/git", ".config/dvc"}
 
 
@@ -57,7 +59,7 @@ class Read(NamedTuple):
     """Something that a stage reads.
 
     Attributes:
-        kind: file, program, address, variable, clock or randomness.
+        kind: file, optional file, program, address, variable, clock or randomness.
         name: Which one.
         reader: The place in the project's code, or the package; empty where that isn't known.
     """
@@ -138,7 +140,7 @@ def audit_stage(stage: PipelineStage, stages: Sequence[PipelineStage], logs: Pat
         file = os.path.relpath(path, clone)
         return not is_output(file, outs) and (path in files or is_output(file, others))
 
-    trace = read_trace(logs / stage.name / "strace", existed)
+    trace = read_trace(logs / stage.name / "strace", stage.wdir, existed)
     declared = deps | outs | {os.path.relpath(os.path.realpath(dep.fs_path), clone) for dep in stage.deps}
     command = stage.cmd if isinstance(stage.cmd, str) else "\n".join(stage.cmd)
     reads = _reads_of_trace(trace, clone, declared, command) | _reads_of_python(logs / stage.name / "python")
@@ -169,6 +171,7 @@ def _reads_of_trace(trace: Trace, clone: Path, declared: set[str], command: str)
                 reads.add(Read("file", in_project))
         elif not re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])", command):
             reads.add(Read("program", program, name if PROGRAMS.match(name) else ""))
+    reads |= {Read("optional file", file) for file in _optional_files(trace, clone, declared)}
     home = Path.home().resolve()
     for path in trace.read:
         file = os.path.relpath(path, clone)
@@ -188,6 +191,23 @@ def _reads_of_trace(trace: Trace, clone: Path, declared: set[str], command: str)
     return reads
 
 
+def _optional_files(trace: Trace, clone: Path, declared: set[str]) -> set[str]:
+    """The files of the project that a stage looked for and didn't find.
+
+    What Git, DVC and Python's imports look for is left out, and so are folders of what is declared.
+    """
+    files = {os.path.relpath(path, clone) for path in trace.missing}
+    return {
+        file
+        for file in files
+        if not file.startswith("..")
+        and SEARCHED.isdisjoint(file.split("/"))
+        and not Path(file).name.startswith("__init__.")
+        and not is_output(file, declared)
+        and not any(is_output(each, {file}) for each in declared)
+    }
+
+
 def _is_in(path: str, folders: Iterable[str]) -> bool:
     return any(path.startswith(f"{folder}/") for folder in folders)
 
@@ -205,7 +225,7 @@ def _is_undeclared(read: Read) -> bool:
 
     A package that draws from NumPy's global generator was given no seed by the project.
     """
-    if read.kind in ("file", "program", "address"):
+    if read.kind in ("file", "optional file", "program", "address"):
         return not read.reader
     if read.name.startswith("numpy.random"):
         return True

@@ -12,10 +12,14 @@ from retrace.clones import path_with
 from retrace.errors import UserError
 
 HOOK = Path(__file__).with_name("hook")
-CALLS = "open,openat,openat2,creat,execve,connect,bind,rename,renameat,renameat2,rmdir,unlinkat"
+# Those after a question mark don't exist on every kind of processor.
+LOOKS = "?open,openat,?openat2,?stat,?lstat,?newfstatat,?statx,?access,faccessat,?faccessat2"
+CALLS = f"{LOOKS},?mkdir,mkdirat,?creat,execve,connect,bind,?rename,renameat,?renameat2,?rmdir,unlinkat"
 PATH = r'"(?P<path>(?:[^"\\]|\\.)*)"'
 FOLDER = r"(?:AT_FDCWD|\d+)<(?P<folder>[^>]*)>, "
 OPENED = re.compile(r'(?:open|openat|openat2|creat)\(.*?, (?P<flags>[O0][^<"]*)\) = \d+<(?P<path>/.*)>$')
+NOT_FOUND = re.compile(rf"(?:{LOOKS.replace('?', '').replace(',', '|')})\((?:{FOLDER})?{PATH}.*\) = -1 ENOENT ")
+MADE = re.compile(rf"mkdir(?:at)?\((?:{FOLDER})?{PATH}, \d+\) = 0$")
 STARTED = re.compile(rf"execve\({PATH}, .*\) = 0$")
 ASKED = re.compile(r'connect\(.*?, \{sa_family=AF_INET6?,.*?sin6?_port=htons\((?P<port>\d+)\).*?"(?P<host>[^"]+)"')
 LOCAL_SOCKET = re.compile(
@@ -31,12 +35,14 @@ class Trace:
 
     Attributes:
         read: The absolute paths of the files that were opened to be read, except those that the stage itself made.
+        missing: The absolute paths that were looked for and didn't exist, except those that the stage made and removed.
         programs: The absolute paths of the programs that were started.
         addresses: The `host:port`, or the path of a local socket, of each connection that was tried.
         unwatched: Whether there was a Python process that didn't import hook/sitecustomize.py.
     """
 
     read: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
     programs: set[str] = field(default_factory=set)
     addresses: set[str] = field(default_factory=set)
     unwatched: bool = False
@@ -64,25 +70,27 @@ def make_shell(folder: Path) -> Path:
     real = os.environ.get("SHELL") or "/bin/sh"
     shell = folder / "shell" / Path(real).name
     shell.parent.mkdir()
-    # --seccomp-bpf: only these calls stop a process. -ff: each process has a file of its own.
+    # --seccomp-bpf: only these calls stop a process. -ff: each process has a file of its own. -a 1: without padding.
+    options = f"-ff --seccomp-bpf -y -ttt -qq -a 1 -s 4096 -e trace={CALLS} -e signal=none"
     shell.write_text(
         f"""#!/bin/sh
 logs={shlex.quote(str(folder))}/"$DVC_STAGE"
 mkdir -p "$logs/strace" "$logs/python"
 export SHELL={shlex.quote(real)} RETRACE_AUDIT="$logs/python" PYTHONDONTWRITEBYTECODE=1
 export PYTHONPATH={shlex.quote(path_with(HOOK))}
-exec strace -ff --seccomp-bpf -y -ttt -qq -s 4096 -e trace={CALLS} -e signal=none -o "$logs/strace/$$" "$SHELL" "$@"
+exec strace {options} -o "$logs/strace/$$" "$SHELL" "$@"
 """
     )
     shell.chmod(0o700)
     return shell
 
 
-def read_trace(folder: Path, existed: Callable[[str], bool]) -> Trace:
+def read_trace(folder: Path, started_in: str, existed: Callable[[str], bool]) -> Trace:
     """What strace wrote about a stage.
 
     Args:
         folder: `NAME/strace`.
+        started_in: The folder in which the stage's command is run.
         existed: Whether a path was there before the stage.
 
     Raises:
@@ -101,6 +109,10 @@ def read_trace(folder: Path, existed: Callable[[str], bool]) -> Trace:
     for _, call in sorted(lines, key=lambda line: line[0]):
         if found := OPENED.match(call):
             _note_opened(trace, made, found["flags"], unescaped(found["path"]), existed)
+        elif found := NOT_FOUND.match(call):
+            trace.missing.add(_joined(found["folder"] or started_in, found["path"]))
+        elif found := MADE.match(call):
+            made.add(_joined(found["folder"] or started_in, found["path"]))
         elif found := STARTED.match(call):
             trace.programs.add(unescaped(found["path"]))
         elif found := RENAMED.match(call):
@@ -109,15 +121,12 @@ def read_trace(folder: Path, existed: Callable[[str], bool]) -> Trace:
             for path in [path for path in made if path == name or path.endswith(f"/{name}")]:
                 made.add(os.path.normpath(os.path.join(path.removesuffix(name), to)))  # noqa: PTH118  # `to` may be absolute
         elif found := REMOVED.match(call):
-            trace.read.discard(os.path.join(unescaped(found["folder"] or ""), unescaped(found["path"])))  # noqa: PTH118
+            trace.read.discard(_joined(found["folder"] or "", found["path"]))
         elif found := ASKED.match(call):
             trace.addresses.add(f"{found['host']}:{found['port']}")
         elif found := LOCAL_SOCKET.match(call):
-            socket = unescaped(found["path"].replace('"', ""))
-            if found["call"] == "bind":
-                made.add(socket)
-            elif socket not in made:
-                trace.addresses.add(socket)
+            _note_socket(trace, made, found["call"], unescaped(found["path"].replace('"', "")))
+    trace.missing -= {path for path in made if not Path(path).exists()}
     return trace
 
 
@@ -128,6 +137,19 @@ def _note_opened(trace: Trace, made: set[str], flags: str, path: str, existed: C
         made.add(path)
     elif not re.search("O_WRONLY|O_DIRECTORY|O_PATH", flags) and path not in made and not Path(path).is_dir():
         trace.read.add(path)
+
+
+def _note_socket(trace: Trace, made: set[str], call: str, path: str) -> None:
+    """Note that a local socket was made, or asked."""
+    if call == "bind":
+        made.add(path)
+    elif path not in made:
+        trace.addresses.add(path)
+
+
+def _joined(folder: str, path: str) -> str:
+    """A path in a folder, or alone if it's absolute, both as strace writes them."""
+    return os.path.normpath(os.path.join(unescaped(folder), unescaped(path)))  # noqa: PTH118  # it may be absolute
 
 
 def unescaped(text: str) -> str:

@@ -1,8 +1,8 @@
 """Write down what Python code reads of the environment, the clock and randomness.
 
 `make audit` puts this folder on PYTHONPATH, so that every Python process of a stage imports this module when it starts,
-before any other code. A profile function is called at each call. It changes nothing of what the code computes, but
-another profiler takes its place.
+before any other code. If it hides another sitecustomize, that one is run, too, and strace sees its file. A profile
+function is called at each call. It changes nothing of what the code computes, but another profiler takes its place.
 
 Each thing is one line of a file in the folder that RETRACE_AUDIT names, as JSON: its kind, its name, and who reads it
 (a place in the project, or the name of a package or a module of the standard library).
@@ -17,6 +17,8 @@ import random
 import sys
 import threading
 import time
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -124,6 +126,15 @@ def watch_numpy_random(module: Any) -> None:
             record("randomness", "numpy.random, without numpy.random.seed", "")
 
 
+def run_hidden_sitecustomize() -> None:
+    """Run the module that Python would import in place of this one."""
+    folder = str(Path(__file__).parent)
+    spec = PathFinder.find_spec("sitecustomize", [path for path in sys.path if path != folder])
+    if spec and spec.loader:
+        spec.loader.exec_module(module_from_spec(spec))
+
+
 if "RETRACE_AUDIT" in os.environ:
+    run_hidden_sitecustomize()
     threading.setprofile(on_event)
     sys.setprofile(on_event)

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import site
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,20 @@ SCRIPTS = {
     "a_file_of_a_child": "import subprocess; value = subprocess.run(['cat', 'given.txt', 'other.txt'])",
     "a_file_to_be_changed": "file = open('other.txt', 'r+'); value = file.read()",
     "a_file_that_it_appends_to": "open('other.txt', 'a').write('1'); value = open('other.txt').read()",
-    "a_file_that_it_renamed": "import os; open('part', 'w').write('1'); os.replace('part', 'whole')\n"
-    "value = open('whole').read()",
+    "an_optional_file": "from pathlib import Path\n"
+    "value = Path('rates.txt').read_text() if Path('rates.txt').exists() else 1",
+    "a_file_that_it_tries_to_open": "try: value = open('folder/rates.txt').read()\nexcept OSError: value = 1",
+    "an_optional_file_of_a_child": "import subprocess; value = subprocess.run(['python', '-c', 'open(\"rates.txt\")'])",
+    "a_cache": "from pathlib import Path\n"
+    "if not Path('cache.txt').exists(): Path('cache.txt').write_text('1')\n"
+    "value = Path('cache.txt').read_text()",
+    "a_later_output": "from pathlib import Path\nvalue = Path('the_clock.out').exists()",
+    "what_it_makes_and_removes": "import os\n"
+    "for name in ('part', 'parts'): os.path.exists(name)\n"
+    "open('part', 'w').close(); os.remove('part'); os.makedirs('parts/1'); os.removedirs('parts/1'); value = 1",
+    "its_own_result": "import os; value = os.path.exists('its_own_result.out')",
+    "a_module": "import a_package.a_module; value = 1",
+    "a_file_that_it_renamed": "import os; open('p', 'w').write('1'); os.replace('p', 'w')\nvalue = open('w').read()",
     "the_standard_library": "import argparse, logging, platform, tempfile\n"
     "argparse.ArgumentParser().parse_args([]); logging.warning('x')\n"
     "with tempfile.TemporaryDirectory() as folder: value = platform.system()",
@@ -72,6 +86,8 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (project / "params.yaml").write_text("data:\n  source: given.txt\n")
     (project / "tool.sh").write_text("#!/bin/sh\necho 1\n")
     (project / "tool.sh").chmod(0o755)
+    (project / "a_package").mkdir()
+    (project / "a_package/a_module.py").touch()
     for file in ("given.txt", "other.txt", "die größte Datei.txt", "requirements.txt"):
         (project / file).write_text("1\n")
     check("git", "init", "--quiet", cwd=project)
@@ -91,6 +107,14 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("a_file_of_a_child", ["file other.txt", "program cat"]),
         ("a_file_to_be_changed", ["file other.txt"]),
         ("a_file_that_it_appends_to", ["file other.txt"]),
+        ("an_optional_file", ["optional file rates.txt"]),
+        ("a_file_that_it_tries_to_open", ["optional file folder/rates.txt"]),
+        ("an_optional_file_of_a_child", ["optional file rates.txt"]),
+        ("a_cache", ["optional file cache.txt"]),
+        ("a_later_output", ["optional file the_clock.out"]),
+        ("what_it_makes_and_removes", []),
+        ("its_own_result", []),
+        ("a_module", ["file a_package/a_module.py"]),
         ("a_file_that_it_renamed", []),
         ("the_standard_library", []),
         ("an_address", ["address 127.0.0.1:9"]),
@@ -131,12 +155,38 @@ def test_it_is_printed_too_and_so_is_what_is_declared_and_not_read(audited: dict
     assert "\ndeclared\n  every input is declared\n" in audited["printed"]
     assert "\nits_own_file\n  every input is declared\n  declared and not read: given.txt\n" in audited["printed"]
     assert (
-        "\nFAIL  21 undeclared\naudit.json also lists what Git, DVC, the tool and packages read\n" in audited["printed"]
+        "\nFAIL  27 undeclared\naudit.json also lists what Git, DVC, the tool and packages read\n" in audited["printed"]
     )
 
 
 def test_what_packages_read_for_themselves_is_only_listed(audited: dict[str, Any]):
     assert {"kind": "randomness", "name": "os.urandom", "reader": "numpy"} in audited["seeded"]["others"]
+
+
+def test_code_that_python_runs_at_its_start_is_named_if_it_is_elsewhere(tmp_path: Path):
+    """A sitecustomize of PYTHONPATH, and in the user's own folder a usercustomize and a .pth file."""
+    project, paths, user = tmp_path / "project", tmp_path / "paths", tmp_path / "user"
+    (project / "a.py").parent.mkdir()
+    (project / "a.py").write_text("import builtins; open('a.out', 'w').write(str(builtins.added))")
+    outside_environment = sys._base_executable  # an environment has no folder of the user's own
+    command = f"python a.py && {outside_environment} a.py"
+    stages = {"a": {"cmd": command, "deps": ["a.py", "requirements.txt"], "outs": ["a.out"]}}
+    (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    (project / "params.yaml").write_text("data:\n  source: x\n")
+    (project / "requirements.txt").touch()
+    paths.mkdir()
+    (paths / "sitecustomize.py").write_text("import builtins; builtins.added = 1")
+    packages = Path(site._get_path(str(user)))
+    packages.mkdir(parents=True)
+    (packages / "usercustomize.py").touch()
+    (packages / "added.pth").touch()
+    check("git", "init", "--quiet", cwd=project)
+    check("dvc", "init", "--quiet", cwd=project)
+    commit(project)
+    done = retrace("audit", cwd=project, PYTHONPATH=str(paths), PYTHONUSERBASE=str(user))
+    assert done.returncode == 1, done.stderr
+    names = [read["name"] for read in json.loads((project / "audit.json").read_text())["a"]["undeclared"]]
+    assert names == [str(paths / "sitecustomize.py"), str(packages / "added.pth"), str(packages / "usercustomize.py")]
 
 
 def test_a_stage_that_fails_is_one_line(tmp_path: Path):
