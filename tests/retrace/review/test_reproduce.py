@@ -26,6 +26,7 @@ PRINTS = {
     "threads": 'echo "$OMP_NUM_THREADS"',
     "processor": 'echo "$GLIBC_TUNABLES"',
     "user": 'echo "$USER"',
+    "user-id": "id -u",
     "file-order": 'python -c \'import os; print(os.listdir("many"), [file.name for file in os.scandir("many")])\'',
     "home": 'echo "$HOME"',
     "umask": "umask",
@@ -67,6 +68,17 @@ def test_a_condition_that_does_not_exist_is_named(conditional: Path):
     done = retrace("reproduce", "--only", "clock,weather", cwd=conditional)
     assert done.returncode == 2
     assert "--only: there is no condition weather; there are time-zone, locale, hash-seed," in done.stderr
+
+
+def test_a_condition_that_this_machine_cannot_vary_is_left_out_with_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "unshare").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "unshare").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    setting = choose_setting(["user-id", "umask"], tmp_path)
+    assert (setting.prefix, setting.umask) == ([], 0o077)
+    assert setting.missing == {"user-id": "`unshare` may not give this process another one"}
 
 
 def test_a_condition_that_this_machine_cannot_vary_is_refused_if_it_is_named(conditional: Path, tmp_path: Path):

@@ -40,6 +40,7 @@ SCRIPTS = {
     "for name in ('part', 'parts'): os.path.exists(name)\n"
     "open('part', 'w').close(); os.remove('part'); os.makedirs('parts/1'); os.removedirs('parts/1'); value = 1",
     "its_own_result": "import os; value = os.path.exists('its_own_result.out')",
+    "a_file_in_a_declared_folder": "import os; value = os.path.exists('a_package/rates.txt')",
     "a_module": "import a_package.a_module; value = 1",
     "a_file_that_it_renamed": "import os; open('p', 'w').write('1'); os.replace('p', 'w')\nvalue = open('w').read()",
     "the_standard_library": "import argparse, logging, platform, tempfile\n"
@@ -72,6 +73,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for name, code in SCRIPTS.items():
         (project / f"{name}.py").write_text(f"NAME = {name!r}\n{code}\n{WRITE}")
         deps = [f"{name}.py", "given.txt", *["requirements.txt"] * (name in PACKAGES)]
+        deps += ["a_package"] * (name == "a_file_in_a_declared_folder")
         stages[name] = {"cmd": f"python {name}.py", "deps": deps, "outs": [{f"{name}.out": {"cache": False}}]}
     stages["no_packages"] = stages["seeded"] | {"deps": ["seeded.py"], "outs": ["no_packages.out"]}
     stages["no_packages"]["cmd"] = "python seeded.py && mv seeded.out no_packages.out && python seeded.py"
@@ -114,6 +116,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("a_later_output", ["optional file the_clock.out"]),
         ("what_it_makes_and_removes", []),
         ("its_own_result", []),
+        ("a_file_in_a_declared_folder", []),
         ("a_module", ["file a_package/a_module.py"]),
         ("a_file_that_it_renamed", []),
         ("the_standard_library", []),
