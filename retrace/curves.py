@@ -5,11 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from retrace.examples import Target, equal_bins
 from retrace.privacy import histogram, merge_small_bins
-from retrace.scorers import Array
+from retrace.scorers import Array, Ranking
 
 CURVE_POINTS = 200
 
@@ -44,14 +43,25 @@ def curves(target: Target, truth: NDArray[Any], predictions: Array, private: boo
 
 def roc(truth: NDArray[np.bool_], predictions: Array) -> pd.DataFrame:
     """Points of the ROC curve."""
-    false_positive_rate, true_positive_rate, _ = roc_curve(truth, predictions)
-    return thinned(pd.DataFrame({"false_positive_rate": false_positive_rate, "true_positive_rate": true_positive_rate}))
+    positives, negatives = ranked(truth, predictions)
+    # As in scikit-learn's roc_curve, a point on a line between its neighbours is left out.
+    bends = np.diff(positives, 2).astype(bool) | np.diff(negatives, 2).astype(bool)
+    kept = np.r_[True, bends, True] if len(positives) > 1 else [True]
+    rates = {"false_positive_rate": negatives[kept], "true_positive_rate": positives[kept]}
+    return thinned(pd.DataFrame({name: np.append(0, counts / counts[-1]) for name, counts in rates.items()}))
 
 
 def precision_recall(truth: NDArray[np.bool_], predictions: Array) -> pd.DataFrame:
     """Points of the curve of precision and recall."""
-    precision, recall, _ = precision_recall_curve(truth, predictions)
-    return thinned(pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]}))
+    positives, negatives = ranked(truth, predictions)
+    recall, precision = np.append(0, positives / positives[-1]), np.append(1, positives / (positives + negatives))
+    return thinned(pd.DataFrame({"recall": recall, "precision": precision}))
+
+
+def ranked(truth: NDArray[np.bool_], predictions: Array) -> NDArray[np.int32]:
+    """How many positives, and how many negatives, have each rank or a higher one: shape (2, ranks)."""
+    counts = Ranking(truth, predictions).counts(np.ones(len(truth), dtype=np.int8))
+    return np.concatenate([[found[0, 1:], found[1, 1:] - found[0, 1:]] for found in counts], axis=1, dtype=np.int32)
 
 
 def thinned(curve: pd.DataFrame) -> pd.DataFrame:
@@ -70,6 +80,8 @@ def calibration_bins(predictions: Array) -> NDArray[np.intp]:
 def calibration(truth: NDArray[Any], predictions: Array) -> pd.DataFrame:
     """The mean prediction, the mean of the truth and the number of rows in each bin."""
     bins = calibration_bins(predictions)
-    table = pd.DataFrame({"predicted": predictions, "observed": truth.astype(float), "bin": bins})
-    grouped = table.groupby("bin")
-    return grouped[["predicted", "observed"]].mean().assign(rows=grouped.size())
+    points = []
+    for number in range(bins.max() + 1):
+        rows = bins == number
+        points.append((predictions[rows].mean(), truth[rows].mean(), rows.sum()))
+    return pd.DataFrame(points, columns=["predicted", "observed", "rows"])

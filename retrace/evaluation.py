@@ -14,17 +14,14 @@ import pandas as pd
 
 from retrace.decisions import check_threshold, decide
 from retrace.errors import UserError
-from retrace.examples import Target, features
-from retrace.params import Costs, Params
+from retrace.examples import Target
+from retrace.params import Costs, Data, Params
+from retrace.predictions import predict
 from retrace.resamples import SliceName
-from retrace.scored_rows import Rows, Scored, interval_of, is_small, rows_to_score, score_slice, score_whole
+from retrace.scored_rows import Rows, Scored, interval_of, is_small, score_slice, score_whole
 from retrace.scorers import Array
 from retrace.scores import CONSTANT_ACTIONS, Metric, check_gate_metric, metrics_of, project_metrics
-from retrace.table_files import read_chunks, read_table, without_rows
-
-# Of the rows that are predicted for at once. In a matrix product, the last bits of a row may depend on how many rows
-# there are. So this number belongs to the results.
-CELLS_PREDICTED_AT_ONCE = 1_000_000
+from retrace.table_files import read_column, read_table, without_rows
 
 
 class Predictions(NamedTuple):
@@ -85,7 +82,7 @@ class Evaluation:
 
 
 def read_rows(params: Params, path: Path) -> pd.DataFrame:
-    """The rows to score, with the columns that scores depend on beside the predictions.
+    """The rows to score, with the columns that resamples, slices and targets are taken from.
 
     If the project has metrics of its own, all columns are read, because these metrics may use any. Otherwise texts that
     only name slices are categories, which take a byte or two for each row.
@@ -96,26 +93,22 @@ def read_rows(params: Params, path: Path) -> pd.DataFrame:
     """
     if project_metrics():
         return read_table(path)
-    data = params.data
-    needed = {data.id_column, data.target, data.time, data.group, *params.evaluate.slices}
-    table = read_table(path, [column for column in without_rows(path).columns if column in needed])
-    only_slices = table.columns.difference([data.id_column, data.target, data.time, data.group])
-    texts = [name for name in only_slices if pd.api.types.is_string_dtype(table[name])]
-    return table.astype(dict.fromkeys(texts, "category"))
+    data, no_rows = params.data, without_rows(path)
+    drawn_by = {data.group} if data.group else {data.time} if no_rows.attrs.get("block") else {data.id_column}
+    columns = {}
+    for name in no_rows.columns:
+        if name in {data.target, *drawn_by, *params.evaluate.slices}:
+            column = read_column([path], name)
+            is_text = pd.api.types.is_string_dtype(column)
+            columns[name] = column.astype("category") if is_text and name not in {data.target, *drawn_by} else column
+    table = pd.DataFrame(columns, copy=False)
+    table.attrs = no_rows.attrs
+    return table
 
 
-def without_ids(rows: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Rows without their ids, which take memory, unless resamples, slices or a metric of the project may use them.
-
-    Args:
-        rows: as `read_rows` returns them.
-        params: the project's parameters.
-    """
-    data = params.data
-    drawn_alone = data.group is None and rows.attrs.get("block") is None
-    if drawn_alone or data.id_column in params.evaluate.slices or project_metrics():
-        return rows
-    return rows.drop(columns=data.id_column)
+def target_of(model: Any, data: Data) -> Target:
+    """What a fitted model predicts."""
+    return Target.of([] if data.task == "regression" else model.classes_.tolist(), data)
 
 
 def predict_rows(params: Params, path: Path, models: Mapping[str, Any]) -> Predictions:
@@ -127,29 +120,31 @@ def predict_rows(params: Params, path: Path, models: Mapping[str, Any]) -> Predi
         models: the fitted `model` and the baselines, by name.
     """
     data = params.data
-    target = Target.of([] if data.task == "regression" else models["model"].classes_.tolist(), data)
-    names = features(without_rows(path), data)
-    predicted: dict[str, list[Array]] = {name: [] for name in models}
-    for table in read_chunks(path, names, rows=max(1, CELLS_PREDICTED_AT_ONCE // len(names))):
-        for name, model in models.items():
-            predicted[name].append(target.predict(model, table))
-    return Predictions(target, {name: np.concatenate(parts) for name, parts in predicted.items()})
+    target = target_of(models["model"], data)
+    values: dict[str, Array] = {}
+    for name, model in models.items():
+        found = predict(model, path, data, target)
+        is_constant = bool((found == found[0]).all())  # as those of `prior`, which then take no memory
+        values[name] = np.broadcast_to(found[0], found.shape) if is_constant else found
+    return Predictions(target, values)
 
 
-def score_models(params: Params, rows: pd.DataFrame, predictions: Predictions) -> Evaluation:
+def score_models(
+    params: Params, whole: Rows, slice_rows: Mapping[SliceName, Rows], predictions: Predictions
+) -> Evaluation:
     """Score what a model and its baselines predict.
 
     Args:
         params: the project's parameters.
-        rows: the rows to score, as `read_rows` returns them.
+        whole: the rows to score, and
+        slice_rows: those of each slice, as `rows_to_score` returns them.
         predictions: of the `model` and the baselines for these rows.
 
     Raises:
-        UserError: the gate's metric, the costs or a column of `evaluate.slices` doesn't fit the data.
+        UserError: the gate's metric or the costs don't fit the data.
     """
     costs, gate_metric, (target, values) = params.problem.costs, params.gate.metric, predictions
     metrics = choose_metrics(target, params)
-    whole, slice_rows = rows_to_score(params, rows, target)
     scored = {name: score_whole(metrics, whole, of_model) for name, of_model in values.items()}
     decision = None
     if costs:
@@ -177,7 +172,7 @@ def choose_metrics(target: Target, params: Params) -> dict[str, Metric]:
 def score_constant_actions(cost: Metric, whole: Rows) -> dict[str, Scored]:
     """The cost of acting for every row (`always`), and of acting for none (`never`)."""
     return {
-        action: score_whole({"cost": cost}, whole, np.full(len(whole.truth), probability))
+        action: score_whole({"cost": cost}, whole, np.broadcast_to(probability, len(whole.truth)))
         for action, probability in CONSTANT_ACTIONS.items()
     }
 

@@ -1,6 +1,6 @@
 """What the columns of a prepared table are for: features, target, id, time and group."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, Self
 
@@ -126,7 +126,7 @@ class Target:
         """
         arranged = np.zeros((len(probabilities), len(self.classes)))
         arranged[:, [self.classes.index(value) for value in classes]] = probabilities
-        return arranged[:, -1] if self.kind == "two classes" else arranged
+        return arranged[:, -1].copy() if self.kind == "two classes" else arranged  # a view would keep both columns
 
 
 def equal_bins(values: NDArray[np.float64], count: int = 10) -> NDArray[np.intp]:
@@ -139,18 +139,42 @@ def bin_edges(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     return np.unique(np.quantile(values, np.arange(1, count) / count))
 
 
+class Slices(Mapping[tuple[str, str], NDArray[np.bool_]]):
+    """Whether each row is in a slice, shape (rows,), by the slice's column and value.
+
+    It's computed when it's asked for, because a column's codes take less memory than all of its slices.
+    """
+
+    def __init__(self, code_of_row: Mapping[str, NDArray[np.integer]], codes: Mapping[tuple[str, str], int]) -> None:
+        """Slices of some columns.
+
+        Args:
+            code_of_row: the code of each row's value, shape (rows,), by the column.
+            codes: the code of each slice's value.
+        """
+        self.code_of_row = code_of_row
+        self.codes = codes
+
+    def __getitem__(self, name: tuple[str, str]) -> NDArray[np.bool_]:
+        return np.asarray(self.code_of_row[name[0]] == self.codes[name])
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self.codes)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
 class _Candidate(NamedTuple):
     """A slice, by what slices are ordered: the largest first, then by name."""
 
     negative_rows: int
     column: str
     name: str
-    value: Any
+    code: int
 
 
-def slices(
-    table: pd.DataFrame, columns: list[str], pools: NDArray[np.intp], most: int = 30
-) -> dict[tuple[str, str], NDArray[np.bool_]]:
+def slices(table: pd.DataFrame, columns: list[str], pools: NDArray[np.integer], most: int = 30) -> Slices:
     """The largest slices of a table that have at least 10 rows: the rows with one value in one of the columns.
 
     A slice is left out if a score of fewer rows could be computed from its scores and those of others.
@@ -161,24 +185,22 @@ def slices(
         pools: the number of each row's pool, shape (rows,), as `resamples.pools` gives it.
         most: how many slices at most.
 
-    Returns:
-        Whether each row is in a slice, shape (rows,), by the slice's column and value.
-
     Raises:
         UserError: there is no such column, or its values are measurements.
     """
-    candidates = []
+    candidates, code_of_row = [], {}
     for column in columns:
         if column not in table:
             raise UserError(f"params.yaml: evaluate.slices: the prepared table has no column {column}")
         if pd.api.types.is_float_dtype(table[column]):
             raise UserError(f"params.yaml: evaluate.slices: {column} is a measurement, not a category; leave it out")
-        for value, rows in table[column].value_counts().items():
+        codes, values = pd.factorize(table[column])  # the code of a missing value is -1
+        code_of_row[column] = codes.astype(np.min_scalar_type(-1 - len(values)))
+        del codes
+        for code, rows in enumerate(np.bincount(code_of_row[column] + 1)[1:].tolist()):
             if rows >= FEWEST_ROWS_SHOWN:
-                candidates.append(_Candidate(-rows, column, without_returns(str(value)), value))
+                candidates.append(_Candidate(-rows, column, without_returns(str(values[code])), code))
     candidates.sort(key=lambda candidate: candidate[:3])
-    largest = {
-        (candidate.column, candidate.name): (table[candidate.column] == candidate.value).to_numpy(bool)
-        for candidate in candidates[:most]
-    }
-    return without_revealing_slices(largest, pools)
+    largest = {(candidate.column, candidate.name): candidate.code for candidate in candidates[:most]}
+    kept = without_revealing_slices(Slices(code_of_row, largest), pools)
+    return Slices(code_of_row, {name: largest[name] for name in kept})

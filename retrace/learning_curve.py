@@ -1,6 +1,7 @@
 """The loss of a fitted model after more and more iterations, written by DVCLive."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pandas as pd
 from dvclive import Live
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
-from sklearn.metrics import log_loss, root_mean_squared_error
+from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.pipeline import Pipeline
 
 from retrace.estimators import IntegerClasses
@@ -20,34 +21,35 @@ from retrace.params import Data
 
 POINTS = 30  # of a curve, at most
 
-Curves = dict[str, dict[int, float]]
+Curve = dict[int, float]
 
 
-def learning_curves(model: Pipeline, parts: dict[str, pd.DataFrame], data: Data, target: Target) -> Curves:
-    """The loss on each part after more and more iterations: the log loss, or the RMSE of a regression.
+def learning_curve(model: Pipeline, chunks: Iterable[pd.DataFrame], data: Data, target: Target) -> Curve:
+    """The loss after more and more iterations: the log loss, or the RMSE of a regression.
 
     Args:
         model: a fitted pipeline.
-        parts: rows of the prepared table by the name of their part.
+        chunks: rows of the prepared table, some at a time.
         data: the columns' roles.
         target: what is predicted.
 
     Returns:
-        For each part, the loss by the number of iterations.
+        The loss by the number of iterations.
     """
-    loss = partial(log_loss, labels=range(len(target.classes))) if target.classes else root_mean_squared_error
-    curves: Curves = {}
-    for part, rows in parts.items():
+    loss = partial(log_loss, labels=range(len(target.classes))) if target.classes else mean_squared_error
+    count, sums = 0, Counter[int]()
+    for rows in chunks:
+        count += len(rows)
         truth, encoded = target.truth(rows[data.target]), model[:-1].transform(rows[features(rows, data)])
-        curves[part] = {}
         for iteration, predictions in staged_predictions(model[-1], encoded):
             arranged = target.arrange(model[-1].classes_.tolist(), predictions) if target.classes else predictions
-            curves[part][iteration] = float(significant(loss(truth, arranged)))
-    return curves
+            sums[iteration] += len(rows) * loss(truth, arranged)
+    means = {iteration: total / count for iteration, total in sums.items()}
+    return {number: float(significant(mean if target.classes else np.sqrt(mean))) for number, mean in means.items()}
 
 
-def write_curves(curves: Curves, folder: Path) -> None:
-    """Write what `learning_curves` returns with DVCLive."""
+def write_curves(curves: dict[str, Curve], folder: Path) -> None:
+    """Write what `learning_curve` returns for each part, by its name, with DVCLive."""
     with Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None) as live:
         for iteration in curves["train"]:
             live.step = iteration

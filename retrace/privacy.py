@@ -12,10 +12,11 @@ Two commits whose rows differ by one can still reveal that row: docs/review.md.
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from retrace.files import FEWEST_ROWS_SHOWN
@@ -153,21 +154,59 @@ def quantiles(shown: dict[str, Any], shares: Iterable[float]) -> dict[str, float
     return found
 
 
-def without_revealing_slices(slices: dict[Any, Rows], pools: NDArray[np.intp]) -> dict[Any, Rows]:
-    """Slices of a table, without those by which a sum over fewer than 10 rows could be computed.
+class Cells(NamedTuple):
+    """The rows of a table by cell: rows of a cell are in the same pool and in the same slices.
+
+    There are far fewer cells than rows, where pools are large.
+
+    Attributes:
+        of_row: the cell of each row as a number from 0, in the order of the pools, shape (rows,).
+        sizes: how many rows a cell has, shape (cells,).
+        pools: the pool of each cell, shape (cells,).
+        slices: whether each cell is in a slice, shape (cells,), by the slice's name.
+    """
+
+    of_row: NDArray[np.int32]
+    sizes: NDArray[np.intp]
+    pools: NDArray[np.intp]
+    slices: dict[Any, Rows]
+
+    @classmethod
+    def of(cls, slices: Mapping[Any, Rows], pools: NDArray[np.integer]) -> Self:
+        """The cells of some rows.
+
+        Args:
+            slices: whether each row is in a slice, shape (rows,), by the slice's name.
+            pools: the number of each row's pool from 0, shape (rows,).
+        """
+        of_row = pools.astype(np.int32)
+        for rows in slices.values():
+            codes, cells = pd.factorize(2 * of_row + rows)
+            of_row = np.argsort(np.argsort(cells)).astype(np.int32)[codes]
+            del codes  # which take more memory than all slices
+        sizes = np.bincount(of_row)
+        a_row = np.zeros(len(sizes), dtype=np.intp)
+        a_row[of_row] = np.arange(len(of_row))  # of each cell the last one
+        in_slices = {name: rows[a_row] for name, rows in slices.items()}
+        return cls(of_row, sizes, pools[a_row].astype(np.intp), in_slices)
+
+
+def without_revealing_slices(slices: Mapping[Any, Rows], pools: NDArray[np.integer]) -> list[Any]:
+    """The names of a table's slices, without those by which a sum over fewer than 10 rows could be computed.
 
     Args:
         slices: whether each row is in a slice, shape (rows,), by the slice's name; the most important come first.
         pools: the number of each row's pool, shape (rows,). The resamples reveal sums over pools.
     """
-    kept: dict[Any, Rows] = {}
-    for name, rows in slices.items():
-        if not reveals_few_rows([*kept.values(), rows], pools):
-            kept[name] = rows
+    cells = Cells.of(slices, pools)
+    kept: list[Any] = []
+    for name, chosen in cells.slices.items():
+        if not reveals_few_rows([*(cells.slices[other] for other in kept), chosen], cells.pools, cells.sizes):
+            kept.append(name)
     return kept
 
 
-def reveals_few_rows(slices: list[Rows], pools: NDArray[np.intp]) -> bool:
+def reveals_few_rows(slices: Sequence[Rows], pools: NDArray[np.intp], sizes: NDArray[np.intp]) -> bool:
     """Whether a sum over fewer than 10 rows may follow from the sums over slices and over pools.
 
     Whatever follows is a combination of these sums: each pool and each slice has a factor, and each row has the sum of
@@ -182,15 +221,13 @@ def reveals_few_rows(slices: list[Rows], pools: NDArray[np.intp]) -> bool:
     well. So the other differences must add nothing to the rank modulo small primes, either.
 
     Args:
-        slices: whether each row is in a slice, shape (rows,).
-        pools: the number of each row's pool, shape (rows,).
+        slices: whether each of some cells is in a slice, shape (cells,).
+        pools: the pool of each cell, shape (cells,).
+        sizes: how many rows each cell has, shape (cells,). Several cells that `slices` doesn't distinguish are one.
     """
-    cell_of_row = pools
-    for rows in slices:
-        cell_of_row = np.unique(2 * cell_of_row + rows, return_inverse=True)[1]
-    _, row_of_cell, sizes = np.unique(cell_of_row, return_index=True, return_counts=True)
-    pool_of_cell = pools[row_of_cell]
-    membership = np.stack([rows[row_of_cell] for rows in slices], axis=1).astype(np.int8)  # shape (cells, slices)
+    joined = Cells.of(dict(enumerate(slices)), pools)
+    pool_of_cell, sizes = joined.pools, np.bincount(joined.of_row, sizes).astype(np.intp)
+    membership = np.stack(list(joined.slices.values()), axis=1).astype(np.int8)  # shape (cells, slices)
 
     by_size = np.argsort(sizes, kind="stable")
     largest_cell = np.zeros(pools.max() + 1, dtype=np.intp)

@@ -13,8 +13,11 @@ random pool of independent units is a valid unit, too: only degrees of freedom a
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -26,14 +29,18 @@ from numpy.typing import NDArray
 from retrace.errors import UserError
 from retrace.files import FEWEST_ROWS_SHOWN, as_text
 from retrace.params import Block, Data
-from retrace.privacy import reveals_few_rows
+from retrace.privacy import Cells, reveals_few_rows
+from retrace.table_files import read_chunks
 
 SEED = 20130101
 BLOCKS: dict[Block, str] = {"hour": "h", "day": "D", "week": "W", "month": "M"}  # pandas' names; the finest come first
 MOST_TRIES = 1_000  # to draw a half with each class in it
-ROWS_HASHED_AT_ONCE = 100_000  # which limits the memory
+ROWS_SORTED_AT_ONCE = 500_000  # about so many, which limits the memory
+ROWS_HASHED_AT_ONCE = 100_000
+SAMPLED = 1_000  # a row in so many is looked at, to find ranges of as many rows each
 
 Codes = NDArray[np.intp]
+CellsOf = Callable[[pd.DataFrame], tuple[pd.Series, ...]]
 SliceName = tuple[str, str]  # a column, and the value that the slice's rows have in it
 
 
@@ -52,7 +59,7 @@ class Draws:
     """
 
     units: int
-    pools: Codes
+    pools: NDArray[np.integer]
     pools_drawn: int
     resamples: int
     salt: str = ""
@@ -61,7 +68,8 @@ class Draws:
         count = self.pools_drawn
         for draw in range(self.resamples):
             rng = np.random.default_rng([SEED, 0, draw, *self.salt.encode()])
-            yield np.bincount(rng.integers(0, count, count), minlength=count)[self.pools]
+            times = np.bincount(rng.integers(0, count, count), minlength=count)
+            yield times.astype(np.min_scalar_type(times.max()))[self.pools]
 
 
 def blocks(times: pd.Series, block: Block) -> pd.Series:
@@ -70,7 +78,7 @@ def blocks(times: pd.Series, block: Block) -> pd.Series:
 
 
 def unit_names(table: pd.DataFrame, data: Data) -> pd.Series:
-    """The name of each row's unit: its group, else its calendar block, else its id.
+    """The name of each row's unit: its group, else its calendar block (as a category), else its id.
 
     Args:
         table: rows as `split` writes them, whose `attrs["block"]` is `split.block`.
@@ -80,8 +88,9 @@ def unit_names(table: pd.DataFrame, data: Data) -> pd.Series:
     if data.group:
         return as_text(table[data.group])
     if block:
-        block_of_row, distinct = pd.factorize(blocks(table[data.time], block))
-        return pd.Series(distinct.astype("str").take(block_of_row), index=table.index)
+        block_of_row, distinct = pd.factorize(blocks(table[data.time], block), sort=True)
+        names = pd.Categorical.from_codes(block_of_row, distinct.astype("str"))
+        return pd.Series(names, index=table.index)
     return as_text(table[data.id_column])
 
 
@@ -90,9 +99,10 @@ def units(table: pd.DataFrame, data: Data) -> Codes:
     return pd.factorize(unit_names(table, data), sort=True)[0]
 
 
-def pools(table: pd.DataFrame, data: Data) -> Codes:
-    """The pool of each row as a number from 0, shape (rows,)."""
-    return pools_of_units(units(table, data))
+def pools(table: pd.DataFrame, data: Data) -> NDArray[np.integer]:
+    """The pool of each row as a number from 0, of the smallest type that can hold it; shape (rows,)."""
+    found = pools_of_units(units(table, data))
+    return found.astype(np.min_scalar_type(found.max()))
 
 
 def pools_of_units(unit_of_row: Codes) -> Codes:
@@ -134,7 +144,7 @@ def join_at_random(sizes: NDArray[np.integer], salt: str = "") -> Codes:
     return group_of_item
 
 
-def resample(pools: Codes, draws: int, salt: str = "") -> Draws:
+def resample(pools: NDArray[np.integer], draws: int, salt: str = "") -> Draws:
     """Resamples in which as many pools are drawn, with replacement, as there are (Efron, 1979).
 
     Args:
@@ -162,41 +172,42 @@ def bootstrap_slices(slices: Mapping[SliceName, NDArray[np.bool_]], whole: Draws
         slices: whether each row is in the slice, by the slice's column and value; the largest come first.
         whole: the resamples of the whole.
     """
-    pieces, sharing = divide_pools(whole.pools, slices)
+    cells = Cells.of(slices, whole.pools)
+    pieces, sharing = divide_pools(cells)
     found = {}
-    for name, rows in slices.items():
+    for name, chosen in cells.slices.items():
+        cell_of_row = cells.of_row[slices[name]]
         if name in sharing:
-            shared_pools = whole.pools[rows]
-            found[name] = replace(whole, units=len(np.unique(shared_pools)), pools=shared_pools)
+            units, shared_pools = len(np.unique(cells.pools[chosen])), whole.pools[slices[name]]
+            found[name] = replace(whole, units=units, pools=shared_pools)
         else:
-            own_pools = pools_of_slice(whole.pools, pieces, rows, salt="\n".join(name))
-            found[name] = resample(own_pools, whole.resamples, salt="\n".join(name))
+            own_pools = pools_of_slice(cells, pieces, chosen, salt="\n".join(name))
+            found[name] = resample(own_pools[cell_of_row], whole.resamples, salt="\n".join(name))
     return found
 
 
-def divide_pools(whole_pools: Codes, slices: Mapping[SliceName, NDArray[np.bool_]]) -> tuple[Codes, list[SliceName]]:
+def divide_pools(cells: Cells) -> tuple[Codes, list[SliceName]]:
     """Divide pools into pieces by as many slices as can take part in the resamples of the whole.
 
     Args:
-        whole_pools: the pool of each row, shape (rows,).
-        slices: whether each row is in the slice, by the slice's name; the largest come first.
+        cells: the cells of the whole by these slices; the largest slices come first.
 
     Returns:
-        The piece of each row as a number from 0, shape (rows,), and the names of these slices. Rows of a piece are in
-        the same pool and in the same ones of these slices.
+        The piece of each cell as a number from 0, shape (cells,), and the names of these slices. Cells of a piece are
+        in the same pool and in the same ones of these slices.
     """
-    pieces = whole_pools
+    pieces = cells.pools
     sharing = []
-    for name, rows in slices.items():
-        smaller_pieces = np.unique(2 * pieces + rows, return_inverse=True)[1]
-        all_large = np.bincount(smaller_pieces).min() >= FEWEST_ROWS_SHOWN
-        if all_large and not reveals_few_rows(list(slices.values()), smaller_pieces):
+    for name, chosen in cells.slices.items():
+        smaller_pieces = np.unique(2 * pieces + chosen, return_inverse=True)[1]
+        all_large = np.bincount(smaller_pieces, cells.sizes).min() >= FEWEST_ROWS_SHOWN
+        if all_large and not reveals_few_rows(list(cells.slices.values()), smaller_pieces, cells.sizes):
             pieces = smaller_pieces
             sharing.append(name)
     return pieces, sharing
 
 
-def pools_of_slice(whole_pools: Codes, pieces: Codes, rows: NDArray[np.bool_], salt: str) -> Codes:
+def pools_of_slice(cells: Cells, pieces: Codes, chosen: NDArray[np.bool_], salt: str) -> NDArray[np.integer]:
     """Join the pools that a slice has rows of, until it can be drawn by itself.
 
     Sums over pieces are known, and sums over the slice's rows in a pool. Their difference is a sum over the rows of a
@@ -204,20 +215,22 @@ def pools_of_slice(whole_pools: Codes, pieces: Codes, rows: NDArray[np.bool_], s
     pools are joined until there are ten.
 
     Args:
-        whole_pools: the pool of each row, shape (rows,).
-        pieces: the piece of each row, as `divide_pools` returns it, shape (rows,).
-        rows: whether each row is in the slice, shape (rows,).
+        cells: the cells of the whole.
+        pieces: the piece of each cell, as `divide_pools` returns it, shape (cells,).
+        chosen: whether each cell is in the slice, shape (cells,).
         salt: text on which it depends which pools are joined.
 
     Returns:
-        The pool of each row of the slice as a number from 0, shape (rows of the slice,).
+        The pool of each cell of the slice as a number from 0, shape (cells,); other cells have any number.
     """
-    rows_inside = np.bincount(pieces, rows).astype(np.intp)
-    rows_outside = np.bincount(pieces) - rows_inside
-    pool_of_piece = whole_pools[np.unique(pieces, return_index=True)[1]]
+    rows_inside = np.bincount(pieces, cells.sizes * chosen).astype(np.intp)
+    rows_outside = np.bincount(pieces, cells.sizes).astype(np.intp) - rows_inside
+    pool_of_piece = cells.pools[np.unique(pieces, return_index=True)[1]]
     fewer_rows_of_pool = np.bincount(pool_of_piece, np.minimum(rows_inside, rows_outside)).astype(np.intp)
-    slice_pools, pool_of_row = np.unique(whole_pools[rows], return_inverse=True)
-    return join_at_random(fewer_rows_of_pool[slice_pools], salt)[pool_of_row]
+    slice_pools, pool_of_cell = np.unique(cells.pools[chosen], return_inverse=True)
+    own_pools = np.zeros(len(cells.pools), dtype=np.min_scalar_type(len(slice_pools)))
+    own_pools[chosen] = join_at_random(fewer_rows_of_pool[slice_pools], salt)[pool_of_cell]
+    return own_pools
 
 
 class Half(NamedTuple):
@@ -263,19 +276,32 @@ def half(table: pd.DataFrame, data: Data, draw: int) -> Half:
     )
 
 
-def fingerprint(table: pd.DataFrame, data: Data) -> str:
-    """A hash of each row's id and unit, on which the draws depend: equal where the same rows are drawn together."""
-    return _hash(table[data.id_column], unit_names(table, data))
+def fingerprint(table: pd.DataFrame | Path, data: Data) -> str:
+    """A hash of each row's id and unit, on which the draws depend: equal where the same rows are drawn together.
+
+    Args:
+        table: the rows, or the file that `split` wrote, which is read in chunks.
+        data: the roles of the columns.
+    """
+    columns = [name for name in (data.id_column, data.group, data.time) if name]
+    return _hash(table, columns, lambda rows: (rows[data.id_column], unit_names(rows, data).astype("str")))
 
 
-def fingerprints(table: pd.DataFrame, data: Data) -> dict[str, str]:
+def fingerprints(table: pd.DataFrame | Path, data: Data) -> dict[str, str]:
     """Hashes of the `ids`, and of the `targets` with their ids.
 
     Where only the second one differs, the target is defined differently. It's omitted for a private target.
+
+    Args:
+        table: as for `fingerprint`.
+        data: the roles of the columns.
     """
-    found = {"ids": _hash(table[data.id_column])}
+    found = {"ids": _hash(table, [data.id_column], lambda rows: (rows[data.id_column],))}
     if not data.hides(data.target):  # whoever knows the ids could try out targets until the hash is the same
-        found["targets"] = _hash(content_of(table[data.id_column], data.id), table[data.target])
+        columns = [data.id_column, data.target]
+        found["targets"] = _hash(
+            table, columns, lambda rows: (content_of(rows[data.id_column], data.id), rows[data.target])
+        )
     return found
 
 
@@ -289,13 +315,43 @@ def content_of(ids: pd.Series, id_column: str | None) -> pd.Series:
     return as_text(ids) if id_column else as_text(ids).str.replace("-.*", "", regex=True)
 
 
-def _hash(*columns: pd.Series) -> str:
-    """A hash of the rows' values in some columns. It depends neither on the rows' order nor on the columns' types."""
-    cells = [pa.array(as_text(column).fillna(""), pa.large_string()) for column in columns]
-    rows = pc.binary_join_element_wise(*cells, pa.scalar("\x1f", pa.large_string()))
-    order = pc.sort_indices(rows)
-    found = hashlib.sha256()
-    for start in range(0, len(rows), ROWS_HASHED_AT_ONCE):
-        part = rows.take(order[start : start + ROWS_HASHED_AT_ONCE]).to_pylist()
-        found.update("\n".join(["", *part] if start else part).encode())
+def _hash(table: pd.DataFrame | Path, columns: list[str], cells_of: CellsOf) -> str:
+    """A hash of the rows' values. It depends neither on the rows' order nor on the columns' types.
+
+    The rows are hashed in the order of their text, a range of it at a time. For each range the table is read again, so
+    that only the rows of one range are in memory.
+
+    Args:
+        table: the rows, or the file that has them.
+        columns: which of the file's columns are read.
+        cells_of: takes some of the rows, and returns the values to hash.
+    """
+    texts = partial(_texts, table, columns, cells_of)
+    some = sorted(text for rows in texts() for text in rows.take(np.arange(0, len(rows), SAMPLED)).to_pylist())
+    starts = [None, *some[ROWS_SORTED_AT_ONCE // SAMPLED :: ROWS_SORTED_AT_ONCE // SAMPLED], None]
+    found, separator = hashlib.sha256(), ""
+    for start, end in pairwise(starts):
+        in_range = pa.chunked_array([_between(rows, start, end) for rows in texts()], pa.large_string())
+        ordered = in_range.take(pc.sort_indices(in_range))
+        for first in range(0, len(ordered), ROWS_HASHED_AT_ONCE):
+            part = ordered.slice(first, ROWS_HASHED_AT_ONCE).to_pylist()
+            found.update((separator + "\n".join(part)).encode())
+            separator = "\n"
     return found.hexdigest()[:16]
+
+
+def _texts(table: pd.DataFrame | Path, columns: list[str], cells_of: CellsOf) -> Iterator[pa.Array]:
+    """The text of each row, for some rows at a time; the arguments are those of `_hash`."""
+    chunks = [table] if isinstance(table, pd.DataFrame) else read_chunks(table, columns, ROWS_HASHED_AT_ONCE)
+    for chunk in chunks:
+        cells = [pa.array(as_text(values).fillna(""), pa.large_string()) for values in cells_of(chunk)]
+        yield pc.binary_join_element_wise(*cells, pa.scalar("\x1f", pa.large_string()))
+
+
+def _between(texts: pa.Array, start: str | None, end: str | None) -> pa.Array:
+    """The texts from `start` on and before `end`; None sets no limit."""
+    if start is not None:
+        texts = texts.filter(pc.greater_equal(texts, start))
+    if end is not None:
+        texts = texts.filter(pc.less(texts, end))
+    return texts

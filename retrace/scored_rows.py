@@ -27,7 +27,7 @@ from retrace.params import Params
 from retrace.project_metrics import ProjectMetric
 from retrace.resamples import Draws, SliceName, bootstrap, bootstrap_slices
 from retrace.scorers import Array, Weights
-from retrace.scores import Metric, score_draws
+from retrace.scores import Metric, project_metrics, score_draws
 from retrace.table_files import read_table, without_rows
 
 Metrics = Mapping[str, Metric]
@@ -42,16 +42,23 @@ class Rows:
     """Validation rows that are scored: all of them, or those of a slice.
 
     Attributes:
-        selected: which of all validation rows these are, shape (validation rows,).
-        valid: all validation rows, as `prepare` made them.
+        name: of the slice.
+        slices: whether each of all validation rows is in a slice, by the slice's name.
+        valid: all validation rows, as `prepare` made them. Only metrics of the project look at them.
         truth: the targets of the selected rows, as the metrics take them, shape (rows,).
         resamples: how often each of the selected rows is in each resample.
     """
 
-    selected: NDArray[np.bool_]
+    name: SliceName
+    slices: Mapping[SliceName, NDArray[np.bool_]]
     valid: pd.DataFrame
     truth: NDArray[Any]
     resamples: Draws
+
+    @property
+    def selected(self) -> NDArray[np.bool_] | slice:
+        """Which of all validation rows these are: an index of arrays and tables of all of them."""
+        return slice(None) if self.name == WHOLE else self.slices[self.name]
 
 
 @dataclass(frozen=True)
@@ -78,14 +85,14 @@ def rows_to_score(params: Params, valid: pd.DataFrame, target: Target) -> tuple[
     data = params.data
     truth = target.truth(valid[data.target])
     resamples = bootstrap(valid, data, params.evaluate.resamples)
-    whole = Rows(np.ones(len(valid), dtype=bool), valid, truth, resamples)
-
-    selections = slices(valid, params.evaluate.slices, resamples.pools)
-    slice_resamples = bootstrap_slices(selections, resamples)
+    found = slices(valid, params.evaluate.slices, resamples.pools)
+    slice_resamples = bootstrap_slices(found, resamples)
+    if not project_metrics():
+        valid = valid.head(0).copy()  # a view would keep all rows in memory
     slice_rows = {
-        name: Rows(selected, valid, truth[selected], slice_resamples[name]) for name, selected in selections.items()
+        name: Rows(name, found, valid, truth[selected], slice_resamples[name]) for name, selected in found.items()
     }
-    return whole, slice_rows
+    return Rows(WHOLE, found, valid, truth, resamples), slice_rows
 
 
 def score_weighted(metrics: Metrics, rows: Rows, predictions: Array, draws: Iterable[Weights]) -> pd.DataFrame:
@@ -110,7 +117,7 @@ def score_once(metrics: Metrics, rows: Rows, predictions: Array) -> dict[str, fl
         rows: the rows to score.
         predictions: for all validation rows.
     """
-    each_row_once = np.ones((1, len(rows.truth)), dtype=np.int64)
+    each_row_once = np.ones((1, len(rows.truth)), dtype=np.int8)
     scores = score_weighted(metrics, rows, predictions, each_row_once)[0]
     return {name: scores[name] for name in metrics}
 

@@ -14,6 +14,7 @@ Shapes, by kind of problem:
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from retrace.params import Costs
 
 Array = NDArray[np.float64]
 Weights = NDArray[np.integer]
+
+ROWS_COUNTED_AT_ONCE = 100_000  # of a ranking, which limits the memory
 
 
 class Scorer(ABC):
@@ -57,17 +60,27 @@ class Ranking:
     """Rows from the highest prediction to the lowest; rows with equal predictions have the same rank."""
 
     def __init__(self, truth: NDArray[Any], predictions: Array) -> None:
-        self.order = np.argsort(-predictions, kind="stable")
-        rank_changes = np.flatnonzero(np.diff(predictions[self.order]))
-        self.last_of_rank = np.append(rank_changes, len(predictions) - 1)
-        self.positive = truth[self.order].astype(bool)
+        self.truth = truth
+        self.order = np.argsort(-predictions, kind="stable").astype(np.int32)
+        ordered = predictions[self.order]
+        self.last_of_rank = np.append(ordered[1:] != ordered[:-1], True)
 
-    def counts(self, weights: Weights) -> tuple[NDArray[Any], NDArray[Any]]:
-        """How many positives, and how many rows, have each rank or a higher one: both of shape (ranks,)."""
-        ordered = weights[self.order]
-        positives = np.cumsum(ordered * self.positive)[self.last_of_rank]
-        rows = np.cumsum(ordered)[self.last_of_rank]
-        return positives, rows
+    def counts(self, weights: Weights) -> Iterator[NDArray[np.int64]]:
+        """How many positives, and how many rows, have a rank or a higher one, for some ranks at a time.
+
+        Yields:
+            Shape (2, 1 + ranks). The first column is about the ranks before, so it's 0 at first, and then the last
+            column that was yielded.
+        """
+        counted, above = np.zeros((2, 1), dtype=np.int64), np.zeros((2, 1), dtype=np.int64)
+        for start in range(0, len(self.order), ROWS_COUNTED_AT_ONCE):
+            part = slice(start, start + ROWS_COUNTED_AT_ONCE)
+            rows, last_of_rank = self.order[part], self.last_of_rank[part]
+            drawn = weights[rows]
+            cumulated = counted + np.cumsum([drawn * self.truth[rows], drawn], axis=1, dtype=np.int64)
+            found = np.append(above, cumulated[:, last_of_rank], axis=1)
+            yield found
+            counted, above = cumulated[:, -1:], found[:, -1:]
 
 
 class RocAuc(Scorer):
@@ -77,10 +90,10 @@ class RocAuc(Scorer):
         self.ranking = Ranking(truth, predictions)
 
     def score(self, weights: Weights) -> float:
-        positives, rows = self.ranking.counts(weights)
-        negatives = rows - positives
-        positives_above = np.append(0, positives[:-1])
-        twice_area = (np.diff(negatives, prepend=0) * (positives + positives_above)).sum()
+        twice_area = 0
+        for positives, rows in self.ranking.counts(weights):
+            negatives = rows - positives
+            twice_area += int((np.diff(negatives) * (positives[1:] + positives[:-1])).sum())
         return ratio(twice_area / 2, float(positives[-1]) * float(negatives[-1]))
 
 
@@ -91,8 +104,10 @@ class AveragePrecision(Scorer):
         self.ranking = Ranking(truth, predictions)
 
     def score(self, weights: Weights) -> float:
-        positives, rows = self.ranking.counts(weights)
-        return ratio((np.diff(positives, prepend=0) * positives / np.maximum(rows, 1)).sum(), positives[-1])
+        total = 0.0
+        for positives, rows in self.ranking.counts(weights):
+            total += (np.diff(positives) * positives[1:] / np.maximum(rows[1:], 1)).sum()
+        return ratio(total, positives[-1])
 
 
 class LogLoss(MeanOfRows):
@@ -100,8 +115,9 @@ class LogLoss(MeanOfRows):
 
     def __init__(self, truth: NDArray[Any], predictions: Array) -> None:
         if predictions.ndim == 1:
-            predictions = np.column_stack([1 - predictions, predictions])
-        given = predictions[np.arange(len(predictions)), truth.astype(np.intp)] / predictions.sum(axis=1)
+            given = np.where(truth, predictions, 1 - predictions) / (1 - predictions + predictions)
+        else:
+            given = predictions[np.arange(len(predictions)), truth.astype(np.intp)] / predictions.sum(axis=1)
         epsilon = np.finfo(float).eps
         super().__init__(-np.log(np.clip(given, epsilon, 1 - epsilon)))
 

@@ -186,6 +186,7 @@ def score_draws(
         else:
             scorer = metric.scorer(truth, predictions)
         scores[name] = [scorer.score(weights) for weights in draws]
+        del scorer  # its memory is free while the next one is made
     return pd.DataFrame(scores).T
 
 

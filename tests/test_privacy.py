@@ -21,7 +21,7 @@ from retrace.examples import Target, slices
 from retrace.files import write_json
 from retrace.params import Data
 from retrace.pieces import columns_of
-from retrace.privacy import merge_small_bins, without_revealing_slices
+from retrace.privacy import Cells, merge_small_bins, without_revealing_slices
 from retrace.schema import breaches, infer, read_schema, write_schema
 from src.stages.describe import describe
 from tests.conftest import ROLES
@@ -168,6 +168,17 @@ def test_the_smallest_slice_is_left_out_where_all_but_a_few_rows_are_in_slices()
     parts = {name: np.repeat([name == other for other in "abc"], [50, 20, 3]) for name in "ab"}
     assert set(without_revealing_slices(parts, ONE_POOL[:73])) == {"a"}
     assert set(without_revealing_slices({"a": np.arange(60) < 55}, ONE_POOL[:60])) == set()
+
+
+def test_cells_have_the_rows_of_a_pool_that_are_in_the_same_slices():
+    rng = np.random.default_rng(0)
+    pools, slices = rng.integers(0, 5, 300), {name: rng.random(300) < 0.3 for name in "abc"}
+    cells = Cells.of(slices, pools)
+    rows = np.column_stack([pools, *slices.values()])
+    expected, of_row, sizes = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    np.testing.assert_array_equal(np.column_stack([cells.pools, *cells.slices.values()]), expected)
+    np.testing.assert_array_equal(cells.of_row, of_row.ravel())
+    np.testing.assert_array_equal(cells.sizes, sizes)
 
 
 @settings(max_examples=40)

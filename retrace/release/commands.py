@@ -17,7 +17,6 @@ from retrace.release.openings import FILE as OPENINGS
 from retrace.release.openings import record_opening, versions_opened_for
 from retrace.release.rerun import rerun_release
 from retrace.resamples import fingerprint
-from retrace.table_files import read_table
 
 RETRACE = [sys.executable, "-m", "retrace"]
 PIPELINE = Path("release/dvc.yaml")
@@ -79,7 +78,7 @@ def release(words: list[str]) -> None:
     require_clean_tree()
     registry.require_later(name, version)
     registry.identity()
-    rows = fingerprint(read_table(TEST), params.data)
+    rows = fingerprint(TEST, params.data)
     if not run(*RETRACE, "gate"):
         raise UserError(f"{name} {version} is not released: the gate fails")
     if not run(*RETRACE, "reproduce"):

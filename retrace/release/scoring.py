@@ -9,32 +9,32 @@ decision that the costs imply, and the fingerprint of the rows.
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from retrace.evaluation import Predictions, predict_rows, read_rows, score_models
 from retrace.files import write_json
 from retrace.models import load_model
 from retrace.params import Params, read_params
 from retrace.resamples import fingerprint
+from retrace.scored_rows import rows_to_score
 from retrace.scores import BASELINES
 
 
-def test_scores(params: Params, test: pd.DataFrame, predictions: Predictions) -> dict[str, Any]:
+def test_scores(params: Params, part: Path, predictions: Predictions) -> dict[str, Any]:
     """The content of release/test.json.
 
     Args:
         params: the project's parameters.
-        test: the rows that were held out, as `read_rows` returns them.
+        part: the file of the rows that were held out.
         predictions: of the `model` and the baselines for these rows.
 
     Raises:
         UserError: a column of `evaluate.slices` doesn't fit these rows.
     """
-    evaluation = score_models(params, test, predictions)
+    rows = rows_to_score(params, read_rows(params, part), predictions.target)
+    evaluation = score_models(params, *rows, predictions)
     return {
-        "rows": len(test),
+        "rows": len(evaluation.whole.truth),
         "units": evaluation.whole.resamples.units,
-        "fingerprint": fingerprint(test, params.data),
+        "fingerprint": fingerprint(part, params.data),
         "gate_metric": params.gate.metric,
         "scores": evaluation.scores_content(),
         "slices": evaluation.slices_content(params.gate.metric),
@@ -46,7 +46,7 @@ def main() -> None:
     params = read_params()
     models = {name: load_model(Path(f"models/{name}.skops")) for name in ("model", *BASELINES)}
     part = Path("data/split/test.parquet")
-    content = test_scores(params, read_rows(params, part), predict_rows(params, part, models))
+    content = test_scores(params, part, predict_rows(params, part, models))
     write_json(content, Path("release/test.json"))
     metric = params.gate.metric
     score = content["scores"]["model"][metric]

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from retrace.differences import Difference
@@ -35,7 +34,7 @@ from retrace.review.revision import FOLDER
 from retrace.review.score_differences import series
 from retrace.review.split_tables import PARTS
 from retrace.sampling import in_sample, share_that_fits
-from retrace.scored_rows import FEWEST_UNITS, Rows, Scored, score_whole
+from retrace.scored_rows import FEWEST_UNITS, WHOLE, Rows, Scored, score_whole
 from retrace.table_files import read_table
 from src.stages.train import fit
 
@@ -213,4 +212,4 @@ def known_rows(
 def _rows_to_score(params: Params, rows: pd.DataFrame, target: Target, salt: str) -> Rows:
     """The rows of a period with their resamples, which are drawn anew for each period."""
     resamples = resample(pools(rows, params.data), params.evaluate.resamples, salt)
-    return Rows(np.ones(len(rows), dtype=bool), rows, target.truth(rows[params.data.target]), resamples)
+    return Rows(WHOLE, {}, rows, target.truth(rows[params.data.target]), resamples)

@@ -100,7 +100,9 @@ def score_base(params: Params, valid: pd.DataFrame, predictions: pd.DataFrame, b
     Returns:
         The content of each file, by its name.
     """
-    from retrace.evaluation import Predictions, score_models  # noqa: PLC0415  # scikit-learn takes a second to import
+    # scikit-learn takes a second to import
+    from retrace.evaluation import Predictions, score_models  # noqa: PLC0415
+    from retrace.scored_rows import rows_to_score  # noqa: PLC0415
 
     classes = predictions.attrs["classes"]
     target = Target.of(classes, params.data)
@@ -111,7 +113,8 @@ def score_base(params: Params, valid: pd.DataFrame, predictions: pd.DataFrame, b
     for name, columns in columns_of_models.items():
         values = predictions[columns].to_numpy(float)
         arranged[name] = target.arrange(classes, values) if classes else values[:, 0]
-    evaluation = score_models(params, valid, Predictions(target, arranged))
+    rows = rows_to_score(params, valid, target)
+    evaluation = score_models(params, *rows, Predictions(target, arranged))
     resampled = {(name, "", ""): found.resampled for name, found in evaluation.scored.items()}
     resampled |= {("model", *name): found.resampled for name, found in evaluation.slices.items()}
     own = base.json("metrics/evaluation.json")

@@ -27,12 +27,13 @@ from typing import Any, NamedTuple, Self
 import pandas as pd
 
 from retrace.curves import curves
-from retrace.evaluation import Predictions, predict_rows, read_rows, score_models, without_ids
+from retrace.evaluation import Predictions, predict_rows, read_rows, score_models, target_of
+from retrace.examples import Target
 from retrace.files import write_csv, write_json
 from retrace.models import load_model
 from retrace.params import Params, read_params
-from retrace.resamples import fingerprint, fingerprints
-from retrace.scored_rows import WHOLE, read_refits, score_refits
+from retrace.resamples import SliceName, fingerprint, fingerprints
+from retrace.scored_rows import WHOLE, Rows, read_refits, rows_to_score, score_refits
 from retrace.scorers import Array
 from retrace.scores import BASELINES, draws_table
 from retrace.table_files import without_rows
@@ -43,20 +44,26 @@ class Valid(NamedTuple):
     """The validation rows, and hashes by which they are recognised.
 
     Attributes:
-        rows: as `without_ids` returns them.
+        whole: all of them.
+        slices: those of each slice.
         drawn: what `fingerprint` returns.
         fingerprints: what `fingerprints` returns.
     """
 
-    rows: pd.DataFrame
+    whole: Rows
+    slices: dict[SliceName, Rows]
     drawn: str
     fingerprints: dict[str, str]
 
     @classmethod
-    def read(cls, params: Params, path: Path) -> Self:
-        """Read them from a file that `split` wrote."""
-        rows = read_rows(params, path)
-        return cls(without_ids(rows, params), fingerprint(rows, params.data), fingerprints(rows, params.data))
+    def read(cls, params: Params, path: Path, target: Target) -> Self:
+        """Read them from a file that `split` wrote.
+
+        Raises:
+            UserError: a column of `evaluate.slices` doesn't fit the data.
+        """
+        hashes = fingerprint(path, params.data), fingerprints(path, params.data)
+        return cls(*rows_to_score(params, read_rows(params, path), target), *hashes)
 
 
 def evaluate(
@@ -80,18 +87,18 @@ def evaluate(
         The content of each file, by its path in `metrics/`.
 
     Raises:
-        UserError: the gate's metric, the costs or a column of `evaluate.slices` doesn't fit the data.
+        UserError: the gate's metric or the costs don't fit the data.
     """
-    data, gate_metric = params.data, params.gate.metric
-    evaluation = score_models(params, valid.rows, predictions)
-    metrics, whole = evaluation.metrics, evaluation.whole
+    data, gate_metric, whole = params.data, params.gate.metric, valid.whole
+    evaluation = score_models(params, whole, valid.slices, predictions)
+    metrics = evaluation.metrics
 
     # Each line of bootstrap.csv and refits.csv is about a model and a slice. A column and a value name the slice; both
     # are empty for the scores of all rows.
     resampled = {(name, *WHOLE): found.resampled for name, found in evaluation.scored.items()}
     resampled |= {("model", *name): found.resampled for name, found in evaluation.slices.items()}
-    rows = {WHOLE: whole} | {name: found.rows for name, found in evaluation.slices.items()}
-    refitted = {("model", *name): found for name, found in score_refits(metrics, gate_metric, rows, refits).items()}
+    scored_refits = score_refits(metrics, gate_metric, {WHOLE: whole} | valid.slices, refits)
+    refitted = {("model", *name): found for name, found in scored_refits.items()}
 
     units = {name: count for name, count in trained.items() if name != "sample"}
     sample = {"sample": trained["sample"]} if "sample" in trained else {}
@@ -101,7 +108,7 @@ def evaluate(
             "scores": evaluation.scores_content(),
             "decision": evaluation.decision,
             "estimator": {"name": params.train.model, "same_bytes": promises_same_bytes(params.train)},
-            "rows": len(valid.rows),
+            "rows": len(whole.truth),
             "units": {"valid": whole.resamples.units, **units},
             **sample,
             "fingerprints": valid.fingerprints,
@@ -119,7 +126,8 @@ def main() -> None:
     params = read_params()
     part, refits = Path("data/split/valid.parquet"), Path("models/refits.parquet")
     models = {name: load_model(Path(f"models/{name}.skops")) for name in ("model", *BASELINES)}
-    predictions, valid = predict_rows(params, part, models), Valid.read(params, part)
+    valid = Valid.read(params, part, target_of(models["model"], params.data))  # before predictions take memory, too
+    predictions = predict_rows(params, part, models)
     refit_predictions, trained = read_refits(refits, params.data.id_column), without_rows(refits).attrs
     written = evaluate(params, valid, predictions, refit_predictions, trained)
     for name, content in written.items():
@@ -128,7 +136,7 @@ def main() -> None:
         else:
             write_json(content, Path("metrics") / name)
     gate_metric = params.gate.metric
-    print(f"{gate_metric} {written['scores.json'][gate_metric]:.4g} on {len(valid.rows):,} rows")
+    print(f"{gate_metric} {written['scores.json'][gate_metric]:.4g} on {len(valid.whole.truth):,} rows")
 
 
 if __name__ == "__main__":

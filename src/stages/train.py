@@ -10,7 +10,8 @@ The training rows are used for three things. If they don't fit into `train.memor
   row, and a linear model;
 - the refits: the model fitted again, on random halves of the training rows. The seed grows by one with each of them.
 
-The fits don't depend on each other, so they run side by side (retrace/side_by_side.py).
+The fits don't depend on each other, so they run side by side (retrace/side_by_side.py). Only this process reads the
+validation rows, some at a time.
 
 Only the refits' predictions for `valid` are kept. The spread of their scores estimates how far the model's score would
 move if it was trained on other rows of the same kind (Politis and Romano, 1994; docs/review.md has the details).
@@ -35,13 +36,14 @@ from retrace.estimators import fit_model, require_enough_rows
 from retrace.examples import Target, features, labels, sample_weights
 from retrace.files import significant, write_bytes
 from retrace.git import require_commit
-from retrace.learning_curve import Curves, learning_curves, write_curves
+from retrace.learning_curve import Curve, learning_curve, write_curves
 from retrace.models import model_content
 from retrace.params import Data, Params, Train, read_params
+from retrace.predictions import predict, read_features
 from retrace.resamples import half
 from retrace.sampling import read_training_rows
 from retrace.side_by_side import run_calls
-from retrace.table_files import read_table, row_count, write_table
+from retrace.table_files import read_column, row_count, write_table
 from src.model import build, fit_arguments, promises_same_bytes
 
 FEWEST_ROWS_SIDE_BY_SIDE = 30_000  # with fewer, the fits take less time than starting further processes
@@ -102,25 +104,25 @@ class Refit(NamedTuple):
     drawn: int
 
 
-def refit(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target, draw: int) -> Refit:
-    """Fit the model on a random half of `train`, and predict for `valid`.
+def refit(params: Params, train: pd.DataFrame, draw: int) -> tuple[Pipeline, int, int]:
+    """Fit the model on a random half of `train`.
 
     A half is drawn from units that are independent of each other: single rows, whole groups or whole blocks of time.
 
     Args:
         params: the project's parameters.
         train: the rows that a half is drawn from.
-        valid: the rows to predict for.
-        target: what is predicted.
         draw: the number of the half, from 0. The seed of the fit grows by one with it.
+
+    Returns:
+        The model, how many independent units train has, and how many of these are in the half.
 
     Raises:
         UserError: there are too few rows for each class to be in a random half.
     """
     drawn = half(train, params.data, draw)
     model = fit(params.train, params.data, train[drawn.rows], params.train.seed + draw, "a random half of train")
-    predictions = target.predict(model, valid[features(train, params.data)]).reshape(len(valid), -1)
-    return Refit(significant(predictions), drawn.units, drawn.drawn)
+    return model, drawn.units, drawn.drawn
 
 
 def table_of(refits: Sequence[Refit], ids: pd.Series, fitted: int, of: int) -> pd.DataFrame:
@@ -148,11 +150,10 @@ def table_of(refits: Sequence[Refit], ids: pd.Series, fitted: int, of: int) -> p
     return table
 
 
-def model_and_curves(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target) -> tuple[bytes, Curves]:
-    """Fit the model on all training rows: the content of its file, and its learning curves on both parts."""
+def model_and_curve(params: Params, train: pd.DataFrame, target: Target) -> tuple[Pipeline, bytes, Curve]:
+    """Fit the model on all training rows: the model, the content of its file, and its learning curve on these rows."""
     model = fit(params.train, params.data, train, params.train.seed)
-    curves = learning_curves(model, {"train": train, "valid": valid}, params.data, target)
-    return model_content(model, "models/model.skops"), curves
+    return model, model_content(model, "models/model.skops"), learning_curve(model, [train], params.data, target)
 
 
 def prior_content(params: Params, train: pd.DataFrame) -> bytes:
@@ -189,30 +190,33 @@ def main() -> None:
     data, folder = params.data, Path("models")
     train_file = Path("data/split/train.parquet")
     train, count = read_training_rows(train_file, params), row_count(train_file)
-    valid = read_table(Path("data/split/valid.parquet"))
+    valid = Path("data/split/valid.parquet")
     target = Target.of(train[data.target], data)
     print_what_is_fitted(params, train, count)
 
     # The longest fit comes first, so that the other ones run beside it.
     calls = [
-        delayed(model_and_curves)(params, train, valid, target),
+        delayed(model_and_curve)(params, train, target),
         delayed(linear_content)(params, train),
         delayed(prior_content)(params, train),
-        *(delayed(refit)(params, train, valid, target, draw) for draw in range(params.train.refits)),
+        *(delayed(refit)(params, train, draw) for draw in range(params.train.refits)),
     ]
     with closing(run_calls(calls, here=len(train) < FEWEST_ROWS_SIDE_BY_SIDE)) as results:
-        content, curves = next(results)
+        model, content, curve = next(results)
         print("the model is fitted", flush=True)
         write_bytes(content, folder / "model.skops")
-        write_curves(curves, Path("metrics/learning"))
+        valid_curve = learning_curve(model, read_features(valid, data, data.target), data, target)
+        write_curves({"train": curve, "valid": valid_curve}, Path("metrics/learning"))
         for name in ("linear", "prior"):
             write_bytes(next(results), folder / f"{name}.skops")
             print(f"baseline: {name}", flush=True)
         refits = []
-        for draw, made in enumerate(results, start=1):
+        for draw, (model, units, drawn) in enumerate(results, start=1):
             print(f"refit {draw} of {params.train.refits}, on half of the rows", flush=True)
-            refits.append(made)
-    write_table(table_of(refits, valid[data.id_column], len(train), count), folder / "refits.parquet")
+            predictions = significant(predict(model, valid, data, target))
+            refits.append(Refit(predictions.reshape(len(predictions), -1), units, drawn))
+    ids = read_column([valid], data.id_column)
+    write_table(table_of(refits, ids, len(train), count), folder / "refits.parquet")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import pytest
+from sklearn import metrics as sk
 
-from retrace.curves import calibration, thinned
+from retrace import scorers
+from retrace.curves import calibration, precision_recall, roc, thinned
 
 
 def test_a_curve_is_thinned_to_its_shape():
@@ -15,3 +18,17 @@ def test_a_curve_is_thinned_to_its_shape():
 
 def test_calibration_bins_have_ten_rows_at_least():
     assert calibration(np.zeros(20), np.r_[np.zeros(19), 1.0])["rows"].tolist() == [20]
+
+
+@pytest.mark.parametrize("digits", [1, 2, 9])
+def test_curves_have_the_points_of_scikit_learn(digits: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(scorers, "ROWS_COUNTED_AT_ONCE", 70)
+    rng = np.random.default_rng(0)
+    predictions = rng.random(300).round(digits)
+    truth = rng.random(300) < predictions
+    false_positive_rate, true_positive_rate, _ = sk.roc_curve(truth, predictions)
+    theirs = pd.DataFrame({"false_positive_rate": false_positive_rate, "true_positive_rate": true_positive_rate})
+    pd.testing.assert_frame_equal(roc(truth, predictions), thinned(theirs))
+    precision, recall, _ = sk.precision_recall_curve(truth, predictions)
+    theirs = pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]})
+    pd.testing.assert_frame_equal(precision_recall(truth, predictions), thinned(theirs))

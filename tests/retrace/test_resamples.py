@@ -1,9 +1,13 @@
 """Draws depend on the rows alone, units are drawn as a whole, and the draws' scores can't be solved for a few rows."""
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from retrace import resamples
 from retrace.examples import slices
 from retrace.params import Block, Data
 from retrace.resamples import (
@@ -18,6 +22,7 @@ from retrace.resamples import (
     resample,
     units,
 )
+from retrace.table_files import write_table
 from tests.conftest import ROLES
 
 DATA = Data(**ROLES | {"source": "x", "read": {}, "target": "y", "task": "classification", "id": "id", "time": "at"})
@@ -208,6 +213,24 @@ def test_fingerprints_do_not_depend_on_the_order_or_the_types_of_the_columns(tab
     for other in (table.sample(frac=1, random_state=1), table.astype({"id": "str", "y": "float64"})):
         assert fingerprint(other, GROUPED) == fingerprint(table, GROUPED)
         assert fingerprints(other, GROUPED) == fingerprints(table, GROUPED)
+
+
+@pytest.mark.parametrize("rows", [300, 40, 7])
+def test_fingerprints_do_not_depend_on_how_many_rows_are_hashed_at_once(
+    table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+):
+    table = table.assign(id="flight " + table["id"].astype("str"))
+    table.attrs["block"] = "day"
+    write_table(table, tmp_path / "part.parquet")
+    texts = sorted(f"{flight}\x1f{day:%Y-%m-%d}" for flight, day in zip(table["id"], table["at"], strict=True))
+    expected = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+    found = fingerprints(table, DATA)
+    monkeypatch.setattr(resamples, "SAMPLED", 3)
+    monkeypatch.setattr(resamples, "ROWS_SORTED_AT_ONCE", rows)
+    monkeypatch.setattr(resamples, "ROWS_HASHED_AT_ONCE", rows // 2)
+    for one in (table, tmp_path / "part.parquet"):
+        assert fingerprint(one, DATA) == expected
+        assert fingerprints(one, DATA) == found
 
 
 def test_there_is_no_hash_of_a_private_target(table: pd.DataFrame):

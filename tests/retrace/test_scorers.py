@@ -98,6 +98,17 @@ def test_a_weight_counts_its_row_that_often(seed: int, kind: Kind):
         assert metric.scorer(truth, predictions).score(weights) == pytest.approx(repeated, rel=1e-9), name
 
 
+@pytest.mark.parametrize("metric", [scorers.RocAuc, scorers.AveragePrecision])
+def test_a_ranking_is_counted_some_rows_at_a_time(metric, monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(0)
+    predictions = rng.random(300).round(1)  # so that ranks are longer than what is counted at once
+    truth, weights = rng.random(300) < predictions, rng.integers(0, 4, 300)
+    expected = metric(truth, predictions).score(weights)
+    for rows in (1, 7, 299):
+        monkeypatch.setattr(scorers, "ROWS_COUNTED_AT_ONCE", rows)
+        assert metric(truth, predictions).score(weights) == pytest.approx(expected, rel=1e-12)
+
+
 def test_cost_is_what_the_mistakes_cost_at_the_threshold():
     costs = Costs(false_positive=1, false_negative=3)
     assert costs.threshold == 0.25

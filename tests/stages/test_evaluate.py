@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import confusion_matrix, log_loss, r2_score, roc_auc_score
 
-from retrace import evaluation, table_files
+from retrace import predictions, table_files
 from retrace.examples import Target, features
 from retrace.models import load_model
 from retrace.params import read_params
@@ -25,7 +25,7 @@ def results(project: Path, name: str) -> dict:
     return json.loads((project / "metrics" / name).read_text())
 
 
-def predictions(project: Path) -> tuple[pd.DataFrame, np.ndarray]:
+def predict(project: Path) -> tuple[pd.DataFrame, np.ndarray]:
     data, valid = read_params(project / "params.yaml").data, read_table(project / "data/split/valid.parquet")
     model = load_model(project / "models/model.skops")
     call = model.predict if data.task == "regression" else model.predict_proba
@@ -33,7 +33,7 @@ def predictions(project: Path) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def test_two_classes_have_the_scores_of_the_stored_model(demo: Path):
-    valid, guess = predictions(demo)
+    valid, guess = predict(demo)
     assert results(demo, "scores.json")["roc_auc"] == pytest.approx(roc_auc_score(valid["late"], guess[:, 1]), rel=1e-5)
     decision = results(demo, "evaluation.json")["decision"]
     assert decision["threshold"] == 0.25
@@ -56,12 +56,12 @@ def test_the_constant_actions_cost_what_their_errors_cost(demo: Path):
 
 
 def test_multiclass_has_the_scores_of_the_stored_model(wine: Path):
-    valid, guess = predictions(wine)
+    valid, guess = predict(wine)
     assert results(wine, "scores.json")["log_loss"] == pytest.approx(log_loss(valid["target"], guess), rel=1e-5)
 
 
 def test_regression_has_the_scores_of_the_stored_model(weather: Path):
-    valid, guess = predictions(weather)
+    valid, guess = predict(weather)
     assert results(weather, "scores.json")["r2"] == pytest.approx(r2_score(valid["temp"], guess), rel=1e-4)
 
 
@@ -71,7 +71,7 @@ def test_the_size_of_the_chunks_makes_no_difference(wine: Path, copy_of, monkeyp
     for chunks in (1, 3, 50):
         rows = row_count(wine / "data/split/valid.parquet") // chunks + 1
         monkeypatch.setattr(table_files, "CELLS_IN_CHUNK", 13 * rows)
-        monkeypatch.setattr(evaluation, "CELLS_PREDICTED_AT_ONCE", 13 * rows)
+        monkeypatch.setattr(predictions, "CELLS_PREDICTED_AT_ONCE", 13 * rows)
         for file in ("scores.json", "evaluation.json", "slices.json", "bootstrap.csv", "refits.csv", "curves/roc.csv"):
             (project / "metrics" / file).unlink()
         with inside(project):
@@ -120,7 +120,7 @@ def solved(weights: np.ndarray, scores: np.ndarray, losses: np.ndarray) -> int:
 
 def test_no_row_can_be_solved_for_from_the_scores_of_the_resamples(wine: Path):
     data, valid = read_params(wine / "params.yaml").data, read_table(wine / "data/split/valid.parquet")
-    _, guess = predictions(wine)
+    _, guess = predict(wine)
     losses = -np.log(guess[np.arange(len(valid)), valid["target"].to_numpy()])
     weights = np.stack(list(bootstrap(valid, data, 100)))
     written = pd.read_csv(wine / "metrics/bootstrap.csv", keep_default_na=False)

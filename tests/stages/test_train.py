@@ -5,10 +5,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import log_loss, root_mean_squared_error
 
 from retrace.examples import Target, features, sample_weights
+from retrace.learning_curve import learning_curve
 from retrace.params import Data, Params
-from src.stages.train import fit, fit_linear, fit_prior, print_what_is_fitted, refit, table_of
+from src.stages.train import (
+    Refit,
+    fit,
+    fit_linear,
+    fit_prior,
+    model_and_curve,
+    print_what_is_fitted,
+    refit,
+    table_of,
+)
 from tests.models import TABLE, params_for, table_for
 
 
@@ -22,9 +33,14 @@ def test_the_baselines_are_the_prior_and_a_linear_model(task: str):
     assert np.corrcoef(linear, target.truth(table["price"]))[0, 1] > 0.6
 
 
+def refit_one(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target, draw: int) -> Refit:
+    model, units, drawn = refit(params, train, draw)
+    return Refit(target.predict(model, valid[features(valid, params.data)]).reshape(len(valid), -1), units, drawn)
+
+
 def refit_all(params: Params, train: pd.DataFrame, valid: pd.DataFrame, target: Target) -> pd.DataFrame:
     """The content of refits.parquet."""
-    refits = [refit(params, train, valid, target, draw) for draw in range(params.train.refits)]
+    refits = [refit_one(params, train, valid, target, draw) for draw in range(params.train.refits)]
     return table_of(refits, valid["id"], len(train), len(train))
 
 
@@ -41,7 +57,7 @@ def test_refits_differ_and_do_not_depend_on_the_order_of_the_rows():
 
 def test_what_is_fitted_on_a_sample_says_so(capsys: pytest.CaptureFixture[str]):
     params, table = params_for("regression"), table_for("regression")
-    refits = [refit(params, table, table[:50], Target.of([], params.data), draw=0)]
+    refits = [refit_one(params, table, table[:50], Target.of([], params.data), draw=0)]
     assert "sample" not in table_of(refits, table["id"][:50], 400, 400).attrs
     assert table_of(refits, table["id"][:50], 400, 900).attrs["sample"] == {"rows": 400, "of": 900}
     print_what_is_fitted(params, table, 400)
@@ -51,6 +67,19 @@ def test_what_is_fitted_on_a_sample_says_so(capsys: pytest.CaptureFixture[str]):
         "400 rows and 7 features",
         "400 of 900 rows (train.memory) and 7 features",
     ]
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_a_learning_curve_does_not_depend_on_how_many_rows_are_read_at_once(task: str):
+    params, table = params_for(task), table_for(task)
+    target = Target.of(table["price"], params.data)
+    model, _, curve = model_and_curve(params, table, target)
+    assert len(curve) == 10
+    parts = [table[:100], table[100:310], table[310:]]
+    assert learning_curve(model, parts, params.data, target) == curve
+    predictions, truth = target.predict(model, table[features(table, params.data)]), target.truth(table["price"])
+    loss = log_loss(truth, predictions) if target.classes else root_mean_squared_error(truth, predictions)
+    assert curve[10] == pytest.approx(loss, rel=1e-5)
 
 
 def with_train(params: Params, *, refits: int = 2, **arguments: Any) -> Params:
