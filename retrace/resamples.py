@@ -35,7 +35,7 @@ from retrace.table_files import read_chunks
 SEED = 20130101
 BLOCKS: dict[Block, str] = {"hour": "h", "day": "D", "week": "W", "month": "M"}  # pandas' names; the finest come first
 MOST_TRIES = 1_000  # to draw a half with each class in it
-ROWS_SORTED_AT_ONCE = 500_000  # about so many, which limits the memory
+ROWS_SORTED_AT_ONCE = 4_000_000  # about so many, which limits the memory
 ROWS_HASHED_AT_ONCE = 100_000
 SAMPLED = 1_000  # a row in so many is looked at, to find ranges of as many rows each
 

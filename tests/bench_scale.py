@@ -1,4 +1,4 @@
-"""What tables of many rows cost: time and peak memory of each stage, beside the same job by other tools.
+"""What tables of many rows cost: time and peak memory of adopt and each stage, beside the same job by other tools.
 
     python -m tests.bench_scale          # 10 and 100 times the demo's rows; prints the tables of docs/performance.md
     python -m tests.bench_scale 10 400   # other sizes, in copies of the demo's rows (273,355 each)
@@ -27,6 +27,7 @@ from tests.conftest import ROLES, ROOT, change_params, copy_project
 
 COPIES_IN_FILE = 10
 MEMORY = 0.5  # GB, as `train.memory`
+COLUMNS = ("--target", "late", "--id", "flight", "--time", "departure")  # for `python -m retrace adopt`
 SPLIT = {
     "train": ("0001-01-01", "2013-09-01"),
     "valid": ("2013-09-01", "2013-10-01"),
@@ -89,6 +90,12 @@ def write_source(prepared: pa.Table, folder: Path, copies: int) -> None:
                 writer.write_table(pa.Table.from_pandas(rows, prepared.schema, preserve_index=False))
 
 
+def measure(name: str, copies: int, module: str, *arguments: str, project: Path) -> None:
+    """Run a module in a project, and print a line with its time and peak memory."""
+    took, memory = peak("-m", module, *arguments, cwd=project)
+    print(f"| {name} | {copies} | {took:.0f} s | {memory:,} MiB |", flush=True)
+
+
 def hash_of(folder: Path) -> str:
     """A hash of the content of all files in a folder, in the order of their names."""
     digest = hashlib.sha256()
@@ -117,7 +124,7 @@ def main() -> None:
     sizes = [int(size) for size in sys.argv[1:]] or [10, 100]
     prepared = pq.read_table(ROOT / "data/prepared.parquet").drop_columns(["weekday"])
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        project = copy_project(Path(name))
+        project = copy_project(Path(name) / "project")
         source = project / "data/source/flights"
         roles = {"source": "data/source/flights", "read": {}, "target": "late", "task": "classification"}
         change_params(project, data=ROLES | roles | {"positive": True, "id": "flight", "time": "departure"})
@@ -126,11 +133,13 @@ def main() -> None:
         print("| stage | copies | time | peak memory |\n|---|---|---|---|")
         for copies in sizes:
             write_source(prepared, source, copies)
-            peak("-m", "src.stages.ingest", cwd=project)
-            peak("-m", "retrace", "freeze", cwd=project)
+            adopted = copy_project(Path(name) / "adopted")
+            measure("adopt", copies, "retrace", "adopt", str(source), *COLUMNS, project=adopted)
+            shutil.rmtree(adopted)
             for stage in STAGES:
-                took, memory = peak("-m", f"src.stages.{stage}", cwd=project)
-                print(f"| {stage} | {copies} | {took:.0f} s | {memory:,} MiB |", flush=True)
+                if stage == "validate":
+                    measure("freeze", copies, "retrace", "freeze", project=project)
+                measure(stage, copies, f"src.stages.{stage}", project=project)
             other_tools(project, copies)
 
 
