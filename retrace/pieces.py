@@ -5,6 +5,7 @@ fits into one piece is read once and stays in memory, in a list. The size of a p
 neither do the last digits of a sum over pieces.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -15,11 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retrace.table_files import read_chunks, row_count, without_rows
+from retrace.table_files import COPIED, read_chunks, row_count, without_rows
 
 ROWS_IN_PIECE = 1_000_000
 INTEGERS_IN_MEMORY = 10_000_000  # of 8 bytes each
-COPIED = (np.dtype("int64"), np.dtype("float64"), np.dtype("datetime64[us]"))  # types that stay if values are missing
 DIGIT = 16  # bits of a number that are looked at in one pass
 SIGN = np.uint64(1 << 63)
 
@@ -67,7 +67,7 @@ class StoredIntegers:
         return (self.of_rows(start, ROWS_IN_PIECE) for start in range(0, self.rows, ROWS_IN_PIECE))
 
 
-def read_column(paths: Sequence[Path], name: str) -> Pieces:
+def read_pieces(paths: Sequence[Path], name: str) -> Pieces:
     """A column of tables that have the same columns, one table after the other.
 
     The pieces of all columns have the same rows. Numbers and times of 64 bits are copied to a temporary file, which is
@@ -97,20 +97,19 @@ def read_column(paths: Sequence[Path], name: str) -> Pieces:
     return Repeatable(read_copy)
 
 
-def read_columns(path: Path) -> Iterator[tuple[str, Pieces]]:
+def columns_in_pieces(table: pd.DataFrame | Path) -> Iterator[tuple[Any, Pieces]]:
     """The columns of a table, one after the other, with their names.
+
+    Args:
+        table: in memory, or its file.
 
     Raises:
         UserError: the file is missing, cut short or not Parquet.
     """
-    for name in without_rows(path).columns:
-        yield name, read_column([path], name)
-
-
-def columns_of(table: pd.DataFrame) -> Iterator[tuple[Any, Pieces]]:
-    """The columns of a table in memory, each in one piece, with their names."""
-    for name, values in table.items():
-        yield name, [values]
+    if isinstance(table, pd.DataFrame):
+        yield from ((name, [values]) for name, values in table.items())
+    else:
+        yield from ((name, read_pieces([table], name)) for name in without_rows(table).columns)
 
 
 def each(function: Callable[[T], S], pieces: Iterable[T]) -> Iterable[S]:
@@ -120,10 +119,18 @@ def each(function: Callable[[T], S], pieces: Iterable[T]) -> Iterable[S]:
     return Repeatable(lambda: map(function, pieces))
 
 
-def count_values(pieces: Pieces) -> pd.Series:
-    """How many rows have each value that isn't missing, by the value."""
-    counts = [piece.value_counts() for piece in pieces]
-    return counts[0] if len(counts) == 1 else pd.concat(counts).groupby(level=0).sum()
+def count_values(pieces: Pieces, most: float = math.inf) -> pd.Series:
+    """How many rows have each value that isn't missing, by the value.
+
+    If more than `most` different values are found, the rest of the rows isn't counted.
+    """
+    counts: pd.Series = pd.Series(dtype="int64")
+    for number, piece in enumerate(pieces):
+        found = piece.value_counts()
+        counts = pd.concat([counts, found]).groupby(level=0, sort=False).sum() if number else found
+        if len(counts) > most:
+            break
+    return counts
 
 
 def numbers_at(pieces: Iterable[NDArray[Any]], ranks: Sequence[int]) -> NDArray[Any]:

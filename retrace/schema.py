@@ -24,7 +24,7 @@ from pandera.io.pandas_io import deserialize_schema, serialize_schema
 from retrace.errors import UserError
 from retrace.files import FEWEST_ROWS_SHOWN, write_bytes
 from retrace.params import read_params
-from retrace.pieces import Pieces, count_values, each, read_columns
+from retrace.pieces import Pieces, columns_in_pieces, count_values, each
 from retrace.privacy import count_in_bins, middle_range
 from retrace.table_files import table_paths
 from retrace.yaml_files import Dumper, read_yaml
@@ -71,7 +71,7 @@ def infer(columns: Iterable[tuple[Any, Pieces]], private: list[str], key: str | 
     """A first schema for a table, which meets it; HEADER says by which rules.
 
     Args:
-        columns: the names and values of the columns of a raw table, as `columns_of` or `read_columns` gives them.
+        columns: the names and values of the columns of a raw table, as `columns_in_pieces` gives them.
         private: the columns of which no value may be shown.
         key: the column that names the rows, if there is one. It gets no range, because new rows have new values.
     """
@@ -306,5 +306,6 @@ def freeze(words: list[str]) -> None:
     argparse.ArgumentParser(prog="python -m retrace freeze", description=freeze.__doc__).parse_args(words)
     data = read_params().data
     key = data.id if data.set == "table" else None  # in other sets, prepare may make it
-    write_schema({name: infer(read_columns(path), data.private, key) for name, path in table_paths(RAW).items()})
+    tables = table_paths(RAW)
+    write_schema({name: infer(columns_in_pieces(path), data.private, key) for name, path in tables.items()})
     print(f"wrote {FILE}: read it, correct it, commit it")

@@ -263,16 +263,6 @@ def read_column(paths: Sequence[Path], name: str) -> pd.Series:
     return pd.Series(values, name=name)
 
 
-def read_columns(path: Path) -> Iterator[tuple[str, pd.Series]]:
-    """Read the columns of a table, one after the other, with their names.
-
-    Raises:
-        UserError: the file is missing, cut short or not Parquet.
-    """
-    for name in without_rows(path).columns:
-        yield name, read_column([path], name)
-
-
 def without_rows(path: Path) -> pd.DataFrame:
     """A table without its rows: its columns, their types, and its `attrs`.
 

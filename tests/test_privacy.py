@@ -20,7 +20,7 @@ from retrace.curves import curves
 from retrace.examples import Target, slices
 from retrace.files import write_json
 from retrace.params import Data
-from retrace.pieces import columns_of
+from retrace.pieces import columns_in_pieces
 from retrace.privacy import Cells, merge_small_bins, without_revealing_slices
 from retrace.schema import breaches, infer, read_schema, write_schema
 from src.stages.describe import describe
@@ -107,7 +107,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 @given(SEEDS)
 def test_no_extreme_follows_from_the_range_in_the_schema(tmp_path_factory: pytest.TempPathFactory, seed: int):
     table, file = table_of(seed), tmp_path_factory.mktemp("x") / "schema.yaml"
-    write_schema({"t": infer(columns_of(table), private=[])}, file)
+    write_schema({"t": infer(columns_in_pieces(table), private=[])}, file)
     schema = read_schema(file)["t"]
     assert breaches([table], schema) == []
     for name in ("number", "count"):
@@ -234,7 +234,7 @@ def test_a_private_column_is_described_by_its_share_of_missing_values_only():
     data = Data(**ROLES | {"source": "x", "read": {}, "target": "y", "task": "regression", "private": ["born"]})
     for name in ("born", "born (month)", "born (day)"):
         assert set(describe([pd.Series(np.arange(99.0))], data.hides(name))) == {"kind", "missing"}
-    assert infer(columns_of(pd.DataFrame({"born": np.arange(99.0)})), data.private).columns["born"].checks == []
+    assert infer(columns_in_pieces(pd.DataFrame({"born": np.arange(99.0)})), data.private).columns["born"].checks == []
 
 
 def test_the_two_attacks_that_worked_find_nothing(tmp_path: Path):

@@ -6,7 +6,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from retrace.adopt.shown import Shown, whole
-from retrace.adopt.stored import AnyCells
 from retrace.tables.columns import is_text
 from retrace.tables.numbers import GROUPING, figure_pattern, number_pattern
 
@@ -21,16 +20,16 @@ NOT_NUMBERS = r"^\s*(?:\d{1,3}(?:\.\d{1,3}){3}|\d{1,2}\.\d{1,2}\.)\s*$"  # 192.1
 
 
 class Cells(NamedTuple):
-    """A table's cells.
+    """The cells of a table, or of a sample of its rows.
 
     Attributes:
-        table: as it is read with no types named.
+        table: as they are read with no types named.
         written: the text of each cell, for text files; None for other kinds.
         shown: what of them may be shown.
     """
 
-    table: AnyCells
-    written: AnyCells | None
+    table: pa.Table
+    written: pa.Table | None
     shown: Shown
 
 

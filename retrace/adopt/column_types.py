@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from retrace.adopt.cells import Cells, NumberText, figures_of, has_match, number_text
 from retrace.adopt.dates import date_in_numbers, date_type
 from retrace.adopt.doubts import codes_in_numbers, odd_cells, unread_texts
-from retrace.adopt.shown import Shown, option, rows, typed, whole
+from retrace.adopt.shown import Shown, option, typed, whole
 from retrace.adopt.signs import ANY_GROUP
 from retrace.tables.columns import is_text
 from retrace.tables.numbers import figure_pattern, numbers_of
@@ -65,10 +65,14 @@ def types_of(cells: Cells, decimal: str, thousands: str | None, day_first: bool 
     return Types(types, doubts)
 
 
+def is_number(type_: pa.DataType) -> bool:
+    """Whether cells of this type are numbers."""
+    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
+
+
 def _type_of_numbers(name: str, column: pa.ChunkedArray, written: pa.ChunkedArray | None) -> TypeAndDoubt:
     """Text for a column of numbers such as 00042, 0x1F or with too many digits, which are names."""
-    is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-    if written is not None and is_number:
+    if written is not None and is_number(column.type):
         are_names = pc.match_substring_regex(written, NAMES)
         if pc.any(are_names).as_py():
             if has_match(written.filter(are_names), r"\d{17,}"):
@@ -122,5 +126,5 @@ def _not_numbers(name: str, text: NumberText, values: pa.Array, shown: Shown) ->
             return f"digits in groups, such as {first}; if they are numbers: --thousands ' '"
         return f"numbers with different decimal signs or groups, such as {first}: write them alike in the file"
     missing = option("--missing", "VALUE" if name in shown.private else value)
-    told = f"numbers but for {rows(count)}, such as {first}, so the column is read as text"
+    told = f"numbers but for {shown.rows(count)}, such as {first}, so the column is read as text"
     return f"{told}: {missing} if that means no value, else correct it"

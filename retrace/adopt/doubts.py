@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from retrace.adopt.cells import HEAD, MOSTLY
-from retrace.adopt.shown import Shown, rows, typed, whole
-from retrace.adopt.stored import AnyCells
+from retrace.adopt.cells import HEAD, MOSTLY, Cells
+from retrace.adopt.shown import Shown, typed, whole
 from retrace.row_ids import EXCEL_ERRORS
 from retrace.tables.columns import is_text
 from retrace.tables.dates import OFFSET
@@ -24,16 +23,16 @@ VERSION = r"^\d+\.\d*[1-9]0+$"  # 1.10, which a program would write as 1.1, unle
 CODES = r"^\s*\d+[eE]\d+\s*$"  # 12E3, which a program would write as 12000 or 1.2E+04
 
 
-def swallowed_rows(table: AnyCells, written: AnyCells | None, separator: str) -> dict[str, list[str]]:
+def swallowed_rows(cells: Cells, separator: str) -> dict[str, list[str]]:
     """The columns of which a cell may hold several rows, because of a wrong quote before it; and what to do.
 
     Args:
-        table: the table as it is read.
-        written: the text of each cell; None if the files are not text, which have no quotes.
+        cells: of text files, as they are read.
         separator: the delimiter between cells.
     """
     doubts = {}
-    for name in table.column_names if written is not None else []:
+    table = cells.table
+    for name in table.column_names:
         column = table.column(name)
         if not is_text(column.type):
             continue
@@ -42,7 +41,9 @@ def swallowed_rows(table: AnyCells, written: AnyCells | None, separator: str) ->
         like_rows = pc.greater_equal(separators, pc.multiply(lines, len(table.column_names) - 1))
         found = pc.and_(pc.greater_equal(lines, FEWEST_LINES), like_rows)
         if (row := pc.index(found, True).as_py()) >= 0:
-            told = f"the cell in row {row + 1:,} holds {lines[row].as_py():,} line breaks, and may be rows in one"
+            told = (
+                f"the cell in {cells.shown.row(row)} holds {lines[row].as_py():,} line breaks, and may be rows in one"
+            )
             doubts[name] = [f"{told}: correct the quote before it"]
     return doubts
 
@@ -88,18 +89,18 @@ def odd_cells(
         shown: what of it may be shown.
     """
     if is_text(column.type) and is_text(written.type):
-        yield from _codes_read_as_missing(column, written)
+        yield from _codes_read_as_missing(column, written, shown)
     if is_text(column.type) and column is not written:
         count = pc.sum(pc.match_substring(written, '\\"')).as_py()
         if count:
-            yield f'quotes written as \\" in {rows(count)} are not read as quotes: write them as ""'
+            yield f'quotes written as \\" in {shown.rows(count)} are not read as quotes: write them as ""'
     if pa.types.is_time(column.type) and (place := pc.index(pc.is_valid(column), True).as_py()) >= 0:
         example = f", such as {shown.cell(name, written[place].as_py(), written)}," if is_text(written.type) else ""
         yield f"times of day{example} are read as hours; if they are none: {typed(name, 'text')}"
     if column.null_count and is_text(written.type):
         errors = pc.is_in(written, pa.array(EXCEL_ERRORS, written.type))
         if count := pc.sum(errors).as_py():
-            yield _read_as_missing(written, errors, count)
+            yield _read_as_missing(written, errors, count, shown)
     has_offsets = (type_ or "").endswith("%z") or pa.types.is_timestamp(column.type)
     if has_offsets and is_text(written.type):
         found = pc.extract_regex(whole(written), OFFSET)
@@ -107,16 +108,16 @@ def odd_cells(
             yield "its offsets from UTC differ; each time is read as the clock showed it"
 
 
-def _codes_read_as_missing(column: pa.ChunkedArray, written: pa.ChunkedArray) -> Iterator[str]:
+def _codes_read_as_missing(column: pa.ChunkedArray, written: pa.ChunkedArray, shown: Shown) -> Iterator[str]:
     """That NA or NULL is read as missing, where all other cells are codes in capitals."""
     if not column.null_count:
         return
     words = pc.is_in(written, pa.array(["NA", "NULL"], written.type))
     are_codes = pc.match_substring_regex(column.slice(0, HEAD).drop_null(), CODES_IN_CAPITALS)
     if (count := pc.sum(words).as_py()) and len(are_codes) and pc.all(are_codes).as_py():
-        yield f"{_read_as_missing(written, words, count)}; if it is a code, write another"
+        yield f"{_read_as_missing(written, words, count, shown)}; if it is a code, write another"
 
 
-def _read_as_missing(written: pa.ChunkedArray, found: pa.ChunkedArray, count: int) -> str:
+def _read_as_missing(written: pa.ChunkedArray, found: pa.ChunkedArray, count: int, shown: Shown) -> str:
     first = pc.index(found, True).as_py()
-    return f"{written[first]} in {rows(count)}, first in row {first + 1:,}, is read as missing"
+    return f"{written[first]} in {shown.rows(count)}, first in {shown.row(first)}, is read as missing"

@@ -8,12 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from retrace.adopt.columns import NEARLY_ALWAYS, Task, count_different, names_rows
+from retrace.adopt.columns import NEARLY_ALWAYS, Task, hashes_of, names_rows
+from retrace.adopt.sample import Sampled, is_same_in_each_row
 from retrace.adopt.shown import drop_option, option, rows
-from retrace.adopt.stored import AnyTable, rows_at
+from retrace.adopt.stored import AnyTable, chunks_of
 from retrace.adopt.values import odd_values, told_totals, total_rows
 from retrace.examples import features
+from retrace.hashes import StoredHashes
 from retrace.params import Data
+from retrace.pieces import count_values
 from retrace.relations import SUSPICIOUS, explained
 from retrace.tables.files import TEXT, kind_of
 
@@ -26,54 +29,81 @@ PERSONAL = re.compile(
 
 
 def pitfalls_of(
-    raw: AnyTable, prepared: AnyTable, seen: NDArray[np.intp], data: Data, doubts: dict[str, list[str]]
+    raw: Sampled, prepared: Sampled, seen: NDArray[np.intp], data: Data, doubts: dict[str, list[str]]
 ) -> Iterator[str]:
     """The pitfalls in a table, a line each.
 
     Args:
         raw: the table as it is.
         prepared: its rows that have a target, in the same order.
-        seen: the places in `prepared` of the rows of train and valid, shape (rows,); how much a feature explains is
-            computed on these alone.
+        seen: the places in `prepared.rows` of the rows of train and valid, shape (rows,); how much a feature explains
+            is computed on these alone.
         data: the columns' roles.
         doubts: by column, what is doubtful about how its cells are read.
     """
-    target = raw[data.target]
-    numbers_as_names = [name for name in raw.columns if re.fullmatch(r"-?\d+\.\d+(e[+-]?\d+)?", name)]
-    if len(numbers_as_names) >= len(raw.columns) / 2:
+    table, of_sample = raw.rows, not raw.is_whole
+    numbers_as_names = [name for name in table.columns if re.fullmatch(r"-?\d+\.\d+(e[+-]?\d+)?", name)]
+    if len(numbers_as_names) >= len(table.columns) / 2:
         yield f"{numbers_as_names[0]} names a column: if the first line is data, put a line of names above it"
     for name, lines in doubts.items():
         if name not in data.drop:
             yield from (f"{name}: {line}" for line in lines)
     is_text_file = kind_of(Path(data.source)) in TEXT  # not a folder, each file of which would have a footer
-    if totals := total_rows(raw):
-        yield told_totals(totals, len(raw), data.read.get("skip_footer", 0) if is_text_file else None)
+    if totals := total_rows(table, of_sample):
+        skipped = data.read.get("skip_footer", 0) if is_text_file else None
+        yield told_totals(totals, raw.count, skipped, of_sample)
         # A total is so large that any column with another value in such a row would explain the target.
-        is_total = np.isin(np.flatnonzero(target.notna()), totals)
+        is_total = np.isin(prepared.rows.index, _places_if_prepared(raw.table, data.target, totals))
         seen = seen[~is_total[seen]]
-    yield from _suspicious_features(raw, prepared, seen, data)
-    keys, used = [], set(features(raw, data))
-    for name in map(str, raw):
-        lines, values = [], raw[name]
-        if is_key := names_rows(values):
+    yield from _suspicious_features(table, prepared.rows.iloc[_some(seen)], data)
+    keys, used = [], set(features(table, data))
+    for name in map(str, table):
+        lines, values = [], table[name]
+        if is_key := names_rows(raw.column(name)):
             keys.append(name)
         if name not in data.drop and name != data.id:
-            lines += odd_values(values, name in data.private, name == data.target, name == data.time)
+            lines += odd_values(values, name in data.private, name == data.target, name == data.time, of_sample)
         if name in used:
             has_advice = "--" in "".join(doubts.get(name, []))
-            lines += _pitfalls_of_feature(values, data, is_key, has_advice)
+            lines += _pitfalls_of_feature(raw, name, data, is_key, has_advice)
         yield from (f"{name}: {line}" for line in lines)
-    if data.task == "classification" and (share := target.value_counts(normalize=True).iloc[0]) > NEARLY_ALWAYS:
-        told = f"{data.target}: {share:.1%} of the rows have the same value, so that accuracy says nothing"
-        yield f"{told}; gate.metric in params.yaml: average_precision does"
-    yield from _copies(raw, keys)
+    if data.task == "classification":
+        counts = count_values(raw.column(data.target))  # of all rows
+        share = counts.max() / counts.sum()
+        if share > NEARLY_ALWAYS:
+            told = f"{data.target}: {share:.1%} of the rows have the same value, so that accuracy says nothing"
+            yield f"{told}; gate.metric in params.yaml: average_precision does"
+    yield from _copies(raw.table, [str(name) for name in table], keys)
 
 
-def _suspicious_features(raw: AnyTable, prepared: AnyTable, seen: NDArray[np.intp], data: Data) -> Iterator[str]:
-    """The features that explain so much of the target, not by chance, that they may be known only afterwards."""
-    places = pd.Series(seen)
-    places = places.sample(MOST_ROWS, random_state=1) if len(seen) > MOST_ROWS else places
-    sample = rows_at(prepared, places.to_numpy())
+def _places_if_prepared(raw: AnyTable, target: str, places: list[int]) -> list[int]:
+    """The places in the prepared table, which lacks the rows without a target, of rows of the raw table."""
+    found: list[int] = []
+    start = prepared = 0
+    for chunk in chunks_of(raw, [target]):
+        has_target = chunk[target].notna().to_numpy()
+        places_after = prepared + np.cumsum(has_target)
+        inside = [place - start for place in places if start <= place < start + len(chunk)]
+        found += [int(places_after[place]) - 1 for place in inside if has_target[place]]
+        start, prepared = start + len(chunk), prepared + int(has_target.sum())
+    return found
+
+
+def _some(places: NDArray[np.intp]) -> NDArray[np.intp]:
+    """At most MOST_ROWS of these places, drawn at random."""
+    if len(places) <= MOST_ROWS:
+        return places
+    return pd.Series(places).sample(MOST_ROWS, random_state=1).to_numpy()
+
+
+def _suspicious_features(raw: pd.DataFrame, sample: pd.DataFrame, data: Data) -> Iterator[str]:
+    """The features that explain so much of the target, not by chance, that they may be known only afterwards.
+
+    Args:
+        raw: the table as it is.
+        sample: rows of train and valid.
+        data: the columns' roles.
+    """
     target, task = sample[data.target], data.task
     if task == "classification" and target.nunique() == 2:  # 0 and 1 give the same share in half the time
         target, task = pd.Series(pd.factorize(target)[0], target.index, dtype=float), "regression"
@@ -94,23 +124,21 @@ def _by_chance(share: float, feature: pd.Series, target: pd.Series, task: Task) 
     return any(explained([feature], [other], task) >= share for other in shuffled)
 
 
-def _pitfalls_of_feature(values: pd.Series, data: Data, is_key: bool, has_advice: bool) -> Iterator[str]:
+def _pitfalls_of_feature(raw: Sampled, name: str, data: Data, is_key: bool, has_advice: bool) -> Iterator[str]:
     """The pitfalls of one column.
 
     Args:
-        values: the raw column, which is a feature.
+        raw: the table as it is.
+        name: of the column, which is a feature.
         data: the columns' roles.
         is_key: whether it may name the rows.
         has_advice: whether an option was advised for how its cells are read.
     """
-    name, drop = str(values.name), option("--drop", str(values.name))
-    is_text = pd.api.types.is_string_dtype(values)
-    distinct = count_different(values) if is_text else len(pd.unique(values.dropna().to_numpy()))
-    if not distinct:
-        yield f"has no value: {drop}"
-    elif distinct == 1:
-        if not values.hasnans:  # with missing cells it is a mark that some rows have
-            yield f"has the same value in each row: {drop}"
+    values, drop = raw.rows[name], option("--drop", name)
+    distinct, is_text = values.nunique(), pd.api.types.is_string_dtype(values)
+    if distinct < 2:  # a value that only some rows have is a mark
+        if is_same_in_each_row(raw.column(name)):
+            yield f"has {'the same value in each row' if distinct else 'no value'}: {drop}"
     elif is_key and not has_advice:
         yield f"another value in each row; if it names the row: {option('--id', name)}, else {drop}"
     elif not has_advice and is_text and distinct > len(values) / 2:
@@ -121,20 +149,15 @@ def _pitfalls_of_feature(values: pd.Series, data: Data, is_key: bool, has_advice
         yield f"may be personal data; so that no value of it is shown: {option('--private', name)}, or {drop}"
 
 
-def _copies(raw: AnyTable, keys: list[str]) -> Iterator[str]:
-    """That rows are copies of others in all columns but `keys`, which may name them."""
-    if not keys or len(keys) >= len(raw.columns) - 1:
+def _copies(raw: AnyTable, names: list[str], keys: list[str]) -> Iterator[str]:
+    """That rows are copies of others in all columns but `keys`, which may name them; by hashes of 64 bits."""
+    others = [name for name in names if name not in keys]
+    if not keys or len(others) < 2:
         return
-    group_of_row, groups = np.zeros(len(raw), dtype=np.int64), 1  # of rows that are equal so far
-    for name in [name for name in map(str, raw) if name not in keys]:
-        codes, distinct = pd.factorize(raw[name], use_na_sentinel=False)
-        group_of_row *= len(distinct)
-        group_of_row += codes
-        del codes, distinct
-        group_of_row, found = pd.factorize(group_of_row)
-        if (groups := len(found)) == len(raw):
-            break
-    if copies := len(raw) - groups:
+    hashes = StoredHashes()
+    for chunk in chunks_of(raw, others):
+        hashes.add(hashes_of(chunk))
+    if copies := hashes.rows - hashes.different():
         where = f"in all columns but {', '.join(keys)}, in train and in valid perhaps"
         advice = "leave them out of the file, or --group COLUMN keeps rows of one origin together"
         yield f"{rows(copies)} are copies of others {where}; {advice}"

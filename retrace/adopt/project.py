@@ -14,12 +14,14 @@ from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 from pandera.pandas import DataFrameSchema
 
 from retrace import params, schema
+from retrace.adopt.sample import Sampled
 from retrace.adopt.shown import quoted
 from retrace.adopt.snapshot import origin_file, query_file
 from retrace.adopt.stored import AnyTable, chunks_of, whole
 from retrace.errors import UserError
 from retrace.files import replacing, write_bytes, write_json
 from retrace.git import git_names, git_or_none, git_status, require_own_repository
+from retrace.pieces import columns_in_pieces
 from retrace.problem_page import PAGE
 from retrace.tables.files import files_of
 from retrace.yaml_files import read_yaml
@@ -205,7 +207,7 @@ def _set(old: Any, new: dict[str, Any], prefix: str = "") -> list[str]:
     return changed
 
 
-def first_schema(raw: AnyTable, private: list[str], key: str | None) -> DataFrameSchema | None:
+def first_schema(raw: Sampled, private: list[str], key: str | None) -> DataFrameSchema | None:
     """A first schema for the table; None if the present one can stay as it is.
 
     It can if the table meets it and it shows no values of private columns.
@@ -219,10 +221,10 @@ def first_schema(raw: AnyTable, private: list[str], key: str | None) -> DataFram
         UserError: the present one cannot be read.
     """
     present = schema.read_schema() if schema.FILE.is_file() else {}
-    is_met = present.keys() == {"table"} and not _breaches(raw, present["table"])
+    is_met = present.keys() == {"table"} and not _breaches(raw.table, present["table"])
     if is_met and not any(schema.shows_values(present["table"], name) for name in private):
         return None
-    return schema.infer(((name, [values]) for name, values in raw.items()), private, key)
+    return schema.infer(columns_in_pieces(raw.table), private, key)
 
 
 def _breaches(raw: AnyTable, present: DataFrameSchema) -> list[str]:

@@ -10,14 +10,15 @@ from typing import Any, NamedTuple
 import pandas as pd
 import pyarrow.compute as pc
 
-from retrace.adopt.cells import OTHER, Cells
-from retrace.adopt.column_types import types_of
+from retrace.adopt.cells import OTHER, Cells, has_match
+from retrace.adopt.column_types import NAMES, is_number, types_of
 from retrace.adopt.dialect import understand
 from retrace.adopt.doubts import swallowed_rows
 from retrace.adopt.roles import require_column
+from retrace.adopt.sample import Sampled, most_rows, sample_places
 from retrace.adopt.shown import Shown, option, typed
 from retrace.adopt.signs import signs_of
-from retrace.adopt.stored import AnyCells, AnyTable, as_pandas, cells_as_written, load
+from retrace.adopt.stored import AnyCells, as_pandas, cell_chunks, cells_as_written, cells_at, load
 from retrace.errors import UserError
 from retrace.tables.files import is_text_source
 from retrace.tables.options import ReadOptions
@@ -28,13 +29,13 @@ class Reading(NamedTuple):
     """A table, and how it was read.
 
     Attributes:
-        raw: the table.
+        raw: the table, with a sample of its rows if there are many.
         options: the arguments of `read` that are not defaults, for `data.read` in params.yaml.
         doubts: by column, what is doubtful about how its cells are read.
         guessed: the encoding of text files, if their bytes do not prove it.
     """
 
-    raw: AnyTable
+    raw: Sampled
     options: dict[str, Any]
     doubts: dict[str, list[str]]
     guessed: str | None
@@ -55,7 +56,7 @@ def read(given: Path, arguments: argparse.Namespace, was: dict[str, Any]) -> Rea
         raise UserError(f"--private {arguments.time}: --time splits by its values, and params.yaml names two of them")
     options, guessed = _file_options(given, arguments, was)
     table, cell_options, doubts = _interpreted(given, arguments, was, options)
-    raw = as_pandas(table, given)
+    raw = Sampled.of(as_pandas(table, given), most_rows(len(table.column_names)))
     _refuse_times_as_text(given, arguments.time, raw, doubts)
     return Reading(raw, options | cell_options, doubts, guessed)
 
@@ -80,7 +81,10 @@ def _interpreted(
     types = _named_types(given, arguments, was, table.column_names)
     written = cells_as_written(given, ReadOptions(**options))
     _refuse_repeated_header(written, given)
-    cells = Cells(table, written, Shown(frozenset(arguments.private)))
+    places = sample_places(table.num_rows, most_rows(len(table.column_names)))
+    is_whole = len(places) == table.num_rows
+    shown = Shown(frozenset(arguments.private), None if is_whole else places)
+    cells = Cells(cells_at(table, places), None if written is None else cells_at(written, places), shown)
     separator = options.get("separator", ",")
     known = {*types, *arguments.drop}
     known_without_signs = known - {name for name, type_ in types.items() if type_ in ("number", "excel-date")}
@@ -88,15 +92,20 @@ def _interpreted(
         signs = signs_of(_without(cells, known_without_signs), separator, decimal, was.get("decimal"))
     if signs.decimal != (decimal or "."):
         table, differ = _load_with_inferred_types(given, options, signs.decimal)
-        cells = cells._replace(table=table)
+        cells = cells._replace(table=cells_at(table, places))
     thousands = arguments.thousands or signs.thousands or (was.get("thousands") if types else None)
     with _naming(given):
         found = types_of(_without(cells, known), signs.decimal, thousands, arguments.day_first)
     types = found.types | types
+    if written is not None and not is_whole:
+        types |= _names_among_numbers(table, written, known | types.keys())
     cell_options = _cell_options(signs.decimal, thousands, types)
     if types or differ:
         table = load(given, ReadOptions(**options, **cell_options))
-    doubts = swallowed_rows(table, written, separator)
+    doubts: dict[str, list[str]] = {}
+    if written is not None:
+        cells = cells._replace(table=cells_at(table, places))
+        doubts = swallowed_rows(cells, separator)
     doubts = {name: doubts.get(name, []) + found.doubts.get(name, []) for name in table.column_names}
     for name, lines in signs.doubts.items():
         if types.get(name) == "number":
@@ -162,23 +171,42 @@ def _named_types(given: Path, arguments: argparse.Namespace, was: dict[str, Any]
     return types | dict(arguments.type)
 
 
+def _names_among_numbers(table: AnyCells, written: AnyCells, known: set[str]) -> dict[str, str]:
+    """`text` for the columns that are read as numbers, but have a cell such as 00042 in any row, which is a name.
+
+    Args:
+        table: as it is read.
+        written: the text of each cell.
+        known: the columns whose type is known.
+    """
+    numbers = [name for name in table.column_names if name not in known and is_number(table.schema.field(name).type)]
+    types: dict[str, str] = {}
+    for chunk in cell_chunks(written):
+        for name in [name for name in numbers if name not in types]:
+            if has_match(chunk.column(name), NAMES):
+                types[name] = "text"
+    return types
+
+
 def _refuse_repeated_header(written: AnyCells | None, given: Path) -> None:
     """Refuse a row that repeats the names of the columns, as in files that were joined: each column would be text."""
-    if written is None:
-        return
-    repeats = None
-    for name in written.column_names:
-        same = pc.equal(pc.utf8_trim_whitespace(written.column(name)), name.strip())
-        repeats = same if repeats is None else pc.and_(repeats, same)
-        if not pc.any(repeats).as_py():
-            return
-    if repeats is not None:
-        row = pc.index(repeats, True).as_py() + 1
-        raise UserError(f"{given}: row {row:,} of the data repeats the header; take such lines out of the file")
+    start = 0
+    for chunk in cell_chunks(written) if written is not None else ():
+        repeats = None
+        for name in chunk.column_names:
+            same = pc.equal(pc.utf8_trim_whitespace(chunk.column(name)), name.strip())
+            repeats = same if repeats is None else pc.and_(repeats, same)
+            if not pc.any(repeats).as_py():
+                break
+        else:
+            if repeats is not None:
+                row = start + pc.index(repeats, True).as_py() + 1
+                raise UserError(f"{given}: row {row:,} of the data repeats the header; take such lines out of the file")
+        start += len(chunk)
 
 
-def _refuse_times_as_text(given: Path, time: str | None, raw: AnyTable, doubts: dict[str, list[str]]) -> None:
-    if time is not None and time in raw and pd.api.types.is_string_dtype(raw[time]):
+def _refuse_times_as_text(given: Path, time: str | None, raw: Sampled, doubts: dict[str, list[str]]) -> None:
+    if time is not None and time in raw.rows and pd.api.types.is_string_dtype(raw.rows[time]):
         why = "; ".join(doubts[time]) or f"text; {typed(time, 'FORMAT')} says how its dates are written"
         raise UserError(f"{given}: column {time}: {why}; --time needs dates or numbers")
 
@@ -187,7 +215,7 @@ def _without(cells: Cells, names: set[str]) -> Cells:
     """The cells of all columns but these."""
     rest = [name for name in cells.table.column_names if name not in names]
     written = cells.written.select(rest) if cells.written is not None else None
-    return Cells(cells.table.select(rest), written, cells.shown)
+    return cells._replace(table=cells.table.select(rest), written=written)
 
 
 @contextmanager

@@ -4,21 +4,37 @@ import shlex
 from collections.abc import Container
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 LONGEST = 40  # characters of a value
 
 
 class Shown(NamedTuple):
-    """Which cells may be shown: those of all columns but the private ones."""
+    """Which cells may be shown, and how rows are told.
+
+    Attributes:
+        private: the columns of which no cell may be shown.
+        places: of the rows that are looked at, if these are a sample; shape (rows,).
+    """
 
     private: frozenset[str]
+    places: NDArray[np.intp] | None = None
 
     def cell(self, name: str, value: str, column: pa.ChunkedArray) -> str:
-        """A value with the first row that has it, counted from below the header; only the row, if it is private."""
-        row = pc.index(column, pa.scalar(value, column.type)).as_py() + 1
-        return f"a cell in row {row:,}" if name in self.private else f"{shorten(value)} in row {row:,}"
+        """A value with the first row that has it; only the row, if the column is private."""
+        row = self.row(pc.index(column, pa.scalar(value, column.type)).as_py())
+        return f"a cell in {row}" if name in self.private else f"{shorten(value)} in {row}"
+
+    def row(self, place: int) -> str:
+        """The number of a row in the table, counted from below the header."""
+        return f"row {(place if self.places is None else self.places[place]) + 1:,}"
+
+    def rows(self, count: int) -> str:
+        """A number of rows in words."""
+        return rows(count, self.places is not None)
 
 
 def shorten(value: str) -> str:
@@ -26,9 +42,9 @@ def shorten(value: str) -> str:
     return repr(value if len(value) <= LONGEST else value[:LONGEST] + "…")
 
 
-def rows(count: int) -> str:
-    """A number of rows in words."""
-    return f"{count:,} row{'s' if count > 1 else ''}"
+def rows(count: int, of_sample: bool = False) -> str:
+    """A number of rows in words, with whether only a sample of the rows was counted."""
+    return f"{count:,} row{'s' if count > 1 else ''}{' of the sample' if of_sample else ''}"
 
 
 def option(name: str, value: str) -> str:

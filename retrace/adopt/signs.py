@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from retrace.adopt.cells import HEAD, OTHER, Cells, figures_of, has_match, number_text
 from retrace.adopt.shown import Shown, option, whole
-from retrace.adopt.stored import AnyCells
 from retrace.errors import UserError
 from retrace.tables.numbers import GROUPING
 
@@ -95,7 +94,7 @@ def _evidence(figures: dict[str, pa.Array]) -> _Evidence:
     )
 
 
-def _proves_a_point(written: AnyCells | None, floats: list[str]) -> bool:
+def _proves_a_point(written: pa.Table | None, floats: list[str]) -> bool:
     """Whether a column that was read as numbers with a point proves that the point is the decimal sign."""
     if written is None:
         return True

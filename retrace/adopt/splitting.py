@@ -1,6 +1,7 @@
 """How a table is split into train, valid and test: by time if there is one, else by group, else at random."""
 
 import math
+from collections.abc import Collection
 from datetime import datetime
 from itertools import takewhile
 from typing import Any, Literal
@@ -8,11 +9,23 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from retrace.adopt.stored import AnyTable
+from retrace.adopt.sample import Sampled
+from retrace.adopt.stored import chunks_of
 from retrace.errors import UserError
+from retrace.examples import Label
 from retrace.files import FEWEST_ROWS_SHOWN
 from retrace.params import Block, Data, SplitByShare, SplitByTime
-from retrace.parts import FEWEST_GROUPS, SplitError, split
+from retrace.parts import (
+    FEWEST_GROUPS,
+    PARTS,
+    SplitError,
+    Summary,
+    check_parts,
+    divide,
+    shared_groups,
+    split,
+    without_groups,
+)
 from retrace.resamples import BLOCKS, blocks, half
 
 ENOUGH_BLOCKS = 20
@@ -24,29 +37,31 @@ PLACE = ""  # a name that no column of a table has
 Split = SplitByTime | SplitByShare
 
 
-def choose_split(prepared: AnyTable, data: Data, kept: Split | None) -> tuple[Split, dict[str, pd.DataFrame]]:
-    """A split of about 60, 20 and 20 of 100 rows, and the parts that it gives.
+def choose_split(
+    prepared: Sampled, data: Data, kept: Split | None, classes: Collection[Label] = ()
+) -> tuple[Split, dict[str, pd.DataFrame]]:
+    """A split of about 60, 20 and 20 of 100 rows, and the parts that it gives of the rows that are looked at.
 
-    The parts have the columns that the split depends on, and the place of each row in the prepared table as PLACE.
+    The parts have the columns that the split depends on, and the place of each row in `prepared.rows` as PLACE.
 
     Args:
         prepared: the prepared table.
         data: which columns hold the time and the group.
         kept: the split in params.yaml, which is kept if its parts can be used.
+        classes: those of the target; empty for a number.
 
     Raises:
         UserError: no such split gives parts that can be learned from and compared on.
     """
-    candidates = _split_by_time(prepared[data.time], data) if data.time else _splits_by_share(data)
+    looked_at = prepared.rows
+    candidates = _split_by_time(looked_at[data.time], data) if data.time else _splits_by_share(data)
     reason = ""
-    table = _rows_to_split(prepared, data)
+    table = _rows_to_split(looked_at, data)
     for how in [kept, *candidates] if kept else candidates:
         if _needs_ids(data, how) and data.id_column not in table:
-            table[data.id_column] = prepared[data.id_column]
+            table[data.id_column] = looked_at[data.id_column]
         try:
-            parts = split(table, data, how)
-            for draw in range(REFITS):
-                half(parts["train"], data, draw)
+            parts = _usable_parts(prepared, table, data, how, classes)
         except SplitError as error:
             reason = error.reason
         except UserError as error:
@@ -56,7 +71,54 @@ def choose_split(prepared: AnyTable, data: Data, kept: Split | None) -> tuple[Sp
     raise UserError(f"column {data.target}: too few rows, times or groups to split: {reason}")
 
 
-def _rows_to_split(prepared: AnyTable, data: Data) -> pd.DataFrame:
+def _usable_parts(
+    prepared: Sampled, table: pd.DataFrame, data: Data, how: Split, classes: Collection[Label]
+) -> dict[str, pd.DataFrame]:
+    """The parts of the rows that are looked at, if the parts of all rows can be used.
+
+    If those of a sample can be used, so can those of all rows, unless a rare class is in valid alone or `split.purge`
+    removes more rows from train.
+
+    Args:
+        prepared: the prepared table.
+        table: the columns that the split depends on, of the rows that are looked at.
+        data: which columns hold the time and the group.
+        how: the split.
+        classes: those of the target; empty for a number.
+
+    Raises:
+        UserError: they can't be used.
+    """
+    purge = isinstance(how, SplitByTime) and how.purge
+    try:
+        parts = split(table, data, how)
+        for draw in range(REFITS):
+            half(parts["train"], data, draw)
+        is_proved = not purge and set(classes) <= set(parts["train"][data.target])
+    except SplitError:
+        if prepared.is_whole:
+            raise
+        parts, is_proved = divide(table, data, how), False
+    if not prepared.is_whole and not is_proved:
+        summaries = _summaries(prepared, data, how, set())
+        if purge:
+            summaries["train"] = _summaries(prepared, data, how, shared_groups(summaries))["train"]
+        check_parts(summaries, data)
+    return parts
+
+
+def _summaries(prepared: Sampled, data: Data, how: Split, purged: set[Any]) -> dict[str, Summary]:
+    """What must be known of the parts of all rows, by their names, without the rows of some groups."""
+    roles = dict.fromkeys([data.id_column, data.target, data.time, data.group])
+    summaries = {name: Summary() for name in PARTS}
+    for chunk in chunks_of(prepared.table, [name for name in roles if name is not None]):
+        rows = without_groups(chunk, purged, data) if purged else chunk
+        for name, part in divide(rows, data, how).items():
+            summaries[name].add(part, data)
+    return summaries
+
+
+def _rows_to_split(prepared: pd.DataFrame, data: Data) -> pd.DataFrame:
     """The columns with roles but the ids, and the place of each row as PLACE."""
     roles = dict.fromkeys([data.target, data.time, data.group])
     columns = {name: prepared[name] for name in roles if name is not None}

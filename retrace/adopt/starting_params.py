@@ -1,11 +1,13 @@
 """The content of params.yaml for an adopted table: what fits the table stays, the rest gets values to begin with."""
 
+from collections.abc import Collection
 from typing import Any
+
+import pandas as pd
 
 from retrace.adopt import columns
 from retrace.adopt.splitting import REFITS
-from retrace.adopt.stored import AnyTable
-from retrace.examples import Kind, Target, features, is_number
+from retrace.examples import Kind, Label, Target, features, is_number
 from retrace.params import Data, Params
 from retrace.placeholders import DECISION_AFTER_ADOPT, question_about
 
@@ -20,40 +22,45 @@ SMALLEST: dict[Kind, dict[str, float]] = {  # differences that matter; the first
 
 
 def params_for(
-    prepared: AnyTable, data: Data, split: dict[str, Any], old: dict[str, Any], is_known: bool
+    prepared: pd.DataFrame,
+    classes: Collection[Label],
+    data: Data,
+    old: dict[str, Any],
+    is_known: bool,
 ) -> dict[str, Any]:
     """The content of params.yaml, by section.
 
     Args:
-        prepared: the prepared table.
+        prepared: the rows of the prepared table that are looked at.
+        classes: those of the target; empty for a number.
         data: the columns' roles.
-        split: the section `split`.
-        old: what params.yaml holds now.
+        old: what params.yaml holds now, with the split that was chosen.
         is_known: whether that is about this table and target already.
     """
     roles, positive = data.model_dump(mode="json"), old["data"]["positive"]
-    if is_known and data.positive is not None and positive in prepared[data.target].unique():
+    if is_known and data.positive is not None and positive in classes:
         roles["positive"] = positive
     slices = _first_slices(prepared, data)
     if is_known:
         slices = [name for name in old["evaluate"]["slices"] if name in prepared and name not in data.private]
-    content = old | {"data": roles, "split": split, "evaluate": old["evaluate"] | {"slices": slices}}
+    content = old | {"data": roles, "evaluate": old["evaluate"] | {"slices": slices}}
     if not is_known:
-        content |= _first_sections(prepared, data, old["problem"]["name"])
+        content |= _first_sections(prepared, classes, data, old["problem"]["name"])
     Params.model_validate(content)
     return content
 
 
-def _first_sections(prepared: AnyTable, data: Data, name: str) -> dict[str, Any]:
+def _first_sections(prepared: pd.DataFrame, classes: Collection[Label], data: Data, name: str) -> dict[str, Any]:
     """The sections that say what is asked, how it is learned and what must hold, for a new table or target.
 
     Args:
-        prepared: the prepared table.
+        prepared: the rows of the prepared table that are looked at.
+        classes: those of the target; empty for a number.
         data: the columns' roles.
         name: what releases are called, which stays.
     """
     target, has_few_rows = prepared[data.target], len(prepared) < FEW_ROWS
-    smallest = SMALLEST[Target.of(target, data).kind]
+    smallest = SMALLEST[Target.of(classes, data).kind]
     metric, estimator = next(iter(smallest)), "Regressor" if data.task == "regression" else "Classifier"
     if metric == "roc_auc" and target.value_counts(normalize=True).iloc[0] > columns.NEARLY_ALWAYS:
         metric = "average_precision"
@@ -88,7 +95,7 @@ def _first_sections(prepared: AnyTable, data: Data, name: str) -> dict[str, Any]
     }
 
 
-def _first_slices(prepared: AnyTable, data: Data) -> list[str]:
+def _first_slices(prepared: pd.DataFrame, data: Data) -> list[str]:
     """The first columns with few categories, by which scores are shown."""
     found = []
     for name in features(prepared, data):

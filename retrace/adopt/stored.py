@@ -1,7 +1,7 @@
-"""Tables that are too large for adopt to hold: they are in temporary files, and one column at a time is in memory.
+"""Tables that are too large for adopt to hold: they are in temporary files, and are read in chunks.
 
-StoredCells has what adopt uses of Arrow's tables, and StoredTable what it uses of pandas' ones. A table that fits into
-a chunk stays in memory, and so does one with few rows for its many columns, which would be slow to read one by one.
+A table that fits into a chunk stays in memory, and so does one with few rows for its many columns, which would be slow
+to read in chunks.
 """
 
 import shutil
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
-from typing import Self, TypeAlias, cast
+from typing import TypeAlias, cast
 
 import numpy as np
 import pandas as pd
@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from retrace.adopt.snapshot import TEMPORARY
 from retrace.large_tables import LargeTable, unsorted_chunks
 from retrace.params import Data
+from retrace.pieces import Pieces, read_pieces
 from retrace.table_files import (
     TableWriter,
     common_schema,
     read_chunks,
-    read_column,
     read_table,
     row_count,
     rows_in_chunk,
@@ -75,19 +75,6 @@ class StoredCells:
         """The names of the columns."""
         return list(self.schema.names)
 
-    def column(self, name: str) -> pa.ChunkedArray:
-        """The cells of a column.
-
-        Raises:
-            DifferingTypesError: some aren't of the type that the column has in the whole table.
-        """
-        schema = pa.schema([self.schema.field(name)])
-        return joined([_read_arrow(file, name) for file in self.files], schema, self._source).column(name)
-
-    def select(self, names: Sequence[str]) -> Self:
-        """The same table with some of the columns."""
-        return type(self)(self.files, pa.schema(map(self.schema.field, names)), self.num_rows, self._source)
-
     def chunks(self) -> Iterator[pa.Table]:
         """All columns in chunks of rows."""
         for file in self.files:
@@ -103,13 +90,26 @@ def _write_arrow(chunk: pa.Table, file: Path) -> None:
         writer.write_table(chunk)
 
 
-def _read_arrow(file: Path, name: str | None = None) -> pa.Table:
-    """The rows in a file, or one column of them."""
+def _read_arrow(file: Path) -> pa.Table:
     with pa.OSFile(str(file)) as source:
-        if name is None:
-            return pa.ipc.open_file(source).read_all()
-        place = pa.ipc.open_file(source).schema.get_field_index(name)
-        return pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=[place])).read_all()
+        return pa.ipc.open_file(source).read_all()
+
+
+def cell_chunks(cells: AnyCells) -> Iterator[pa.Table]:
+    """The rows of a table: in chunks if it's stored."""
+    return cells.chunks() if isinstance(cells, StoredCells) else iter([cells])
+
+
+def cells_at(cells: AnyCells, places: NDArray[np.intp]) -> pa.Table:
+    """Rows of a table, by their places from 0 in ascending order."""
+    if len(places) == cells.num_rows and not isinstance(cells, StoredCells):
+        return cells
+    found, start = [], 0
+    for chunk in cell_chunks(cells):
+        inside = places[np.searchsorted(places, start) : np.searchsorted(places, start + len(chunk))]
+        found.append(chunk.take(inside - start))
+        start += len(chunk)
+    return pa.concat_tables(found)
 
 
 def is_large(rows: int, columns: int) -> bool:
@@ -150,40 +150,12 @@ def _gathered(chunks: Iterator[pa.Table], source: Path) -> AnyCells:
         return joined(kept, schema, source)
     stored = StoredCells(files, schema, rows, source)
     if any(other != schema for other in schemas):
-        for name in schema.names:
-            stored.column(name)  # which raises an error if a value can't have the common type
+        for _ in stored.chunks():  # which raises an error if a value can't have the common type
+            pass
     return stored
 
 
-class StoredTable:
-    """A table in a Parquet file.
-
-    Attributes:
-        path: of the file.
-        columns: the names of the columns.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.columns = path, without_rows(path).columns
-
-    def __len__(self) -> int:
-        return row_count(self.path)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.columns)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.columns
-
-    def __getitem__(self, name: str) -> pd.Series:
-        return read_column([self.path], name)
-
-    def items(self) -> Iterator[tuple[str, pd.Series]]:
-        """The names and the values of the columns."""
-        return ((name, self[name]) for name in self)
-
-
-AnyTable: TypeAlias = pd.DataFrame | StoredTable
+AnyTable: TypeAlias = pd.DataFrame | Path  # a table in memory, or the Parquet file in which it's stored
 
 
 def as_pandas(cells: AnyCells, source: Path) -> AnyTable:
@@ -201,29 +173,32 @@ def as_pandas(cells: AnyCells, source: Path) -> AnyTable:
     with TableWriter(path, schema_of(first)) as writer:
         for chunk in chain([first], chunks):
             writer.write(chunk)
-    return StoredTable(path)
+    return path
 
 
-def chunks_of(table: AnyTable) -> Iterator[pd.DataFrame]:
-    """The rows of a table: in chunks if it's stored."""
-    return read_chunks(table.path) if isinstance(table, StoredTable) else iter([table])
+def chunks_of(table: AnyTable, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """The rows of a table, or some columns of them: in chunks if it's stored.
+
+    A chunk has as many rows with some columns as with all.
+    """
+    if isinstance(table, pd.DataFrame):
+        return iter([table if columns is None else table[list(columns)]])
+    return read_chunks(table, columns, rows_in_chunk(len(without_rows(table).columns)))
+
+
+def pieces_of(table: AnyTable, name: str) -> Pieces:
+    """A column in pieces that can be read several times."""
+    return [table[name]] if isinstance(table, pd.DataFrame) else read_pieces([table], name)
+
+
+def row_count_of(table: AnyTable) -> int:
+    """How many rows a table has."""
+    return row_count(table) if isinstance(table, Path) else len(table)
 
 
 def whole(table: AnyTable) -> pd.DataFrame:
     """A table in memory."""
-    return read_table(table.path) if isinstance(table, StoredTable) else table
-
-
-def rows_at(table: AnyTable, places: NDArray[np.intp]) -> pd.DataFrame:
-    """Rows of a table, by their places from 0."""
-    if not isinstance(table, StoredTable):
-        return table.iloc[places]
-    found, start, ascending = [], 0, np.sort(places)
-    for chunk in read_chunks(table.path):
-        inside = ascending[(ascending >= start) & (ascending < start + len(chunk))]
-        found.append(chunk.iloc[inside - start])
-        start += len(chunk)
-    return pd.concat(found, ignore_index=True).iloc[np.searchsorted(ascending, places)]
+    return read_table(table) if isinstance(table, Path) else table
 
 
 def prepare(raw: AnyTable, data: Data, module: ModuleType) -> AnyTable:
@@ -238,11 +213,11 @@ def prepare(raw: AnyTable, data: Data, module: ModuleType) -> AnyTable:
         UserError: the module can't prepare it.
     """
     large = getattr(module, "LARGE_TABLE", None)
-    if not isinstance(raw, StoredTable) or large != LargeTable("table"):
+    if isinstance(raw, pd.DataFrame) or large != LargeTable("table"):
         return cast(pd.DataFrame, module.prepare({"table": whole(raw)}, data))
     folder = _new_folder()
     files, schemas = list[Path](), list[pa.Schema]()
-    for tables in unsorted_chunks(large, raw.path, data):
+    for tables in unsorted_chunks(large, raw, data):
         chunk = module.prepare(tables, data)
         schemas.append(schema_of(chunk))
         files.append(folder / f"{len(files)}.parquet")
@@ -253,4 +228,4 @@ def prepare(raw: AnyTable, data: Data, module: ModuleType) -> AnyTable:
             for chunk in read_chunks(file):
                 writer.write(chunk)
             file.unlink()
-    return StoredTable(path)
+    return path

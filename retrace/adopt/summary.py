@@ -44,9 +44,11 @@ def summary_of(new: Plan, given: Path) -> Iterator[str]:
 def _reading(new: Plan, given: Path) -> Iterator[str]:
     """The table's size, and how it is read."""
     files = len(files_of(given))
-    size = f"{len(new.raw):,} rows, {len(new.raw.columns)} columns{f', {files} files' if files > 1 else ''}"
+    size = f"{new.raw.count:,} rows, {len(new.raw.rows.columns)} columns{f', {files} files' if files > 1 else ''}"
     options = ", ".join(f"{key} {value!r}" for key, value in new.data.read.items() if key != "types")
     yield f"{given}: {size}{f'; {options}' if options else ''}"
+    if not new.raw.is_whole:
+        yield f"sample: warnings and choices are from {len(new.raw.rows):,} of the rows, evenly spread over the table"
     types = [f"{name} as {type_}" for name, type_ in new.data.read.get("types", {}).items()]
     if types:
         more = f", and {len(types) - MOST_TYPES} more" if len(types) > MOST_TYPES else ""
@@ -57,8 +59,8 @@ def _reading(new: Plan, given: Path) -> Iterator[str]:
 
 def _columns(new: Plan) -> Iterator[str]:
     """A row for each column."""
-    names = list(map(str, new.raw))
-    found = list(described(((name, new.raw[name]) for name in names[:MOST_SHOWN]), new.data))
+    names = list(map(str, new.raw.rows))
+    found = list(described(new.raw, names[:MOST_SHOWN], new.data))
     width = min(WIDEST_NAME, max(len(one_line(column.name)) for column in found))
     yield f"  {'column':<{width}}  {'kind':<11}  missing  what is done with it"
     for name, kind, missing, role in found:
@@ -77,10 +79,10 @@ def _split(new: Plan) -> Iterator[str]:
         if not (together or new.data.group or isinstance(new.split.valid_from, float)):
             yield "warning: valid spans too few hours to draw whole ones: intervals take each row as independent"
         return
-    shares = (f"{rows / len(new.prepared):.0%} {name}" for name, rows in new.parts.items())
+    shares = (f"{rows / len(new.prepared.rows):.0%} {name}" for name, rows in new.parts.items())
     yield f"split by {new.split.by}: {', '.join(shares)}"
     if new.split.by == "random":
-        different = content_of(new.prepared[new.data.id_column], new.data.id).nunique()
+        different = content_of(new.prepared.rows[new.data.id_column], new.data.id).nunique()
         if different < FEWEST_ROWS:
             told = f"only {different} rows differ, and equal ones stay in one part, so train and valid differ in kind"
             yield f"warning: {told}; where a column names each row, --id COLUMN splits them one by one"

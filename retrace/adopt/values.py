@@ -10,9 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from retrace.adopt.columns import count_different
 from retrace.adopt.shown import option, rows, shorten
-from retrace.adopt.stored import AnyTable
 from retrace.examples import is_number
 from retrace.files import shortest_decimal
 
@@ -30,28 +28,32 @@ MUCH_LARGER = 5  # times the largest other value
 COMMON = 0.2  # the share of the rows from which on a 0 is an ordinary value
 
 
-def odd_values(values: pd.Series, hidden: bool, is_target: bool, is_time: bool = False) -> Iterator[str]:
+def odd_values(
+    values: pd.Series, hidden: bool, is_target: bool, is_time: bool = False, of_sample: bool = False
+) -> Iterator[str]:
     """What is odd about a column's values.
 
     Args:
-        values: the raw column.
+        values: the raw column; its index has the places of the rows in the table.
         hidden: whether no value of it may be shown.
         is_target: whether it is the target.
         is_time: whether the table is split by it.
+        of_sample: whether these are only some of the table's rows.
     """
     if pd.api.types.is_datetime64_any_dtype(values):
-        yield from _odd_dates(values, hidden, is_time)
+        yield from _odd_dates(values, hidden, is_time, of_sample)
     elif pd.api.types.is_string_dtype(values):
         yield from _nearly_equal_texts(values, hidden, is_target)
     elif is_number(values) and not pd.api.types.is_bool_dtype(values):
         for code in codes(values.to_numpy(float)):
             places = values.index[values == code]
             value = "VALUE" if hidden else shortest_decimal(code)
-            where = f"{'a value' if hidden else value} in {rows(len(places))}, first in row {places[0] + 1:,}"
+            what = f"{'a value' if hidden else value} in {rows(len(places), of_sample)}"
+            where = f"{what}, first in row {places[0] + 1:,}"
             yield f"{where}, is far from all others; if it means no value: {option('--missing', value)}"
 
 
-def _odd_dates(values: pd.Series, hidden: bool, is_time: bool) -> Iterator[str]:
+def _odd_dates(values: pd.Series, hidden: bool, is_time: bool, of_sample: bool) -> Iterator[str]:
     """Dates that may mean no date: far from today, or one of NO_DATES and far from the others."""
     advice = "leave such rows out of the file" if is_time else "leave the cell empty"
     odd = values.notna() & ~values.dt.year.isin(YEARS)
@@ -66,7 +68,7 @@ def _odd_dates(values: pd.Series, hidden: bool, is_time: bool) -> Iterator[str]:
             found.append((same, "is more than a year from all others"))
     for dates, why in found:
         what = "a date" if hidden else dates.iloc[0].date().isoformat()
-        where = f"{rows(len(dates))}, first in row {dates.index[0] + 1:,}"
+        where = f"{rows(len(dates), of_sample)}, first in row {dates.index[0] + 1:,}"
         yield f"{what} in {where}, {why}; if it means no date, {advice}"
 
 
@@ -137,7 +139,7 @@ def _nines_at_an_end(distinct: NDArray[np.float64], counts: NDArray[np.intp]) ->
 
 def _nearly_equal_texts(values: pd.Series, hidden: bool, is_target: bool) -> Iterator[str]:
     """Texts that differ only in the blanks around them, in characters that cannot be seen, or in case."""
-    if not is_target and count_different(values) > len(values) / 2:
+    if not is_target and values.nunique() > len(values) / 2:
         return
     distinct = [str(text) for text in values.dropna().unique()]
     stripped: dict[str, str] = {}
@@ -155,8 +157,7 @@ def _nearly_equal_texts(values: pd.Series, hidden: bool, is_target: bool) -> Ite
             pairs.setdefault("in case: write them alike in the file", (stripped[same], text))
     for what, pair in pairs.items():
         first, second = (
-            f"{'a text' if hidden else shorten(text)} in row {int((values == text).to_numpy().argmax()) + 1:,}"
-            for text in pair
+            f"{'a text' if hidden else shorten(text)} in row {values.index[values == text][0] + 1:,}" for text in pair
         )
         yield f"{first} and {second} differ only {what}"
 
@@ -167,14 +168,18 @@ def _visible(text: str) -> str:
     return " ".join("".join(char for char in composed if unicodedata.category(char) != "Cf").split())
 
 
-def total_rows(table: AnyTable) -> list[int]:
+def total_rows(table: pd.DataFrame, of_sample: bool = False) -> list[int]:
     """The places of rows that are totals of others, counted from 0.
 
     A total has a word such as Total, or is the last row and the sum of those above. A text in many rows, such as the
     brand Total, does not count unless the numbers of these rows are much larger than the others'. Words such as Mean
     count in the last rows alone, and only if no other row has them.
+
+    Args:
+        table: its index has the places of the rows.
+        of_sample: whether it is a sample. Then a text in one row may be in many, and sums of all rows aren't known.
     """
-    places: set[int] = set()
+    totals = np.zeros(len(table), dtype=bool)
     named_rows: list[NDArray[np.bool_]] = []  # of the text columns with several such rows
     ends_with_sum: dict[str, bool] = {}  # of the columns of numbers
     for name in map(str, table):
@@ -182,21 +187,21 @@ def total_rows(table: AnyTable) -> list[int]:
         if pd.api.types.is_string_dtype(values):
             texts = pa.array(values)
             named = _matching(texts, TOTALS)
-            if named.sum() == 1:
-                places |= set(np.flatnonzero(named).tolist())
-            elif 1 < named.sum() <= len(table) / 4:
+            if named.sum() == 1 and not of_sample:
+                totals |= named
+            elif 1 <= named.sum() <= len(table) / 4:
                 named_rows.append(named)
-            summed = np.flatnonzero(_matching(texts, SUMS))
-            if len(summed) and summed[0] >= len(table) - LAST_ROWS:
-                places |= set(summed.tolist())
+            summed = _matching(texts, SUMS)
+            if not summed[:-LAST_ROWS].any():
+                totals |= summed
         elif is_number(values) and not pd.api.types.is_bool_dtype(values):
-            ends_with_sum[name] = _ends_with_sum(values.to_numpy(float))
+            ends_with_sum[name] = not of_sample and _ends_with_sum(values.to_numpy(float))
     if len(ends_with_sum) > 1 and sum(ends_with_sum.values()) > len(ends_with_sum) / 2:
-        places.add(len(table) - 1)
+        totals[-1] = True
     for named in named_rows:
         if any(_are_larger(table[name].to_numpy(float), named) for name in ends_with_sum):
-            places |= set(np.flatnonzero(named).tolist())
-    return sorted(places)
+            totals |= named
+    return [int(place) for place in table.index[totals]]
 
 
 def _ends_with_sum(figures: NDArray[np.float64]) -> bool:
@@ -223,16 +228,17 @@ def _are_larger(figures: NDArray[np.float64], named: NDArray[np.bool_]) -> bool:
     return bool(len(inside) and len(others) and np.median(inside) > np.quantile(others, 0.9))
 
 
-def told_totals(places: list[int], count: int, skipped: int | None) -> str:
+def told_totals(places: list[int], count: int, skipped: int | None, of_sample: bool = False) -> str:
     """What to do about rows that look like totals.
 
     Args:
         places: where they are, counted from 0.
         count: how many rows the table has.
         skipped: how many lines are left out at the end of the file already; None if lines cannot be left out.
+        of_sample: whether only a sample of the rows was looked at.
     """
     advice = "leave such rows out of the file"
     if places[0] == count - len(places) and skipped is not None:
         advice = f"--skip-footer {skipped + len(places)} leaves it out"
-    more = f" ({rows(len(places))} do)" if len(places) > 1 else ""
+    more = f" ({rows(len(places), of_sample)} do)" if len(places) > 1 else ""
     return f"row {places[0] + 1:,} looks like a total of other rows{more}: {advice}"

@@ -25,7 +25,7 @@ from retrace.errors import one_line
 from retrace.examples import features
 from retrace.files import FEWEST_ROWS_SHOWN, write_csv, write_json
 from retrace.params import read_params
-from retrace.pieces import Pieces, count_values, each, read_column
+from retrace.pieces import Pieces, count_values, each, read_pieces
 from retrace.privacy import histogram, quantiles, without_rare
 from retrace.relations import SUSPICIOUS, explained
 from retrace.table_files import row_count, without_rows
@@ -90,10 +90,10 @@ def main() -> None:
     data = read_params().data
     train = without_rows(PARTS[0])
     rows = {part.stem: row_count(part) for part in PARTS}
-    target = read_column(PARTS, data.target)
+    target = read_pieces(PARTS, data.target)
     columns, relations = {}, []
     for name in train.columns.drop(data.id_column):
-        values = read_column(PARTS, name)
+        values = read_pieces(PARTS, name)
         columns[name] = describe(values, data.hides(name))
         if name in features(train, data):
             share = explained(values, target, data.task)

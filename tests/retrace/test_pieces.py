@@ -13,13 +13,12 @@ from retrace import pieces
 from retrace.errors import UserError
 from retrace.pieces import (
     Repeatable,
-    columns_of,
+    columns_in_pieces,
     count_values,
     each,
     numbers_at,
     quantiles_of,
-    read_column,
-    read_columns,
+    read_pieces,
 )
 from retrace.table_files import write_table
 
@@ -73,22 +72,22 @@ def test_a_column_of_several_tables_is_as_if_they_were_one(rows: int, tmp_path: 
     write_table(TABLE[:25], paths[0])
     write_table(TABLE[25:], paths[1])
     for name in TABLE:
-        column = read_column(paths, name)
+        column = read_pieces(paths, name)
         for _ in range(2):
             found = list(column)
             assert list(map(len, found)) == ([40] if rows == 1_000 else [7, 7, 7, 4, 7, 7, 1])
             pd.testing.assert_series_equal(pd.concat(found, ignore_index=True), TABLE[name])
         assert count_values(column).to_dict() == TABLE[name].value_counts().to_dict()
-    assert [name for name, _ in read_columns(paths[0])] == list(TABLE)
+    assert [name for name, _ in columns_in_pieces(paths[0])] == list(TABLE)
 
 
 def test_a_column_of_a_missing_file_is_one_line(tmp_path: Path):
     with pytest.raises(UserError, match="no such file; `dvc repro` makes it"):
-        read_column([tmp_path / "a.parquet"], "number")
+        read_pieces([tmp_path / "a.parquet"], "number")
 
 
 def test_what_is_made_of_each_piece_can_be_iterated_over_again():
-    column = dict(columns_of(TABLE))["number"]
+    column = dict(columns_in_pieces(TABLE))["number"]
     for values in (column, Repeatable(lambda: iter(column))):
         doubled = each(lambda piece: piece * 2, values)
         assert [list(piece) for piece in doubled] == [list(piece) for piece in doubled] == [list(range(0, 80, 2))]

@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from retrace.pieces import columns_of
+from retrace.pieces import columns_in_pieces
 from retrace.schema import breaches, infer, needs_all_rows, read_schema, write_schema
 
 RNG = np.random.default_rng(0)
@@ -26,7 +26,7 @@ TABLE = pd.DataFrame(
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    write_schema({"houses": infer(columns_of(TABLE), private=["rooms"])}, tmp_path / "schema.yaml")
+    write_schema({"houses": infer(columns_in_pieces(TABLE), private=["rooms"])}, tmp_path / "schema.yaml")
     return tmp_path / "schema.yaml"
 
 
@@ -38,7 +38,7 @@ def test_the_table_meets_the_schema_that_was_frozen_from_it(file: Path):
 
 def test_the_column_that_names_the_rows_may_get_any_new_value():
     table = pd.DataFrame({"visit": range(100), "cost": np.arange(100.0)})
-    schema = infer(columns_of(table), private=[], key="visit")
+    schema = infer(columns_in_pieces(table), private=[], key="visit")
     assert breaches([table.assign(visit=table["visit"] + 10_000)], schema) == []
     assert breaches([table.assign(cost=table["cost"] + 10_000)], schema) != []
 
@@ -97,7 +97,7 @@ def test_each_breach_has_a_line_and_a_retyped_column_only_one(file: Path):
 @pytest.mark.parametrize("values", [[0.0, 0.0], [1e-13, 3e-13], [-5e12, 7e12], [np.inf, 2.0], [np.inf, np.nan], [3, 3]])
 def test_any_range_can_be_frozen_and_is_met_by_its_finite_values(tmp_path: Path, values: list[float]):
     table = pd.DataFrame({"x": values})
-    write_schema({"t": infer(columns_of(table), [])}, tmp_path / "schema.yaml")
+    write_schema({"t": infer(columns_in_pieces(table), [])}, tmp_path / "schema.yaml")
     finite = table.replace(np.inf, table["x"].replace(np.inf, np.nan).min())
     assert breaches([finite], read_schema(tmp_path / "schema.yaml")["t"]) == []
 
@@ -105,7 +105,7 @@ def test_any_range_can_be_frozen_and_is_met_by_its_finite_values(tmp_path: Path,
 @pytest.mark.parametrize("word", ["1e5", "yes", "null", "1_000", "0x1f", "1:30", "2020-01-01", "#", "~", "- a", "{{"])
 def test_text_that_yaml_would_read_otherwise_stays_text(tmp_path: Path, word: str):
     table = pd.DataFrame({word: [word, "other"] * 20})
-    write_schema({"odd": infer(columns_of(table), private=[])}, tmp_path / "schema.yaml")
+    write_schema({"odd": infer(columns_in_pieces(table), private=[])}, tmp_path / "schema.yaml")
     assert breaches([table], read_schema(tmp_path / "schema.yaml")["odd"]) == []
 
 

@@ -28,7 +28,7 @@ def written(folder: Path, separator: str = ",", quote: str = "", **columns: list
 def understood(file: Path, *words: str, **was: Any) -> tuple[pd.DataFrame, dict[str, Any], list[str]]:
     """A table as adopt reads it, how, and what it warns of."""
     raw, how, doubts, _ = read(file, parse([str(file), "--target", "y", *words]), was)
-    return raw, how, [f"{name}: {line}" for name, lines in doubts.items() for line in lines]
+    return raw.rows, how, [f"{name}: {line}" for name, lines in doubts.items() for line in lines]
 
 
 def refusal(file: Path, *words: str) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from retrace.adopt.pitfalls import pitfalls_of
+from retrace.adopt.sample import Sampled
 from retrace.params import Data
 from tests.conftest import ROLES
 
@@ -13,7 +14,8 @@ from tests.conftest import ROLES
 def warned(table: pd.DataFrame, task: str = "regression") -> Iterator[str]:
     roles = {"source": "x.csv", "read": {}, "target": "y", "task": task, "id_columns": ["x0"]}
     rows = table.assign(row_id=[f"{n}-0" for n in range(len(table))])
-    return pitfalls_of(table, rows, np.arange(len(rows)), Data.model_validate(ROLES | roles), {})
+    raw, prepared = (Sampled.of(each, len(each)) for each in (table, rows))
+    return pitfalls_of(raw, prepared, np.arange(len(rows)), Data.model_validate(ROLES | roles), {})
 
 
 def noise(seed: int, rows: int) -> pd.DataFrame:

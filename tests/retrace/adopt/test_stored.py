@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from retrace import table_files
-from retrace.adopt import pitfalls, stored
+from retrace.adopt import pitfalls, sample, stored
 from retrace.adopt import project as own_files
 from retrace.adopt.command import parse
 from retrace.adopt.plan import plan
@@ -68,7 +68,7 @@ def adopted(file: Path, *words: str, cells: int, monkeypatch: pytest.MonkeyPatch
         assert schema is not None
         write_schema({"table": schema}, Path("schema.yaml"))
         params = yaml.safe_dump(own_files.written(new.params)[0])
-        return lines, params, Path("schema.yaml").read_text(), isinstance(new.raw, stored.StoredTable)
+        return lines, params, Path("schema.yaml").read_text(), isinstance(new.raw.table, Path)
 
 
 @pytest.mark.parametrize(
@@ -80,11 +80,17 @@ def adopted(file: Path, *words: str, cells: int, monkeypatch: pytest.MonkeyPatch
         (folder_of_csv, ("--id", "visit")),
     ],
 )
-def test_a_table_in_chunks_is_adopted_as_one_in_memory(table, words, project, tmp_path, monkeypatch):
-    monkeypatch.setattr(pitfalls, "MOST_ROWS", 200)
-    file, cells = table(tmp_path), VISITS.size
+@pytest.mark.parametrize("of_sample", [False, True])
+def test_a_table_in_chunks_is_adopted_as_one_in_memory(table, words, of_sample, project, monkeypatch):
+    monkeypatch.setattr(pitfalls, "MOST_ROWS", 100)
+    if of_sample:
+        monkeypatch.setattr(sample, "MOST_ROWS", 300)
+        monkeypatch.setattr(sample, "FEWEST_ROWS", 0)
+        monkeypatch.setattr(sample, "ENDS", 20)
+    file, cells = table(project.parent), VISITS.size
     *whole, is_stored = adopted(file, *words, cells=10 * cells, monkeypatch=monkeypatch)
     assert not is_stored
+    assert of_sample == any(line.startswith("sample: ") for line in whole[0])
     for chunks in (3, 50):
         *found, is_stored = adopted(file, *words, cells=cells // chunks, monkeypatch=monkeypatch)
         assert is_stored

@@ -153,9 +153,24 @@ def test_a_last_row_is_left_out_by_the_option_if_the_file_is_text(skipped: int |
 
 
 @pytest.mark.parametrize("rows_at_once", [2, 100])
-def test_different_texts_are_counted_over_all_chunks(rows_at_once: int, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("pieces", "names"),
+    [
+        ([["a", "b", "c"], ["d"]], True),
+        ([["a", "b", "c"], ["a"]], False),
+        ([["a", "b"], [None, "c"]], False),
+        ([[5, 7], [8, 20]], True),
+        ([[5, 7], [20, 8]], False),
+        ([[8, 20], [5, 7]], False),
+        ([[1, 4], [3, 2]], True),
+        ([[0, 4], [3, 2]], False),
+        ([[5, 7], [7, 20]], False),
+        ([[0.5], [0.7]], False),
+    ],
+)
+def test_a_column_names_rows_if_it_does_over_all_chunks(
+    rows_at_once: int, pieces: list[list[Any]], names: bool, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(columns, "ROWS_AT_ONCE", rows_at_once)
-    assert columns.count_different(pd.Series(["a", "b", None, "a", "c", "b"], dtype="str")) == 3
-    assert columns.count_different(pd.Series([], dtype="str")) == 0
-    assert not columns.names_rows(pd.Series(["a", "b", "c", "a"], dtype="str"))
-    assert columns.names_rows(pd.Series(["a", "b", "c", "d"], dtype="str"))
+    found = [pd.Series(piece, dtype="str" if isinstance(piece[0], str | None) else None) for piece in pieces]
+    assert columns.names_rows(found) == columns.names_rows([pd.concat(found)]) == names
