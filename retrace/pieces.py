@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
+from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -53,9 +53,17 @@ class StoredIntegers:
         self._file = SpooledTemporaryFile(max_size=8 * INTEGERS_IN_MEMORY)  # noqa: SIM115  # closed with this object
 
     def add(self, integers: Integers) -> None:
-        """Add those of the next rows, shape (rows,)."""
-        self._file.seek(8 * self.rows)
-        self._file.write(integers.tobytes())
+        """Add those of the next rows, shape (rows,).
+
+        Raises:
+            OSError: the folder for temporary files, which the error names, is full or can't be written to.
+        """
+        try:
+            self._file.seek(8 * self.rows)
+            self._file.write(integers.tobytes())
+            self._file.flush()  # else a full disk may be noticed later
+        except OSError as error:  # the file has no name
+            raise OSError(error.errno, error.strerror, gettempdir()) from None
         self.rows += len(integers)
 
     def of_rows(self, start: int, count: int) -> Integers:

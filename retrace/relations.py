@@ -27,7 +27,8 @@ def grouping(feature: Pieces) -> tuple[int, Callable[[pd.Series], Groups]]:
         present = each(_present, feature)
         rows = sum(map(len, present))
         bins = min(MOST_BINS, max(1, rows // FEWEST_ROWS_PER_BIN))
-        edges = np.unique(quantiles_of(present, [number / bins for number in range(1, bins)])) if rows else np.empty(0)
+        shares = [number / bins for number in range(1, bins)]  # none if few rows have a number
+        edges = np.unique(quantiles_of(present, shares)) if shares else np.empty(0)
 
         def bin_of(values: pd.Series) -> Groups:
             numbers = values.to_numpy(float, na_value=np.nan)

@@ -114,7 +114,7 @@ def _text_checks(values: Pieces) -> list[pa.Check]:
     """The list of the values of a text column, if there are few, and none is rare."""
     if next(iter(values)).iloc[:ROWS_COUNTED_FIRST].nunique() > MOST_VALUES:
         return []
-    counts = count_values(values)
+    counts = count_values(values, MOST_VALUES)
     if 0 < len(counts) <= MOST_VALUES and counts.min() >= FEWEST_ROWS_SHOWN:
         return [pa.Check.isin(sorted(counts.index))]
     return []

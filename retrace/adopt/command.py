@@ -16,6 +16,8 @@ million values, warnings and choices come from a sample of its rows.
 """
 
 import argparse
+import errno
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -201,7 +203,9 @@ def adopt(words: list[str]) -> None:
 
 
 def unreadable(error: OSError, file: Path) -> UserError:
-    """The line about a file that can't be read."""
+    """The line about a file that can't be read, or about temporary files that can't be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return UserError(f"{error.filename or TEMPORARY}: cannot be written: {os.strerror(error.errno)}")
     return UserError(f"{error.filename or file}: cannot be read: {error.strerror or error}")
 
 

@@ -1,5 +1,8 @@
 """Hashes that are in a file are counted as those in memory are."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,3 +37,11 @@ def test_hashes_that_are_counted_between_chunks_are_counted_again_at_the_end():
     assert stored.different() == 2
     stored.add(np.array([5], np.uint64))
     assert (stored.different(), stored.repeated().tolist()) == (2, [5])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only some systems have a device that is always full")
+def test_a_full_folder_for_temporary_files_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pieces, "SpooledTemporaryFile", lambda **_: Path("/dev/full").open("r+b"))  # noqa: SIM115
+    with pytest.raises(OSError, match="No space left") as error:
+        StoredHashes().add(np.arange(10_000, dtype=np.uint64))
+    assert error.value.filename == tempfile.gettempdir()

@@ -1,5 +1,6 @@
 """The schema is strict, breaches are reported without values, and a frozen schema reveals nothing private."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from retrace.pieces import columns_in_pieces
+from retrace import schema
+from retrace.pieces import columns_in_pieces, count_values
 from retrace.schema import breaches, infer, needs_all_rows, read_schema, write_schema
 
 RNG = np.random.default_rng(0)
@@ -152,3 +154,23 @@ def test_a_check_that_is_about_more_than_single_values_needs_all_rows(file: Path
         pa.DataFrameSchema(schema.columns, unique=["size"]),
     ):
         assert needs_all_rows(other)
+
+
+def test_texts_of_which_there_are_many_after_the_first_rows_are_not_all_counted():
+    pieces = [pd.Series(["same"] * schema.ROWS_COUNTED_FIRST), pd.Series([f"text {n}" for n in range(200)])]
+    unread = pd.Series(["same"] * 5)
+    read: list[int] = []
+
+    def count(values: list[pd.Series], *most: float) -> pd.Series:
+        return count_values(each_read(values), *most)
+
+    def each_read(values: list[pd.Series]) -> Iterator[pd.Series]:
+        for piece in values:
+            read.append(len(piece))
+            yield piece
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(schema, "count_values", count)
+        (column,) = infer([("word", [*pieces, unread])], private=[]).columns.values()
+    assert not column.checks
+    assert read == [schema.ROWS_COUNTED_FIRST, 200]

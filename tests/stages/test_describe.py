@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrace.params import Data
+from retrace.pieces import Repeatable
 from retrace.privacy import histogram, quantiles
 from retrace.relations import explained
 from retrace.table_files import read_table, write_table
@@ -111,6 +112,18 @@ def test_the_rows_of_train_and_valid_are_described_and_those_that_prepare_droppe
     assert found["rows"] == sum(map(len, parts.values()))
     assert found["columns"]["humid"]["quantiles"]["0.95"] <= max(part["humid"].max() for part in parts.values())
     assert found["dropped"] == read_table(weather / "data/prepared.parquet").attrs["dropped"]
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("present", [0, 1, 9, 10])
+def test_a_number_that_few_rows_have_explains_little(present: int, task: str):
+    feature = pd.Series([*range(present), *[np.nan] * (200 - present)], dtype=float)
+    target = pd.Series(RNG.permutation(np.arange(200) % 2))
+    found = explained([feature], [target], task)
+    assert abs(found) < 0.1
+    pieces = [slice(0, 80), slice(80, 200)]
+    in_pieces = [Repeatable(lambda values=values: (values[piece] for piece in pieces)) for values in (feature, target)]
+    assert explained(*in_pieces, task) == pytest.approx(found, abs=1e-12)
 
 
 def test_a_target_that_is_the_same_in_each_row_is_not_explained():

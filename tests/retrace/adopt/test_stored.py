@@ -1,5 +1,7 @@
 """A table that is stored in temporary files is adopted as one in memory is, to the byte."""
 
+import errno
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import yaml
 
 from retrace import table_files
-from retrace.adopt import pitfalls, sample, stored
+from retrace.adopt import command, pitfalls, sample, stored
 from retrace.adopt import project as own_files
 from retrace.adopt.command import parse
 from retrace.adopt.plan import plan
@@ -96,3 +98,15 @@ def test_a_table_in_chunks_is_adopted_as_one_in_memory(table, words, of_sample, 
         assert is_stored
         assert found == whole
     assert not stored.FOLDER.exists()
+
+
+@pytest.mark.parametrize(("named", "told"), [(None, ".dvc/tmp"), ("/tmp", "/tmp")])
+def test_a_full_disk_is_told_of_the_folder_that_is_written_to(
+    named: str | None, told: str, monkeypatch: pytest.MonkeyPatch
+):
+    def fail(arguments: Namespace) -> None:
+        raise OSError(errno.ENOSPC, "[Errno 28] Error writing bytes to file", *([named] if named else []))
+
+    monkeypatch.setattr(command, "plan", fail)
+    with pytest.raises(SystemExit, match=f"^{told}: cannot be written: No space left on device$"):
+        command.adopt_table(Namespace(file=Path("visits.parquet")), None)
