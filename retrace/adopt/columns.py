@@ -107,7 +107,7 @@ def names_rows(pieces: Iterable[pd.Series]) -> bool:
 
 
 def is_row_counter(pieces: Iterable[pd.Series]) -> bool:
-    """Whether a column holds another whole number in each row, as the index of a table does."""
+    """Whether a column has a different whole number in each row, as the index of a table does."""
     return pd.api.types.is_integer_dtype(next(iter(pieces)).dtype) and _are_different(pieces)
 
 

@@ -11,8 +11,8 @@ pipeline on it.
 
 If there is an error, no file is changed. Run adopt again as often as you like, each time with all options that are to
 apply. It keeps what you changed in other parts of params.yaml. Warnings may show values of columns that are not
-private, but only on this terminal. Rows are counted from the first below the header. If a table has more than ten
-million values, warnings and choices come from a sample of its rows.
+private, but only on this terminal. Rows are counted from the first below the header. If a table has more than a
+million rows or ten million values, most choices and warnings come from a sample of its rows.
 """
 
 import argparse

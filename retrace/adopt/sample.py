@@ -1,8 +1,9 @@
 """The rows of a large table that choices and warnings come from.
 
-A table of up to ten million values is looked at whole. Of a larger one, a row is drawn at random from each of as many
-stretches of about the same length as rows fit. Which ones depends on the number of rows and columns alone. The first
-and the last thousand rows are in the sample too, since adopt looks at the head of a column, and for totals at the end.
+A table of up to 50,000 rows is looked at whole, and so is one of up to a million rows and ten million values. Of a
+larger one, a row is drawn at random from each of as many stretches of about the same length as rows fit. Which ones
+depends on the number of rows and columns alone. The first and the last thousand rows are in the sample too, since adopt
+looks at the head of a column, and for totals at the end.
 """
 
 from dataclasses import dataclass

@@ -48,7 +48,7 @@ def _reading(new: Plan, given: Path) -> Iterator[str]:
     options = ", ".join(f"{key} {value!r}" for key, value in new.data.read.items() if key != "types")
     yield f"{given}: {size}{f'; {options}' if options else ''}"
     if not new.raw.is_whole:
-        yield f"sample: warnings and choices are from {len(new.raw.rows):,} of the rows, evenly spread over the table"
+        yield f"sample: most choices and warnings are from {len(new.raw.rows):,} rows, evenly spread over the table"
     types = [f"{name} as {type_}" for name, type_ in new.data.read.get("types", {}).items()]
     if types:
         more = f", and {len(types) - MOST_TYPES} more" if len(types) > MOST_TYPES else ""

@@ -40,7 +40,7 @@ CONDITIONS = {
     "threads": "of OpenMP",
     "processor": "the C library's code for an older one",
     "user": "its name in the environment",
-    "user-id": "that of the user nobody; it needs Linux's user namespaces",
+    "user-id": "65534, that of the user nobody; it needs Linux's user namespaces",
     "file-order": "Python lists the files of a folder in reverse",
     "home": "an empty folder",
     "umask": "077: nobody else may read what is written",
@@ -49,7 +49,7 @@ CONDITIONS = {
     "clock": "400 days ahead; it needs the program faketime",
 }
 NEW_NAME = ["unshare", "--map-root-user", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
-# The same user under another number: the user's files belong to it, and all others to nobody, too.
+# Your user id becomes 65534, which is nobody's: your files and all others then seem to belong to nobody.
 NEW_USER = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
 LATER = ["faketime", "-f", "+400d"]
 
@@ -121,12 +121,12 @@ def choose_setting(names: Sequence[str], home: Path) -> Setting:
         if _works([*NEW_NAME, "true"]):
             prefix += NEW_NAME
         else:
-            missing["host-name"] = "`unshare` may not give this process another one"
+            missing["host-name"] = "this system doesn't allow user namespaces"
     if "user-id" in names:  # after the name of the host, which only root may change
         if _works([*prefix, *NEW_USER, "true"]):
             prefix += NEW_USER
         else:
-            missing["user-id"] = "`unshare` may not give this process another one"
+            missing["user-id"] = "this system doesn't allow user namespaces"
     if "clock" in names:
         if _works([*LATER, "true"]):
             prefix += LATER

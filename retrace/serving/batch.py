@@ -1,8 +1,8 @@
 """Predict for the rows of files: `python -m retrace predict`.
 
 The rows are predicted in parts, each of which is written to a folder beside the result. If the command is killed, the
-same command goes on after the last part. At the end the parts are joined. The bytes of the result don't depend on the
-size of the parts.
+same command goes on after the last part. At the end the parts are joined. Types and row groups don't depend on where a
+part ends.
 """
 
 import asyncio

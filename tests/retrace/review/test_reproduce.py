@@ -78,7 +78,7 @@ def test_a_condition_that_this_machine_cannot_vary_is_left_out_with_a_line(
     monkeypatch.setenv("PATH", str(tmp_path))
     setting = choose_setting(["user-id", "umask"], tmp_path)
     assert (setting.prefix, setting.umask) == ([], 0o077)
-    assert setting.missing == {"user-id": "`unshare` may not give this process another one"}
+    assert setting.missing == {"user-id": "this system doesn't allow user namespaces"}
 
 
 def test_a_condition_that_this_machine_cannot_vary_is_refused_if_it_is_named(conditional: Path, tmp_path: Path):
