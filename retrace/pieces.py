@@ -1,8 +1,8 @@
 """Columns that may be larger than the memory: their values in pieces, and the numbers at given ranks.
 
-The pieces of a column are iterated over several times, and read anew from a file each time. A column that
-fits into one piece is read once and stays in memory, in a list. The size of a piece doesn't depend on the machine, so
-neither do the last digits of a sum over pieces.
+The pieces of a column are iterated over several times, and read anew from a file each time. A column that fits into one
+piece is read once and stays in memory, in a list. The size of a piece doesn't depend on the machine, so neither do the
+last digits of a sum over pieces.
 """
 
 import math
@@ -125,6 +125,11 @@ def each(function: Callable[[T], S], pieces: Iterable[T]) -> Iterable[S]:
     if isinstance(pieces, list):
         return [function(piece) for piece in pieces]
     return Repeatable(lambda: map(function, pieces))
+
+
+def present_numbers(values: pd.Series) -> NDArray[np.float64]:
+    """The numbers of a column, or of a piece of it, that aren't missing; shape (rows,)."""
+    return values.dropna().to_numpy(float)
 
 
 def count_values(pieces: Pieces, most: float = math.inf) -> pd.Series:

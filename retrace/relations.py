@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from retrace.examples import is_number
 from retrace.files import FEWEST_ROWS_SHOWN
-from retrace.pieces import Pieces, count_values, each, quantiles_of
+from retrace.pieces import Pieces, count_values, each, present_numbers, quantiles_of
 
 MOST_BINS = 50  # of a number, to see what it explains
 FEWEST_ROWS_PER_BIN = 5  # the mean of one or two rows is nearly the target itself
@@ -24,7 +24,7 @@ def grouping(feature: Pieces) -> tuple[int, Callable[[pd.Series], Groups]]:
     group 0 is for missing and rare values.
     """
     if is_number(next(iter(feature))):
-        present = each(_present, feature)
+        present = each(present_numbers, feature)
         rows = sum(map(len, present))
         bins = min(MOST_BINS, max(1, rows // FEWEST_ROWS_PER_BIN))
         shares = [number / bins for number in range(1, bins)]  # none if few rows have a number
@@ -38,10 +38,6 @@ def grouping(feature: Pieces) -> tuple[int, Callable[[pd.Series], Groups]]:
     counts = count_values(feature)
     common = counts.index[counts >= FEWEST_ROWS_SHOWN]
     return len(common) + 1, lambda values: common.get_indexer(pd.Index(values)) + 1
-
-
-def _present(values: pd.Series) -> NDArray[np.float64]:
-    return values.dropna().to_numpy(float)
 
 
 def explained(feature: Pieces, target: Pieces, task: str) -> float:

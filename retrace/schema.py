@@ -24,7 +24,7 @@ from pandera.io.pandas_io import deserialize_schema, serialize_schema
 from retrace.errors import UserError
 from retrace.files import FEWEST_ROWS_SHOWN, write_bytes
 from retrace.params import read_params
-from retrace.pieces import Pieces, columns_in_pieces, count_values, each
+from retrace.pieces import Pieces, columns_in_pieces, count_values, each, present_numbers
 from retrace.privacy import count_in_bins, middle_range
 from retrace.table_files import table_paths
 from retrace.yaml_files import Dumper, read_yaml
@@ -104,7 +104,7 @@ def _number_checks(values: Pieces) -> list[pa.Check]:
     if ends is None:
         return []
     # Beyond the largest number a range has no end: arithmetic with its ends would overflow.
-    least, most = _extremes(each(lambda piece: piece.dropna().to_numpy(float), values))
+    least, most = _extremes(each(present_numbers, values))
     low = -math.inf if least < -LARGEST else ends[0]
     high = math.inf if most > LARGEST else ends[1]
     return [pa.Check.in_range(low, high)]

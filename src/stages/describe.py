@@ -25,7 +25,7 @@ from retrace.errors import one_line
 from retrace.examples import features
 from retrace.files import FEWEST_ROWS_SHOWN, write_csv, write_json
 from retrace.params import read_params
-from retrace.pieces import Pieces, count_values, each, read_pieces
+from retrace.pieces import Pieces, count_values, each, present_numbers, read_pieces
 from retrace.privacy import histogram, quantiles, without_rare
 from retrace.relations import SUSPICIOUS, explained
 from retrace.table_files import row_count, without_rows
@@ -56,18 +56,13 @@ def describe(values: Pieces, private: bool) -> dict[str, Any]:
         return content
     if not (is_date or is_quantity):
         return content | describe_categories(count_values(values))
-    shown = histogram(each(days_since_1970 if is_date else numbers, values))
+    shown = histogram(each(days_since_1970 if is_date else present_numbers, values))
     return content | ({"quantiles": quantiles(shown, QUANTILES), "histogram": shown} if shown else {})
 
 
 def days_since_1970(dates: pd.Series) -> NDArray[np.float64]:
     """The dates that aren't missing, in days."""
-    return numbers((dates - EPOCH) / pd.Timedelta(days=1))
-
-
-def numbers(values: pd.Series) -> NDArray[np.float64]:
-    """The numbers that aren't missing."""
-    return values.dropna().to_numpy(float)
+    return present_numbers((dates - EPOCH) / pd.Timedelta(days=1))
 
 
 def describe_categories(counts: pd.Series) -> dict[str, Any]:
